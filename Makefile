@@ -1,0 +1,114 @@
+# All that is needed beside a Go toolchain and make is named here. `make check`
+# does everything from a bare machine (see .ci/run for Debian packages).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+GOLANGCI_LINT_VERSION := v2.15.0
+
+BIN := $(CURDIR)/bin
+LINT := $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)
+
+# FUZZTIME is for each target, in `make fuzz`; PROOF_FUZZTIME in `make proof`.
+FUZZTIME ?= 5s
+PROOF_FUZZTIME ?= 5m
+
+# Directories of all modules of the workspace, the root first.
+MODULES = $(shell go list -m -f '{{.Dir}}')
+GOFILES = $(shell git ls-files --cached --others --exclude-standard '*.go')
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
+
+# One pattern for every module of go.work: `./...` would stop at the root.
+.PHONY: test
+test: ## tests of all modules
+	go test -timeout 170s work
+
+.PHONY: race
+race: ## tests of all modules under the race detector
+	go test -race -timeout 10m work
+
+.PHONY: build
+build: ## compile every package of every module
+	go build -o /dev/null work
+
+# The root as its importers see it: without the workspace.
+.PHONY: alone
+alone: ## build and test the root module without go.work
+	GOWORK=off go build ./...
+	GOWORK=off go test -timeout 170s ./...
+
+.PHONY: fmt-check
+fmt-check: ## fail on files that gofmt would change
+	@files="$$(gofmt -l $(GOFILES))"; \
+	if [[ -n "$$files" ]]; then echo "gofmt -w would change:"; echo "$$files"; exit 1; fi
+
+.PHONY: vet
+vet: ## go vet over all modules
+	go vet work
+
+$(LINT):
+	GOBIN=$(BIN)/install GOWORK=off go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+	mv $(BIN)/install/golangci-lint $@
+
+.PHONY: lint
+lint: $(LINT) ## golangci-lint over all modules
+	@for dir in $(MODULES); do \
+		echo "lint $${dir#$(CURDIR)/}"; \
+		(cd "$$dir" && $(LINT) run --config $(CURDIR)/.golangci.yml ./...); \
+	done
+
+.PHONY: tidy-check
+tidy-check: ## fail where go mod tidy would change something
+	@for dir in $(MODULES); do \
+		echo "tidy $${dir#$(CURDIR)/}"; \
+		GOWORK=off go -C "$$dir" mod tidy -diff; \
+	done
+
+# The plugins are pinned in tools/go.mod; protoc is found on PATH.
+.PHONY: plugins
+plugins:
+	GOWORK=off go -C tools build -o $(BIN)/ \
+		google.golang.org/protobuf/cmd/protoc-gen-go google.golang.org/grpc/cmd/protoc-gen-go-grpc
+
+.PHONY: generate
+generate: plugins ## regenerate the protobuf stubs
+	tools/generate
+
+.PHONY: check-generate
+check-generate: plugins ## fail when the committed stubs are not what generate makes
+	tools/generate --check
+
+.PHONY: rows
+rows: ## run the tests that prove rows of docs/from-grpc-go.md
+	go run ./tools/rows
+
+.PHONY: demo
+demo: ## the demo: calls checked, then a few seconds of load
+	go run ./cmd/weir demo
+
+.PHONY: fuzz
+fuzz: ## each fuzz target for FUZZTIME
+	tools/fuzz $(FUZZTIME)
+
+.PHONY: bench-once
+bench-once: ## compile each benchmark and run it once
+	go test -run '^$$' -bench . -benchtime 1x -timeout 10m work
+
+# Everything, cheap and telling steps first.
+.PHONY: check
+check: ## all of the above that can fail, from a bare machine
+	tools/check build fmt-check tidy-check vet test alone rows race bench-once fuzz check-generate lint demo
+
+.PHONY: proof
+proof: ## the long form: check, then each fuzz target for PROOF_FUZZTIME and the race suite ten times
+	$(MAKE) check
+	go test -race -count 10 -timeout 60m work
+	tools/fuzz $(PROOF_FUZZTIME)
+
+.PHONY: clean
+clean: ## remove what make put here
+	rm -rf $(BIN)

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestRunExitStatus(t *testing.T) {
+	const good = "package sample\n\nimport \"testing\"\n\n// Row A1: passes.\nfunc TestGood(t *testing.T) {}\n"
+	for _, tt := range []struct {
+		name, src, required string
+		args                []string
+		code                int
+		output              string
+	}{
+		{"all is well", good, "require A1", []string{"-strict"}, 0, "A1  pass"},
+		{"missing is a warning", good, "require A1-A3", nil, 0, "without a test: A2-A3"},
+		{"missing is strict", good, "require A1-A3", []string{"-strict"}, 1, "without a test: A2-A3"},
+		{"exempt", good, "require A1-A2\nexempt A2 r", []string{"-strict"}, 0, "of 1 required 0 lack"},
+		{"stale exemption", good, "require A1\nexempt A1 r", []string{"-strict"}, 1, "exempts although"},
+		{"a test fails", strings.Replace(good, "{}", `{ t.Error("no") }`, 1), "require A1", nil, 1, "A1  fail"},
+		{"malformed", strings.Replace(good, "Row A1:", "Row A1", 1), "require A2", nil, 1, "1 malformed"},
+		{"bad list", good, "require", nil, 2, ""},
+		{"bad flag", good, "require A1", []string{"-strange"}, 2, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := sampleModule(t, tt.src)
+			var out strings.Builder
+			code, err := run(t.Context(), append(tt.args, "-root", dir), []byte(tt.required), &out)
+			if code != tt.code || (err != nil) != (tt.code == 2) {
+				t.Errorf("exit status %d, error %v, want %d\n%s", code, err, tt.code, out.String())
+			}
+			if !strings.Contains(out.String(), tt.output) {
+				t.Errorf("no %q in\n%s", tt.output, out.String())
+			}
+		})
+	}
+}
