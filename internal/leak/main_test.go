@@ -1,0 +1,102 @@
+package leak
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// childEnv names what the test binary leaks when it runs as a child.
+const childEnv = "WEIR_LEAK_CHILD"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(childEnv) != "" {
+		patience = 50 * time.Millisecond
+	}
+	Main(m)
+}
+
+type suite func() int
+
+func (s suite) Run() int { return s() }
+
+func TestRun(t *testing.T) {
+	impatient(t)
+	stop := make(chan struct{})
+	defer close(stop)
+	tests := []struct {
+		name   string
+		suite  suite
+		code   int
+		stderr []string
+	}{
+		{"nothing is left", func() int { return 0 }, 0, nil},
+		{"the tests' own verdict goes first", func() int { go leakUntil(stop); return 3 }, 3, nil},
+		{"what ends soon is no leak", func() int {
+			// The second goroutine ends when the first tells it to: neither has
+			// to be over when Run returns.
+			end := make(chan struct{})
+			go leakUntil(end)
+			go func() { close(end) }()
+			return 0
+		}, 0, nil},
+		{"a goroutine", func() int { go leakUntil(stop); return 0 }, 1,
+			[]string{"leak.leakUntil", "main_test.go", "1 goroutines and 0 buffers"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var stderr bytes.Buffer
+			if code := run(tt.suite, &stderr); code != tt.code {
+				t.Errorf("exit code %d, want %d", code, tt.code)
+			}
+			if tt.stderr == nil && stderr.Len() > 0 {
+				t.Errorf("complaint: %s", &stderr)
+			}
+			for _, want := range tt.stderr {
+				if !strings.Contains(stderr.String(), want) {
+					t.Errorf("stderr does not say %q:\n%s", want, &stderr)
+				}
+			}
+		})
+	}
+}
+
+//go:noinline
+func leakUntil(stop chan struct{}) { <-stop }
+
+// TestMainOfChild runs this test binary again with one test that leaks, and
+// looks at the exit code.
+func TestMainOfChild(t *testing.T) {
+	for _, tt := range []struct {
+		leak string
+		code int
+		says string
+	}{
+		{"nothing", 0, "PASS"},
+		{"goroutine", 1, "leak.leakUntil"},
+	} {
+		t.Run(tt.leak, func(t *testing.T) {
+			cmd := exec.Command(os.Args[0], "-test.run=^TestChild$")
+			cmd.Env = append(os.Environ(), childEnv+"="+tt.leak)
+			out, _ := cmd.CombinedOutput()
+			if code := cmd.ProcessState.ExitCode(); code != tt.code {
+				t.Errorf("exit code %d, want %d", code, tt.code)
+			}
+			if !strings.Contains(string(out), tt.says) {
+				t.Errorf("output does not say %q:\n%s", tt.says, out)
+			}
+		})
+	}
+}
+
+func TestChild(t *testing.T) {
+	switch os.Getenv(childEnv) {
+	case "":
+		t.Skip("runs as a child of TestMainOfChild only")
+	case "goroutine":
+		go leakUntil(nil)
+	}
+}
