@@ -48,7 +48,7 @@ func run(ctx context.Context, args []string, required []byte, out io.Writer) (in
 	if err != nil {
 		return 2, fmt.Errorf("required.txt: %w", err)
 	}
-	claims, problems, err := scan(*root)
+	claims, problems, err := scan(os.DirFS(*root))
 	if err != nil {
 		return 2, err
 	}

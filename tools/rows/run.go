@@ -32,9 +32,9 @@ type testID struct{ dir, test string }
 // An event is the part of `go test -json` output that is read here; see
 // `go doc test2json`.
 type event struct {
-	Action string
-	Test   string
-	Output string
+	Action string `json:"Action"`
+	Test   string `json:"Test"`
+	Output string `json:"Output"`
 }
 
 // A runner runs tests with the go command.

@@ -54,7 +54,7 @@ func sampleModule(t *testing.T, src string) string {
 
 func TestRunTellsOutcomesApart(t *testing.T) {
 	dir := sampleModule(t, sample)
-	claims, problems, err := scan(dir)
+	claims, problems, err := scan(os.DirFS(dir))
 	if err != nil || len(problems) != 0 {
 		t.Fatalf("scan: %v, problems %q", err, problems)
 	}

@@ -6,8 +6,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
-	"os"
-	"path/filepath"
+	"path"
 	"regexp"
 	"strings"
 )
@@ -17,7 +16,7 @@ type claim struct {
 	rows     []row
 	sentence string
 	test     string
-	dir      string // of the package, relative to the scanned root
+	dir      string // of the package, relative to the checkout, with slashes
 	pos      string // file:line of the comment
 }
 
@@ -27,33 +26,29 @@ var (
 	claimOfMany    = regexp.MustCompile(`^// Rows ([A-Z]\d+(?:, [A-Z]\d+)+): (\S.*)$`)
 )
 
-// scan reads every test file below root, whichever module it belongs to, and
-// returns what the tests claim. A comment that looks like a claim and is none
-// (misspelt, or above something else than a test) is a problem rather than
-// silence: a proof that nobody runs would look like a proof.
-func scan(root string) (claims []claim, problems []string, err error) {
-	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+// scan reads every test file of a checkout, whichever module it belongs to,
+// and returns what the tests claim. A comment that looks like a claim and is
+// none (misspelt, or above something else than a test) is a problem rather
+// than silence: a proof that nobody runs would look like a proof.
+func scan(checkout fs.FS) (claims []claim, problems []string, err error) {
+	err = fs.WalkDir(checkout, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		if d.IsDir() {
-			if path != root && skipDir(d.Name()) {
-				return filepath.SkipDir
+			if name != "." && skipDir(d.Name()) {
+				return fs.SkipDir
 			}
 			return nil
 		}
-		if !strings.HasSuffix(d.Name(), "_test.go") {
+		if !strings.HasSuffix(name, "_test.go") {
 			return nil
 		}
-		src, err := os.ReadFile(path)
+		src, err := fs.ReadFile(checkout, name)
 		if err != nil {
 			return err
 		}
-		rel, err := filepath.Rel(root, path)
-		if err != nil {
-			return err
-		}
-		fileClaims, fileProblems := scanFile(rel, src)
+		fileClaims, fileProblems := scanFile(name, src)
 		claims = append(claims, fileClaims...)
 		problems = append(problems, fileProblems...)
 		return nil
@@ -96,7 +91,7 @@ func scanFile(name string, src []byte) (claims []claim, problems []string) {
 				continue
 			}
 			claims = append(claims, claim{
-				rows: rows, sentence: sentence, test: test, dir: filepath.Dir(name), pos: pos,
+				rows: rows, sentence: sentence, test: test, dir: path.Dir(name), pos: pos,
 			})
 		}
 	}

@@ -2,10 +2,9 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 )
 
 func TestScanFile(t *testing.T) {
@@ -56,27 +55,21 @@ func TestScanFile(t *testing.T) {
 }
 
 func TestScanCrossesModulesAndSkipsTestdata(t *testing.T) {
-	root := t.TempDir()
-	src := "package x\n\n// Row A1: one.\nfunc TestX(t *testing.T) {}\n"
+	src := &fstest.MapFile{Data: []byte("package x\n\n// Row A1: one.\nfunc TestX(t *testing.T) {}\n")}
+	checkout := make(fstest.MapFS)
 	for _, file := range []string{
 		"x_test.go", "sub/go.mod", "sub/pkg/x_test.go", "testdata/x_test.go",
 		".git/x_test.go", "_old/x_test.go", "vendor/v/x_test.go", "x.go",
 	} {
-		path := filepath.Join(root, filepath.FromSlash(file))
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(src), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		checkout[file] = src
 	}
-	claims, problems, err := scan(root)
+	claims, problems, err := scan(checkout)
 	if err != nil || len(problems) != 0 {
 		t.Fatalf("scan: %v, problems %q", err, problems)
 	}
 	var dirs []string
 	for _, c := range claims {
-		dirs = append(dirs, filepath.ToSlash(c.dir))
+		dirs = append(dirs, c.dir)
 	}
 	if got := strings.Join(dirs, " "); got != "sub/pkg ." {
 		t.Errorf("claims in %q, want %q", got, "sub/pkg .")
