@@ -86,6 +86,10 @@ check-generate: plugins ## fail when the committed stubs are not what generate m
 rows: ## run the tests that prove rows of docs/from-grpc-go.md
 	go run ./tools/rows
 
+.PHONY: rows-doc
+rows-doc: ## write the names of those tests into the table
+	go run ./tools/rows -write
+
 .PHONY: demo
 demo: ## the demo: calls checked, then a few seconds of load
 	go run ./cmd/weir demo

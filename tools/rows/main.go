@@ -9,7 +9,8 @@
 // Exactly those tests run, one go test a package, in whichever module of the
 // workspace they stand. The exit status is 1 when one of them does not pass,
 // when a claim is malformed, and, with -strict, when a row of required.txt has
-// no test.
+// no test or the document's last column is not what the tests claim. With
+// -write nothing runs: that column is written anew.
 package main
 
 import (
@@ -21,6 +22,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 )
 
 //go:embed required.txt
@@ -41,6 +43,8 @@ func run(ctx context.Context, args []string, required []byte, out io.Writer) (in
 	root := flags.String("root", ".", "directory of the checkout")
 	strict := flags.Bool("strict", false, "fail when a required row has no test")
 	race := flags.Bool("race", false, "run the tests with the race detector")
+	write := flags.Bool("write", false, "write the tests' names into the document instead of running them")
+	document := flags.String("document", "docs/from-grpc-go.md", "the document, relative to root; empty for none")
 	if err := flags.Parse(args); err != nil {
 		return 2, err
 	}
@@ -51,6 +55,12 @@ func run(ctx context.Context, args []string, required []byte, out io.Writer) (in
 	claims, problems, err := scan(os.DirFS(*root))
 	if err != nil {
 		return 2, err
+	}
+	if *write {
+		if err := writeDocument(filepath.Join(*root, *document), lines(claims, nil)); err != nil {
+			return 2, err
+		}
+		return 0, nil
 	}
 	r := runner{root: *root}
 	if *race {
@@ -67,10 +77,31 @@ func run(ctx context.Context, args []string, required []byte, out io.Writer) (in
 	if err := table(out, all); err != nil {
 		return 2, err
 	}
+	if *document != "" && *strict {
+		text, err := os.ReadFile(filepath.Join(*root, *document))
+		if err == nil {
+			err = checkDocument(text, all)
+		}
+		if err != nil {
+			problems = append(problems, fmt.Sprintf("%s: %v", *document, err))
+		}
+	}
 	if sum(out, all, len(results), problems, failures, req, *strict) {
 		return 0, nil
 	}
 	return 1, nil
+}
+
+func writeDocument(name string, all []line) error {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	filled, err := fillDocument(text, all)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return os.WriteFile(name, filled, 0o600) // the file is there: its mode stays
 }
 
 // sum prints what is wrong, then one line for all, and reports whether the
@@ -94,7 +125,7 @@ func sum(out io.Writer, all []line, tests int, problems, failures []string, req 
 	if len(stale) > 0 {
 		_, _ = fmt.Fprintf(out, "rows that required.txt exempts although they have a test: %s\n", rowList(stale))
 	}
-	_, _ = fmt.Fprintf(out, "rows: %d claimed by %d tests, %d not passed, %d packages failed, %d malformed; of %d required %d lack a test\n",
+	_, _ = fmt.Fprintf(out, "rows: %d claimed by %d tests, %d not passed, %d packages failed, %d other faults; of %d required %d lack a test\n",
 		len(tested), tests, bad, len(failures), len(problems), len(req.rows)-len(req.exempt), len(missing))
 	return bad == 0 && len(problems) == 0 && len(failures) == 0 &&
 		(!strict || len(missing) == 0 && len(stale) == 0)

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -10,23 +13,25 @@ func TestRunExitStatus(t *testing.T) {
 	for _, tt := range []struct {
 		name, src, required string
 		args                []string
+		document            string
 		code                int
 		output              string
 	}{
-		{"all is well", good, "require A1", []string{"-strict"}, 0, "A1  pass"},
-		{"missing is a warning", good, "require A1-A3", nil, 0, "without a test: A2-A3"},
-		{"missing is strict", good, "require A1-A3", []string{"-strict"}, 1, "without a test: A2-A3"},
-		{"exempt", good, "require A1-A2\nexempt A2 r", []string{"-strict"}, 0, "of 1 required 0 lack"},
-		{"stale exemption", good, "require A1\nexempt A1 r", []string{"-strict"}, 1, "exempts although"},
-		{"a test fails", strings.Replace(good, "{}", `{ t.Error("no") }`, 1), "require A1", nil, 1, "A1  fail"},
-		{"malformed", strings.Replace(good, "Row A1:", "Row A1", 1), "require A2", nil, 1, "1 malformed"},
-		{"bad list", good, "require", nil, 2, ""},
-		{"bad flag", good, "require A1", []string{"-strange"}, 2, ""},
+		{"all is well", good, "require A1", []string{"-strict"}, "", 0, "A1  pass"},
+		{"missing is a warning", good, "require A1-A3", nil, "", 0, "without a test: A2-A3"},
+		{"missing is strict", good, "require A1-A3", []string{"-strict"}, "", 1, "without a test: A2-A3"},
+		{"exempt", good, "require A1-A2\nexempt A2 r", []string{"-strict"}, "", 0, "of 1 required 0 lack"},
+		{"stale exemption", good, "require A1\nexempt A1 r", []string{"-strict"}, "", 1, "exempts although"},
+		{"a test fails", strings.Replace(good, "{}", `{ t.Error("no") }`, 1), "require A1", nil, "", 1, "A1  fail"},
+		{"malformed", strings.Replace(good, "Row A1:", "Row A1", 1), "require A2", nil, "", 1, "1 other faults"},
+		{"no document", good, "require A1", []string{"-strict"}, "none.md", 1, "none.md"},
+		{"bad list", good, "require", nil, "", 2, ""},
+		{"bad flag", good, "require A1", []string{"-strange"}, "", 2, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := sampleModule(t, tt.src)
 			var out strings.Builder
-			code, err := run(t.Context(), append(tt.args, "-root", dir), []byte(tt.required), &out)
+			code, err := run(t.Context(), append(tt.args, "-root", dir, "-document", tt.document), []byte(tt.required), &out)
 			if code != tt.code || (err != nil) != (tt.code == 2) {
 				t.Errorf("exit status %d, error %v, want %d\n%s", code, err, tt.code, out.String())
 			}
@@ -34,5 +39,26 @@ func TestRunExitStatus(t *testing.T) {
 				t.Errorf("no %q in\n%s", tt.output, out.String())
 			}
 		})
+	}
+}
+
+func TestWriteFillsTheDocument(t *testing.T) {
+	dir := sampleModule(t, sample)
+	name := filepath.Join(dir, "rows.md")
+	if err := os.WriteFile(name, []byte(wholeDocument()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, err := run(t.Context(), []string{"-write", "-root", dir, "-document", "rows.md"}, nil, io.Discard)
+	if code != 0 || err != nil {
+		t.Fatalf("exit status %d, error %v", code, err)
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"| A1 | name | file | why | `.` TestGood |", "| A4 | name | file | why | `.` FuzzGood |", "| A5 | name | file | why | — |"} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("no %q in the document", want)
+		}
 	}
 }
