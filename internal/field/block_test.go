@@ -103,3 +103,18 @@ func TestBlockOfAnotherEncoder(t *testing.T) {
 		t.Errorf("read %v, %v; want %v", got, err, fs)
 	}
 }
+
+func TestReplayDoesNotAllocate(t *testing.T) {
+	var e Encoder
+	b := NewBlock(request("/weir.Shop/Buy", "")...)
+	buf := make([]byte, 0, 1024)
+	for range 3 {
+		e.AppendBlock(buf, b)
+	}
+	if n := testing.AllocsPerRun(100, func() {
+		dst := e.AppendBlock(e.Begin(buf), b)
+		e.AppendField(dst, Field{Name: "grpc-timeout", Value: "1S"}, IndexNever)
+	}); n != 0 {
+		t.Errorf("%v allocations a block, want none", n)
+	}
+}

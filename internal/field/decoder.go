@@ -143,8 +143,7 @@ func (d *Decoder) run(block []byte, at int, l *List) (int, error) {
 		d.key = appendIdentity(d.key, id)
 		at = next
 	}
-	memoise := runLen(d.key) >= minRun && !d.plain
-	if memoise {
+	if !d.plain {
 		if m := d.memos.byKey[string(d.key)]; m != nil {
 			l.Memo, l.Size = m, m.Size
 			return at, nil
@@ -153,7 +152,7 @@ func (d *Decoder) run(block []byte, at int, l *List) (int, error) {
 	for i := range runLen(d.key) {
 		d.keep(l, d.byIdentity(identityAt(d.key, i)))
 	}
-	if memoise && !l.TooLarge {
+	if !d.plain && !l.TooLarge {
 		m := &Memo{Fields: append([]Field(nil), l.Rest...), Size: l.Size}
 		d.memos.keep(d.key, m)
 		clear(l.Rest)

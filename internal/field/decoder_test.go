@@ -64,8 +64,7 @@ func TestEmptyBlock(t *testing.T) {
 	}
 }
 
-// Row A57: the table size that we advertise bounds the decoder's table and the
-// peer's size updates, above and below the default, from the acknowledgment on.
+// Row A57: the table size we advertise bounds the decoder's table, above and below the default.
 func TestAdvertisedTableSizeIsApplied(t *testing.T) {
 	update := func(n uint64) []byte { return appendInteger(nil, sizeUpdateBit, 5, n) }
 	insert := appendLiteral(nil, insertBit, 6, 0, entryOf(0, 100))
@@ -127,8 +126,7 @@ func TestSmallestUpdateEvicts(t *testing.T) {
 	}
 }
 
-// Row A57: a list over the limit is cut, not an error, and the table stays right
-// for the blocks that follow.
+// Row A57: a list over the limit is cut, and the table stays right for the blocks that follow.
 func TestTooLargeListKeepsTheTableRight(t *testing.T) {
 	inserted := list("x-one: 1", "x-two: 2")
 	build := func(big Field) []byte {

@@ -49,8 +49,6 @@ func (l *List) All(yield func(Field) bool) {
 // count adds a field's size and reports whether the field is to be kept.
 func (l *List) count(size, limit uint32) bool {
 	l.Size = addSize(l.Size, size)
-	if l.Size > limit {
-		l.TooLarge = true
-	}
+	l.TooLarge = l.Size > limit
 	return !l.TooLarge
 }

@@ -11,7 +11,6 @@ type Memo struct {
 }
 
 const (
-	minRun       = 2        // shorter runs are as cheap to decode
 	maxRun       = 64       // fields of a longer run follow in Rest
 	maxMemos     = 64       // how many a decoder holds
 	maxMemoBytes = 32 << 10 // what their keys, fields and structs may count together

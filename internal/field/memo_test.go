@@ -199,3 +199,22 @@ func TestTooLargeRunIsNoMemo(t *testing.T) {
 		}
 	}
 }
+
+func TestMemoHitDoesNotAllocate(t *testing.T) {
+	blocks := foreignBlocks(t, request("/weir.Shop/Buy", ""), request("/weir.Shop/Buy", ""))
+	var d Decoder
+	d.Init(defaultTableSize, 0)
+	var l List
+	for _, b := range blocks {
+		if err := d.Decode(b, &l); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := testing.AllocsPerRun(100, func() {
+		if err := d.Decode(blocks[1], &l); err != nil || l.Memo == nil {
+			t.Fatal("no memo", err)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations a block, want none", n)
+	}
+}
