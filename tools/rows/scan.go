@@ -74,7 +74,7 @@ func scanFile(name string, src []byte) (claims []claim, problems []string) {
 		}
 	}
 	for _, group := range file.Comments {
-		for _, comment := range group.List {
+		for i, comment := range group.List {
 			if !looksLikeClaim.MatchString(comment.Text) {
 				continue
 			}
@@ -91,11 +91,25 @@ func scanFile(name string, src []byte) (claims []claim, problems []string) {
 				continue
 			}
 			claims = append(claims, claim{
-				rows: rows, sentence: sentence, test: test, dir: path.Dir(name), pos: pos,
+				rows: rows, sentence: sentence + continued(group.List[i+1:]), test: test, dir: path.Dir(name), pos: pos,
 			})
 		}
 	}
 	return claims, problems
+}
+
+// continued gives the rest of a sentence that goes on over comment lines: up
+// to an empty line or the next claim.
+func continued(comments []*ast.Comment) string {
+	var rest strings.Builder
+	for _, comment := range comments {
+		text, ok := strings.CutPrefix(comment.Text, "// ")
+		if !ok || looksLikeClaim.MatchString(comment.Text) {
+			break
+		}
+		rest.WriteString(" " + strings.TrimSpace(text))
+	}
+	return rest.String()
 }
 
 func parseClaim(text string) ([]row, string, error) {

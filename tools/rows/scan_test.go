@@ -17,6 +17,8 @@ func TestScanFile(t *testing.T) {
 		{"one row", "// Row A41: exactly full is legal.\nfunc TestFull(t *testing.T) {}", "[A41] TestFull exactly full is legal.", ""},
 		{"several rows", "// Rows A41, B3: both.\nfunc FuzzBoth(f *testing.F) {}", "[A41 B3] FuzzBoth both.", ""},
 		{"two claims", "// Row A1: one.\n// Row A2: two.\nfunc TestX(t *testing.T) {}", "[A1] TestX one.; [A2] TestX two.", ""},
+		{"over two lines", "// Row A1: one\n// and a half.\n//\n// Prose.\nfunc TestX(t *testing.T) {}", "[A1] TestX one and a half.", ""},
+		{"two over two lines", "// Row A1: one\n// and a half.\n// Row A2: two\n// more.\nfunc TestX(t *testing.T) {}", "[A1] TestX one and a half.; [A2] TestX two more.", ""},
 		{"below prose", "// TestX does it.\n//\n// Row A1: one.\nfunc TestX(t *testing.T) {}", "[A1] TestX one.", ""},
 		{"prose with the word", "// Rows of the table come first.\nfunc TestX(t *testing.T) {}", "", ""},
 		{"blank line between", "// Row A1: one.\n\nfunc TestX(t *testing.T) {}", "", "directly above"},
