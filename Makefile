@@ -56,17 +56,17 @@ $(LINT):
 
 .PHONY: lint
 lint: $(LINT) ## golangci-lint over all modules
-	@for dir in $(MODULES); do \
-		echo "lint $${dir#$(CURDIR)/}"; \
-		(cd "$$dir" && $(LINT) run --config $(CURDIR)/.golangci.yml ./...); \
-	done
+	@status=0; for dir in $(MODULES); do \
+		echo "lint $$dir"; \
+		(cd "$$dir" && $(LINT) run --config $(CURDIR)/.golangci.yml ./...) || status=1; \
+	done; exit $$status
 
 .PHONY: tidy-check
 tidy-check: ## fail where go mod tidy would change something
-	@for dir in $(MODULES); do \
-		echo "tidy $${dir#$(CURDIR)/}"; \
-		GOWORK=off go -C "$$dir" mod tidy -diff; \
-	done
+	@status=0; for dir in $(MODULES); do \
+		echo "tidy $$dir"; \
+		GOWORK=off go -C "$$dir" mod tidy -diff || status=1; \
+	done; exit $$status
 
 # The plugins are pinned in tools/go.mod; protoc is found on PATH.
 .PHONY: plugins
