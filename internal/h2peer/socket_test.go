@@ -83,8 +83,14 @@ func TestHandshakeLeavesEarlyRequest(t *testing.T) {
 		client.WritePreface()
 		client.WriteSettings()
 		client.WriteRequest(1, "/a/b", []byte("early"), true)
-		client.WriteSettingsAck()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			client.WantSettings("the server's SETTINGS come after that")
+			client.WriteSettingsAck()
+		}()
 		server.Handshake()
+		<-done
 		server.WantHeaders("the request is not lost", 1)
 		server.WantMessage("nor its message", 1)
 		server.WantEndStream("nor its end", 1)
