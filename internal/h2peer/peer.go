@@ -38,6 +38,7 @@ type Peer struct {
 	queue    []frame
 	arrived  chan struct{} // closed when the queue grows; nil if nobody waits
 	dec      *hpack.Decoder
+	table    tableSize
 	maxRead  uint32
 	credit   credit
 	ackPings bool
@@ -62,6 +63,7 @@ func start(t testing.TB, nc net.Conn, server bool) *Peer {
 		done:     make(chan struct{}),
 		ignored:  make(map[http2.FrameType]bool),
 		messages: make(map[uint32]*assembly),
+		table:    tableSize{signaled: defaultHeaderTableSize},
 		dec:      hpack.NewDecoder(defaultHeaderTableSize, nil),
 		limit:    10 * time.Second,
 		maxRead:  defaultMaxFrameSize,

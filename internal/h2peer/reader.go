@@ -92,6 +92,9 @@ func (p *Peer) readBlock(fr *http2.Framer, f frame, raw *http2.HeadersFrame) fra
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if fault := p.table.block(block); fault != "" {
+		return frame{fault: fault}
+	}
 	fields, err := p.dec.DecodeFull(block)
 	if err != nil {
 		return frame{fault: fmt.Sprintf("a header block on stream %d that does not decode: %v", f.StreamID, err)}
@@ -156,9 +159,7 @@ func (p *Peer) acked() (fault string) {
 	for _, s := range settings {
 		if s.ID == http2.SettingHeaderTableSize {
 			p.dec.SetAllowedMaxDynamicTableSize(s.Val)
-			if s.Val < defaultHeaderTableSize {
-				p.dec.SetMaxDynamicTableSize(s.Val)
-			}
+			p.table.acked(s.Val)
 		}
 	}
 	return ""
