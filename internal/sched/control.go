@@ -1,0 +1,114 @@
+// Package sched decides what is written next: the controlBuffer, which holds
+// what the peer provokes, and the round robin by which loopyWriter serves the
+// streams that had to wait. It knows no socket and no HPACK.
+package sched
+
+import "github.com/weir-rpc/weir/internal/frame"
+
+// DefaultControlLimit is how many octets of replies a connection keeps for a
+// peer that does not read them: some 900 acknowledgements of PING. A peer that
+// reads at all never comes near.
+const DefaultControlLimit = 16 << 10
+
+// A ControlBuffer holds the frames that the peer provoked and that wait to be
+// written: acknowledgements and resets, bounded in octets, and window updates,
+// merged to one a stream. It takes no memory while it is empty. The zero value
+// is usable. The caller holds its lock.
+type ControlBuffer struct {
+	frames []byte
+	credit []update
+	conn   uint32 // credit for the connection
+	Limit  int    // octets of frames; zero means DefaultControlLimit
+}
+
+type update struct{ stream, increment uint32 }
+
+func (b *ControlBuffer) full(n int) bool {
+	limit := b.Limit
+	if limit == 0 {
+		limit = DefaultControlLimit
+	}
+	return len(b.frames)+n > limit
+}
+
+// SettingsAck queues the acknowledgement of a SETTINGS frame. Like the other
+// methods that return a bool, it gives false, and queues nothing, when the
+// peer provoked more than Limit octets that it does not read.
+func (b *ControlBuffer) SettingsAck() bool {
+	if b.full(frame.HeaderLen) {
+		return false
+	}
+	b.frames = frame.AppendSettingsAck(b.frames)
+	return true
+}
+
+// PingAck queues the acknowledgement of a PING frame.
+func (b *ControlBuffer) PingAck(data [8]byte) bool {
+	if b.full(frame.HeaderLen + len(data)) {
+		return false
+	}
+	b.frames = frame.AppendPing(b.frames, true, data)
+	return true
+}
+
+// Reset queues a RST_STREAM frame.
+func (b *ControlBuffer) Reset(stream uint32, code frame.ErrCode) bool {
+	if b.full(frame.HeaderLen + 4) {
+		return false
+	}
+	b.frames = frame.AppendRSTStream(b.frames, stream, code)
+	return true
+}
+
+// Credit queues a window update, merged with one for the same stream that
+// still waits. Stream 0 is the connection. There are no more of them than
+// there are open streams, so that they need no limit.
+func (b *ControlBuffer) Credit(stream, increment uint32) {
+	if stream == 0 {
+		b.conn += increment
+		return
+	}
+	// A stream comes back soon or not at all: look at the newest only.
+	for i := len(b.credit) - 1; i >= 0 && i >= len(b.credit)-8; i-- {
+		if b.credit[i].stream == stream {
+			b.credit[i].increment += increment
+			return
+		}
+	}
+	b.credit = append(b.credit, update{stream, increment})
+}
+
+// Empty reports whether nothing waits.
+func (b *ControlBuffer) Empty() bool {
+	return len(b.frames) == 0 && len(b.credit) == 0 && b.conn == 0
+}
+
+// Len gives the octets that AppendTo will append.
+func (b *ControlBuffer) Len() int {
+	n := len(b.frames) + len(b.credit)*(frame.HeaderLen+4)
+	if b.conn > 0 {
+		n += frame.HeaderLen + 4
+	}
+	return n
+}
+
+// AppendTo appends everything that waits to dst, the connection's credit
+// first, and empties the buffer.
+func (b *ControlBuffer) AppendTo(dst []byte) []byte {
+	if b.conn > 0 {
+		dst = frame.AppendWindowUpdate(dst, 0, b.conn)
+		b.conn = 0
+	}
+	dst = append(dst, b.frames...)
+	for _, u := range b.credit {
+		dst = frame.AppendWindowUpdate(dst, u.stream, u.increment)
+	}
+	b.frames, b.credit = b.frames[:0], b.credit[:0]
+	if cap(b.frames) > 1<<10 {
+		b.frames = nil
+	}
+	if cap(b.credit) > 64 {
+		b.credit = nil
+	}
+	return dst
+}
