@@ -1,0 +1,251 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/grpc"
+
+	"github.com/weir-rpc/weir/cmd/weir/internal/checks"
+	"github.com/weir-rpc/weir/cmd/weir/internal/gauge"
+	"github.com/weir-rpc/weir/cmd/weir/internal/load"
+	"github.com/weir-rpc/weir/cmd/weir/internal/peers"
+	"github.com/weir-rpc/weir/cmd/weir/internal/screen"
+)
+
+const (
+	// demoLimit is how long the whole demo may take.
+	demoLimit = 20 * time.Second
+
+	// What the load does, and what it may take beside its rounds.
+	loadOutstanding = 128
+	loadRounds      = 4
+	loadWindow      = 900 * time.Millisecond
+	loadWarmup      = 300 * time.Millisecond
+	loadReserve     = 2*loadWarmup + 2*time.Second
+)
+
+func demoCommand() *cobra.Command {
+	var skipLoad, asJSON bool
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Call weir from weir and grpc-go, check what comes back, and measure",
+		Long: `Demo starts servers of weir and of grpc-go on loopback and calls them with
+clients of both: all four kinds of calls, metadata, status, deadline, cancel,
+large and compressed messages. Then it puts the same load on weir and on grpc-go
+in turns, in processes of their own, and compares. It takes at most 20 seconds.
+
+The exit status is 0 if all was as expected, 1 if not, and 130 when interrupted.`,
+		Args: cobra.NoArgs,
+		RunE: runs(func(cmd *cobra.Command) error {
+			d := &demo{screen: screen.New(cmd.OutOrStdout(), os.Environ()), started: time.Now()}
+			if asJSON {
+				d.screen = screen.New(io.Discard, nil)
+			}
+			err := d.run(cmd.Context(), skipLoad)
+			if asJSON && cmd.Context().Err() == nil {
+				encoder := json.NewEncoder(cmd.OutOrStdout())
+				encoder.SetIndent("", "  ")
+				err = errors.Join(err, encoder.Encode(d.report))
+			}
+			return err
+		}),
+	}
+	cmd.Flags().BoolVar(&skipLoad, "skip-load", false, "only check, do not measure")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "write one JSON object at the end, and nothing else")
+	return cmd
+}
+
+// demo runs once.
+type demo struct {
+	screen  *screen.Screen
+	started time.Time
+	report  demoReport
+}
+
+// demoReport is what --json writes.
+type demoReport struct {
+	OK     bool         `json:"ok"`
+	GRPCGo string       `json:"grpc_go"`
+	Go     string       `json:"go"`
+	System string       `json:"system"`
+	CPUs   int          `json:"cpus"`
+	Checks []checkEntry `json:"checks"`
+	Load   *load.Report `json:"load,omitempty"`
+	Error  string       `json:"error,omitempty"` // of the load
+	Took   float64      `json:"took_s"`
+}
+
+type checkEntry struct {
+	Client   string  `json:"client"`
+	Server   string  `json:"server"`
+	Call     string  `json:"call"`
+	Checked  string  `json:"checked"`
+	OK       bool    `json:"ok"`
+	What     string  `json:"what,omitempty"` // was not as expected
+	Expected string  `json:"expected,omitempty"`
+	Came     string  `json:"came,omitempty"`
+	Took     float64 `json:"took_ms"`
+}
+
+func (d *demo) run(ctx context.Context, skipLoad bool) error {
+	d.report = demoReport{
+		GRPCGo: grpc.Version,
+		Go:     runtime.Version(),
+		System: runtime.GOOS + "/" + runtime.GOARCH,
+		CPUs:   runtime.GOMAXPROCS(0),
+	}
+	d.screen.Title("weir demo", "grpc-go "+d.report.GRPCGo, d.report.Go, d.report.System,
+		fmt.Sprintf("%d CPUs", d.report.CPUs))
+	failed, err := d.check(ctx, peers.Pairings(), checks.All(), func() checks.Gauge { return gauge.New() })
+	if err != nil {
+		return err
+	}
+	if !skipLoad {
+		if err := d.measure(ctx); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			failed++
+			d.report.Error = err.Error()
+			d.screen.Problem("load", "", "", err.Error())
+		}
+	}
+	return d.end(failed)
+}
+
+// check fills the table and counts what was not as expected.
+func (d *demo) check(ctx context.Context, pairings []peers.Pairing, all []checks.Check, newGauge func() checks.Gauge) (failed int, err error) {
+	var columns []screen.Column
+	var stations []*checks.Station
+	defer func() {
+		for _, s := range stations {
+			if closeErr := s.Close(); ctx.Err() == nil {
+				err = errors.Join(err, closeErr)
+			}
+		}
+	}()
+	for _, p := range pairings {
+		s, err := checks.Open(ctx, p, newGauge())
+		if err != nil {
+			return failed, err
+		}
+		stations = append(stations, s)
+		columns = append(columns, screen.Column{Client: p.Client.Name, Server: p.Server.Name})
+	}
+	matrix := d.screen.NewMatrix(columns...)
+	var problems []checkEntry
+	for _, c := range all {
+		matrix.Row(c.Call, c.Checked)
+		for _, s := range stations {
+			outcome := s.Run(ctx, c)
+			if ctx.Err() != nil {
+				matrix.Break()
+				return failed, ctx.Err()
+			}
+			entry := newEntry(s.Pairing, outcome)
+			matrix.Cell(entry.OK, outcome.Took)
+			d.report.Checks = append(d.report.Checks, entry)
+			if !entry.OK {
+				problems = append(problems, entry)
+			}
+		}
+	}
+	d.screen.Line("")
+	for _, p := range problems {
+		d.screen.Problem(fmt.Sprintf("%s, %s → %s", p.Call, p.Client, p.Server), p.What, p.Expected, p.Came)
+	}
+	return len(problems), nil
+}
+
+func newEntry(pairing peers.Pairing, o checks.Outcome) checkEntry {
+	entry := checkEntry{
+		Client:  pairing.Client.Name,
+		Server:  pairing.Server.Name,
+		Call:    o.Call,
+		Checked: o.Checked,
+		OK:      o.Err == nil,
+		Took:    float64(o.Took.Microseconds()) / 1000,
+	}
+	var m *checks.MismatchError
+	switch {
+	case errors.As(o.Err, &m):
+		entry.What, entry.Expected, entry.Came = m.What, m.Want, m.Got
+	case o.Err != nil:
+		entry.Came = o.Err.Error()
+	}
+	return entry
+}
+
+// measure puts the load on, with fewer rounds if the checks have taken long.
+func (d *demo) measure(ctx context.Context) error {
+	left := demoLimit - time.Since(d.started) - loadReserve
+	rounds := min(loadRounds, int(left/(2*loadWindow)))
+	if rounds < 1 {
+		return fmt.Errorf("no time is left of %v", demoLimit)
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithDeadlineCause(ctx, d.started.Add(demoLimit),
+		fmt.Errorf("expected to end within %v; came no end", demoLimit))
+	defer cancel()
+	progress := d.screen.NewProgress()
+	report, err := load.Compare(ctx, load.Plan{
+		Program:     program,
+		Subject:     peers.Weir(),
+		Baseline:    peers.GRPC(),
+		Outstanding: loadOutstanding,
+		Rounds:      rounds,
+		Warmup:      loadWarmup,
+		Window:      loadWindow,
+		Progress:    progress.Step,
+	})
+	progress.End()
+	if errors.Is(err, context.DeadlineExceeded) {
+		return context.Cause(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	d.report.Load = &report
+	d.show(report, rounds)
+	return nil
+}
+
+func (d *demo) show(r load.Report, rounds int) {
+	subject, baseline, ratio := r.Subject.Median, r.Baseline.Median, r.BaselineOverSubject
+	micros := func(t time.Duration) string { return fmt.Sprintf("%.1f µs", float64(t)/1e3) }
+	d.screen.Comparison(
+		fmt.Sprintf("unary %d B, %d outstanding on one connection, median of %d rounds in turns",
+			load.Payload, loadOutstanding, rounds),
+		r.Subject.Name, r.Baseline.Name, []screen.Figure{
+			{Name: "calls/s", Subject: screen.Count(subject.CallsPerSecond), Baseline: screen.Count(baseline.CallsPerSecond), Ratio: ratio.CallsPerSecond},
+			{Name: "CPU per call *", Subject: micros(subject.CPUPerCall), Baseline: micros(baseline.CPUPerCall), Ratio: ratio.CPUPerCall},
+			{Name: "allocs per call *", Subject: fmt.Sprintf("%.1f", subject.AllocsPerCall), Baseline: fmt.Sprintf("%.1f", baseline.AllocsPerCall), Ratio: ratio.AllocsPerCall},
+			{Name: "p50", Subject: screen.Duration(subject.P50), Baseline: screen.Duration(baseline.P50), Ratio: ratio.P50},
+			{Name: "p99", Subject: screen.Duration(subject.P99), Baseline: screen.Duration(baseline.P99), Ratio: ratio.P99},
+		}, "* client and server, each a process of its own")
+}
+
+// end writes the verdict.
+func (d *demo) end(failed int) error {
+	took := time.Since(d.started)
+	d.report.OK = failed == 0
+	d.report.Took = took.Seconds()
+	if failed == 0 {
+		d.screen.Verdict(true, fmt.Sprintf("all as expected, in %.1f s", took.Seconds()))
+		return nil
+	}
+	text := fmt.Sprintf("%d not as expected, in %.1f s", failed, took.Seconds())
+	d.screen.Verdict(false, text)
+	return failure{errors.New(text)}
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/weir-rpc/weir/cmd/weir/internal/checks"
+	"github.com/weir-rpc/weir/cmd/weir/internal/demopb"
+	"github.com/weir-rpc/weir/cmd/weir/internal/gauge"
+	"github.com/weir-rpc/weir/cmd/weir/internal/peers"
+	"github.com/weir-rpc/weir/cmd/weir/internal/screen"
+)
+
+// The whole demo with the load in processes of their own, as JSON.
+func TestDemo(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes ten seconds")
+	}
+	started := time.Now()
+	r := runFor(t.Context(), "demo", "--json")
+	if r.status != statusOK || r.errOut != "" {
+		t.Fatalf("exit status %d, stderr %q, stdout:\n%s", r.status, r.errOut, r.out)
+	}
+	if took := time.Since(started); took > demoLimit {
+		t.Errorf("the demo took %v, want at most %v", took, demoLimit)
+	}
+	var report demoReport
+	if err := json.Unmarshal([]byte(r.out), &report); err != nil {
+		t.Fatalf("%v in:\n%s", err, r.out)
+	}
+	if want := len(checks.All()) * len(peers.Pairings()); len(report.Checks) != want {
+		t.Errorf("%d checks in the report, want %d", len(report.Checks), want)
+	}
+	for _, c := range report.Checks {
+		if !c.OK || c.Took <= 0 {
+			t.Errorf("check %+v, want it passed in some time", c)
+		}
+	}
+	if !report.OK || report.Load == nil {
+		t.Fatalf("the report is %+v, want it ok with a load", report)
+	}
+	ratios := report.Load.BaselineOverSubject
+	for name, ratio := range map[string]float64{
+		"calls": ratios.CallsPerSecond, "CPU": ratios.CPUPerCall, "allocs": ratios.AllocsPerCall,
+		"p50": ratios.P50, "p99": ratios.P99,
+	} {
+		if ratio <= 0 {
+			t.Errorf("the ratio of %s is %v, want it known", name, ratio)
+		}
+	}
+}
+
+func TestDemoAsText(t *testing.T) {
+	r := runFor(t.Context(), "demo", "--skip-load")
+	if r.status != statusOK || r.errOut != "" {
+		t.Fatalf("exit status %d, stderr %q, stdout:\n%s", r.status, r.errOut, r.out)
+	}
+	for _, c := range checks.All() {
+		if !strings.Contains(r.out, "\n"+c.Call+" ") {
+			t.Errorf("no row for %q in:\n%s", c.Call, r.out)
+		}
+	}
+	if strings.ContainsAny(r.out, "\x1b\r") {
+		t.Errorf("there are control characters in what is no terminal: %q", r.out)
+	}
+	for line := range strings.Lines(r.out) {
+		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 80 {
+			t.Errorf("%d characters in the line %q, want at most 80", n, line)
+		}
+	}
+	if got := strings.Count(r.out, "✓"); got != len(checks.All())*len(peers.Pairings())+1 {
+		t.Errorf("%d good results in:\n%s", got, r.out)
+	}
+}
+
+// salty loses the trace of each reading.
+type salty struct{ *gauge.Service }
+
+func (s salty) Read(ctx context.Context, req *demopb.ReadRequest) (*demopb.Reading, error) {
+	return s.Service.Read(ctx, &demopb.ReadRequest{Station: req.GetStation()})
+}
+
+func TestDemoTellsWhatIsWrong(t *testing.T) {
+	var out bytes.Buffer
+	d := &demo{screen: screen.New(&out, nil), started: time.Now()}
+	failed, err := d.check(t.Context(), peers.Pairings()[:1], checks.All()[:2],
+		func() checks.Gauge { return salty{gauge.New()} })
+	if err != nil || failed != 1 {
+		t.Fatalf("%d checks failed, error %v; want 1 and none", failed, err)
+	}
+	if err := d.end(failed); err == nil || d.report.OK {
+		t.Errorf("the demo ended with %v and ok %t, want an error and false", err, d.report.OK)
+	}
+	for _, want := range []string{"✗ failed", "✗ unary, ", "of       the reply of Read", "expected station:", "came     station:", `trace:"a trace"`, "✗ 1 not as expected"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in:\n%s", want, out.String())
+		}
+	}
+	if c := d.report.Checks[0]; c.OK || c.Expected == "" || c.Came == "" || c.What == "" {
+		t.Errorf("the report has %+v, want what was expected and what came", c)
+	}
+}
+
+// cutOff ends a context when the text has been written.
+type cutOff struct {
+	text   string
+	cancel func()
+	got    bytes.Buffer
+}
+
+func (c *cutOff) Write(p []byte) (int, error) {
+	c.got.Write(p)
+	if strings.Contains(c.got.String(), c.text) {
+		c.cancel()
+	}
+	return len(p), nil
+}
+
+// leak.Main sees whether the servers and clients have ended.
+func TestInterrupt(t *testing.T) {
+	for _, at := range []string{"call ", "deadline ", "stop "} {
+		t.Run("at "+at, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			out := &cutOff{text: "\n" + at, cancel: cancel}
+			var errOut bytes.Buffer
+			if status := run(ctx, []string{"demo"}, strings.NewReader(""), out, &errOut); status != statusInterrupted {
+				t.Errorf("exit status %d, want %d; stdout:\n%s", status, statusInterrupted, out.got.String())
+			}
+			if got := errOut.String(); got != "interrupted\n" {
+				t.Errorf("stderr %q, want one word", got)
+			}
+		})
+	}
+}
+
+// A process of the load ends when the demo is gone, even if killed.
+func TestProcessEndsWithItsInput(t *testing.T) {
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), program, "demo-load-server", "--peer", "grpc-go")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var hello struct{ Address string }
+	if err := json.NewDecoder(out).Decode(&hello); err != nil || hello.Address == "" {
+		t.Errorf("the process said %+v, %v; want its address", hello, err)
+	}
+	in.Close()
+	io.Copy(io.Discard, out)
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("the process ended with %v, want a clean end", err)
+	}
+	if ws, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		t.Errorf("the process was killed by %v", ws.Signal())
+	}
+}
