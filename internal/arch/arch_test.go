@@ -132,6 +132,14 @@ func TestRulesBite(t *testing.T) {
 			"internal/gate/t.go":      "package t\n\n// See https://www.rfc-editor.org/rfc/rfc9113#section-6.9\nvar x int",
 			"internal/gate/t_test.go": "package t",
 		}, ""},
+		{"a MUST that is quoted is proven", "the same in two places", map[string]string{
+			"internal/gate/t.go":      "package t\n\n// \"It MUST be so.\"\n// https://www.rfc-editor.org/rfc/rfc9113#section-6.2\n// https://www.rfc-editor.org/rfc/rfc9113#section-6.6\nvar x int",
+			"internal/gate/t_test.go": "package t\n\n// https://www.rfc-editor.org/rfc/rfc9113#section-6.2\nvar y int",
+		}, ""},
+		{"a MUST that is quoted is proven", "the second of two", map[string]string{
+			"internal/gate/t.go":      "package t\n\n// \"It MUST be so.\"\n// https://www.rfc-editor.org/rfc/rfc9113#section-6.2\n// \"It MUST.\"\n// https://www.rfc-editor.org/rfc/rfc9113#section-6.6\nvar x int",
+			"internal/gate/t_test.go": "package t\n\n// https://www.rfc-editor.org/rfc/rfc9113#section-6.2\nvar y int",
+		}, "section-6.6,"},
 		{"a MUST that is quoted is proven", "no tests yet", map[string]string{
 			"internal/gate/t.go": "package t\n\n// \"It MUST be so.\" https://www.rfc-editor.org/rfc/rfc9113#section-6.9\nvar x int",
 		}, ""},

@@ -114,6 +114,23 @@ var unproven = map[string]string{
 // A claim is a quoted MUST without a test that links the same paragraph.
 type claim struct{ pkg, link, fault string }
 
+// quoted gives the links of a comment that say where a MUST is from: for each
+// MUST the next link, or the last one if none follows. Further links in a row
+// are places that say the same.
+func quoted(comment string) map[string]bool {
+	links := rfcLink.FindAllStringIndex(comment, -1)
+	sources := make(map[string]bool)
+	for _, m := range must.FindAllStringIndex(comment, -1) {
+		for i, l := range links {
+			if l[0] > m[0] || i == len(links)-1 {
+				sources[comment[l[0]:l[1]]] = true
+				break
+			}
+		}
+	}
+	return sources
+}
+
 // open lists the claims of all packages with tests. A package without any
 // waits for its first.
 func open(t *tree) (claims []claim) {
@@ -131,11 +148,7 @@ func open(t *tree) (claims []claim) {
 		}
 		for _, s := range p.code() {
 			for _, group := range s.ast.Comments {
-				text := group.Text()
-				if !must.MatchString(text) {
-					continue
-				}
-				for _, link := range rfcLink.FindAllString(text, -1) {
+				for link := range quoted(group.Text()) {
 					if !linked[link] {
 						claims = append(claims, claim{p.name, link, fmt.Sprintf(
 							"%s quotes a MUST of %s, which no test of %s links: put the link above the test that proves it", s.at(group), link, p.name)})
