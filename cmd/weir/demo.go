@@ -14,7 +14,6 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/weir-rpc/weir/cmd/weir/internal/checks"
-	"github.com/weir-rpc/weir/cmd/weir/internal/gauge"
 	"github.com/weir-rpc/weir/cmd/weir/internal/load"
 	"github.com/weir-rpc/weir/cmd/weir/internal/peers"
 	"github.com/weir-rpc/weir/cmd/weir/internal/screen"
@@ -32,7 +31,8 @@ const (
 	loadReserve     = 2*loadWarmup + 2*time.Second
 )
 
-func demoCommand() *cobra.Command {
+// demoCommand is for gauges that newGauge makes, one for each pairing.
+func demoCommand(newGauge func() checks.Gauge) *cobra.Command {
 	var skipLoad, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "demo",
@@ -45,7 +45,11 @@ in turns, in processes of their own, and compares. It takes at most 20 seconds.
 The exit status is 0 if all was as expected, 1 if not, and 130 when interrupted.`,
 		Args: cobra.NoArgs,
 		RunE: runs(func(cmd *cobra.Command) error {
-			d := &demo{screen: screen.New(cmd.OutOrStdout(), os.Environ()), started: time.Now()}
+			d := &demo{
+				screen:   screen.New(cmd.OutOrStdout(), os.Environ()),
+				newGauge: newGauge,
+				started:  time.Now(),
+			}
 			if asJSON {
 				d.screen = screen.New(io.Discard, nil)
 			}
@@ -65,34 +69,10 @@ The exit status is 0 if all was as expected, 1 if not, and 130 when interrupted.
 
 // demo runs once.
 type demo struct {
-	screen  *screen.Screen
-	started time.Time
-	report  demoReport
-}
-
-// demoReport is what --json writes.
-type demoReport struct {
-	OK     bool         `json:"ok"`
-	GRPCGo string       `json:"grpc_go"`
-	Go     string       `json:"go"`
-	System string       `json:"system"`
-	CPUs   int          `json:"cpus"`
-	Checks []checkEntry `json:"checks"`
-	Load   *load.Report `json:"load,omitempty"`
-	Error  string       `json:"error,omitempty"` // of the load
-	Took   float64      `json:"took_s"`
-}
-
-type checkEntry struct {
-	Client   string  `json:"client"`
-	Server   string  `json:"server"`
-	Call     string  `json:"call"`
-	Checked  string  `json:"checked"`
-	OK       bool    `json:"ok"`
-	What     string  `json:"what,omitempty"` // was not as expected
-	Expected string  `json:"expected,omitempty"`
-	Came     string  `json:"came,omitempty"`
-	Took     float64 `json:"took_ms"`
+	screen   *screen.Screen
+	newGauge func() checks.Gauge
+	started  time.Time
+	report   demoReport
 }
 
 func (d *demo) run(ctx context.Context, skipLoad bool) error {
@@ -104,7 +84,7 @@ func (d *demo) run(ctx context.Context, skipLoad bool) error {
 	}
 	d.screen.Title("weir demo", "grpc-go "+d.report.GRPCGo, d.report.Go, d.report.System,
 		fmt.Sprintf("%d CPUs", d.report.CPUs))
-	failed, err := d.check(ctx, peers.Pairings(), checks.All(), func() checks.Gauge { return gauge.New() })
+	failed, err := d.check(ctx, peers.Pairings(), checks.All())
 	if err != nil {
 		return err
 	}
@@ -122,7 +102,7 @@ func (d *demo) run(ctx context.Context, skipLoad bool) error {
 }
 
 // check fills the table and counts what was not as expected.
-func (d *demo) check(ctx context.Context, pairings []peers.Pairing, all []checks.Check, newGauge func() checks.Gauge) (failed int, err error) {
+func (d *demo) check(ctx context.Context, pairings []peers.Pairing, all []checks.Check) (failed int, err error) {
 	var columns []screen.Column
 	var stations []*checks.Station
 	defer func() {
@@ -133,7 +113,7 @@ func (d *demo) check(ctx context.Context, pairings []peers.Pairing, all []checks
 		}
 	}()
 	for _, p := range pairings {
-		s, err := checks.Open(ctx, p, newGauge())
+		s, err := checks.Open(ctx, p, d.newGauge())
 		if err != nil {
 			return failed, err
 		}
@@ -163,25 +143,6 @@ func (d *demo) check(ctx context.Context, pairings []peers.Pairing, all []checks
 		d.screen.Problem(fmt.Sprintf("%s, %s → %s", p.Call, p.Client, p.Server), p.What, p.Expected, p.Came)
 	}
 	return len(problems), nil
-}
-
-func newEntry(pairing peers.Pairing, o checks.Outcome) checkEntry {
-	entry := checkEntry{
-		Client:  pairing.Client.Name,
-		Server:  pairing.Server.Name,
-		Call:    o.Call,
-		Checked: o.Checked,
-		OK:      o.Err == nil,
-		Took:    float64(o.Took.Microseconds()) / 1000,
-	}
-	var m *checks.MismatchError
-	switch {
-	case errors.As(o.Err, &m):
-		entry.What, entry.Expected, entry.Came = m.What, m.Want, m.Got
-	case o.Err != nil:
-		entry.Came = o.Err.Error()
-	}
-	return entry
 }
 
 // measure puts the load on, with fewer rounds if the checks have taken long.

@@ -17,7 +17,6 @@ import (
 	"github.com/weir-rpc/weir/cmd/weir/internal/demopb"
 	"github.com/weir-rpc/weir/cmd/weir/internal/gauge"
 	"github.com/weir-rpc/weir/cmd/weir/internal/peers"
-	"github.com/weir-rpc/weir/cmd/weir/internal/screen"
 )
 
 // The whole demo with the load in processes of their own, as JSON.
@@ -90,23 +89,36 @@ func (s salty) Read(ctx context.Context, req *demopb.ReadRequest) (*demopb.Readi
 }
 
 func TestDemoTellsWhatIsWrong(t *testing.T) {
-	var out bytes.Buffer
-	d := &demo{screen: screen.New(&out, nil), started: time.Now()}
-	failed, err := d.check(t.Context(), peers.Pairings()[:1], checks.All()[:2],
-		func() checks.Gauge { return salty{gauge.New()} })
-	if err != nil || failed != 1 {
-		t.Fatalf("%d checks failed, error %v; want 1 and none", failed, err)
+	var out, errOut bytes.Buffer
+	broken := rootCommand(demoCommand(func() checks.Gauge { return salty{gauge.New()} }))
+	status := execute(t.Context(), broken, []string{"demo", "--skip-load"}, strings.NewReader(""), &out, &errOut)
+	if status != statusFailed || errOut.Len() != 0 {
+		t.Errorf("exit status %d, stderr %q; want 1 and none", status, errOut.String())
 	}
-	if err := d.end(failed); err == nil || d.report.OK {
-		t.Errorf("the demo ended with %v and ok %t, want an error and false", err, d.report.OK)
-	}
-	for _, want := range []string{"✗ failed", "✗ unary, ", "of       the reply of Read", "expected station:", "came     station:", `trace:"a trace"`, "✗ 1 not as expected"} {
+	for _, want := range []string{
+		"✗ failed", "✗ unary, ", "of       the reply of Read", "expected station:", "came     station:",
+		`trace:"a trace"`, "✗ 20 MiB message, ", "expected 20971520 octets", "came     0 octets",
+		"not as expected, in ",
+	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in:\n%s", want, out.String())
 		}
 	}
-	if c := d.report.Checks[0]; c.OK || c.Expected == "" || c.Came == "" || c.What == "" {
-		t.Errorf("the report has %+v, want what was expected and what came", c)
+}
+
+func TestReportTellsWhatIsWrong(t *testing.T) {
+	var out, errOut bytes.Buffer
+	broken := rootCommand(demoCommand(func() checks.Gauge { return salty{gauge.New()} }))
+	status := execute(t.Context(), broken, []string{"demo", "--skip-load", "--json"}, strings.NewReader(""), &out, &errOut)
+	if status != statusFailed || errOut.Len() != 0 {
+		t.Errorf("exit status %d, stderr %q; want 1 and none", status, errOut.String())
+	}
+	var report demoReport
+	if err := json.Unmarshal(out.Bytes(), &report); err != nil {
+		t.Fatalf("%v in:\n%s", err, out.String())
+	}
+	if c := report.Checks[0]; report.OK || c.OK || c.What == "" || c.Expected == "" || c.Came == "" {
+		t.Errorf("ok is %t and the unary check %+v, want what was expected and what came", report.OK, c)
 	}
 }
 

@@ -10,8 +10,12 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/weir-rpc/weir/cmd/weir/internal/checks"
+	"github.com/weir-rpc/weir/cmd/weir/internal/gauge"
 )
 
 // The exit statuses.
@@ -24,7 +28,9 @@ const (
 
 func main() {
 	ctx, release := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, release) // a second signal ends the program at once
+	// A later signal ends the program at once. Those that come with the first,
+	// for the group and for the process, do not.
+	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, release) })
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
@@ -34,6 +40,15 @@ type failure struct{ error }
 // run is main without the process. It has stopped all that it started when it
 // returns.
 func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
+	root := rootCommand(
+		demoCommand(func() checks.Gauge { return gauge.New() }),
+		demoLoadServerCommand(),
+		demoLoadClientCommand(),
+	)
+	return execute(ctx, root, args, in, out, errOut)
+}
+
+func rootCommand(commands ...*cobra.Command) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "weir",
 		Short:         "Show and measure the weir transport",
@@ -41,7 +56,12 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 		SilenceUsage:  true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(demoCommand(), demoLoadServerCommand(), demoLoadClientCommand())
+	root.AddCommand(commands...)
+	return root
+}
+
+// execute runs the command that the arguments name and gives its exit status.
+func execute(ctx context.Context, root *cobra.Command, args []string, in io.Reader, out, errOut io.Writer) int {
 	root.SetArgs(args)
 	root.SetIn(in)
 	root.SetOut(out)
