@@ -2,11 +2,14 @@ package leak
 
 import (
 	"bytes"
+	"flag"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/weir-rpc/weir/internal/buffer"
 )
 
 // childEnv names what the test binary leaks when it runs as a child.
@@ -45,6 +48,13 @@ func TestRun(t *testing.T) {
 		}, 0, nil},
 		{"a goroutine", func() int { go leakUntil(stop); return 0 }, 1,
 			[]string{"leak.leakUntil", "main_test.go", "1 goroutines and 0 buffers"}},
+		{"a buffer", func() int { keepBuffer(); return 0 }, 1,
+			[]string{"leak.keepBuffer", "main_test.go", "0 goroutines and 1 buffers"}},
+		{"a buffer that comes back late", func() int {
+			b := buffer.Get(1000)
+			time.AfterFunc(patience/5, func() { buffer.Put(b) })
+			return 0
+		}, 0, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -67,6 +77,26 @@ func TestRun(t *testing.T) {
 //go:noinline
 func leakUntil(stop chan struct{}) { <-stop }
 
+//go:noinline
+func keepBuffer() { buffer.Get(1000) }
+
+// TestNoWatchWhileMeasuring: a stack for each buffer is no part of what a
+// benchmark measures.
+func TestNoWatchWhileMeasuring(t *testing.T) {
+	for _, name := range []string{"test.bench", "test.fuzz"} {
+		t.Run(name, func(t *testing.T) {
+			old := flag.Lookup(name).Value.String()
+			flag.Set(name, "X")
+			defer flag.Set(name, old)
+			outstanding := watchBuffers()
+			keepBuffer()
+			if left := outstanding(); left != nil {
+				t.Errorf("watched: %q", left)
+			}
+		})
+	}
+}
+
 // TestMainOfChild runs this test binary again with one test that leaks, and
 // looks at the exit code.
 func TestMainOfChild(t *testing.T) {
@@ -77,6 +107,7 @@ func TestMainOfChild(t *testing.T) {
 	}{
 		{"nothing", 0, "PASS"},
 		{"goroutine", 1, "leak.leakUntil"},
+		{"buffer", 1, "leak.keepBuffer"},
 	} {
 		t.Run(tt.leak, func(t *testing.T) {
 			cmd := exec.Command(os.Args[0], "-test.run=^TestChild$")
@@ -98,5 +129,7 @@ func TestChild(t *testing.T) {
 		t.Skip("runs as a child of TestMainOfChild only")
 	case "goroutine":
 		go leakUntil(nil)
+	case "buffer":
+		keepBuffer()
 	}
 }
