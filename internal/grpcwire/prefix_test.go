@@ -1,0 +1,24 @@
+package grpcwire
+
+import "testing"
+
+func TestPrefixRoundTrip(t *testing.T) {
+	for _, n := range []int{0, 1, 255, 256, 1 << 24, 1<<32 - 1} {
+		for _, compressed := range []bool{false, true} {
+			var b [PrefixLen]byte
+			PutPrefix(b[:], compressed, n)
+			c, got, err := ParsePrefix(b[:])
+			if err != nil || c != compressed || int(got) != n {
+				t.Errorf("%d, %v: got %d, %v, %v", n, compressed, got, c, err)
+			}
+		}
+	}
+}
+
+func TestPrefixFlagMustBeZeroOrOne(t *testing.T) {
+	for flag := 2; flag < 256; flag++ {
+		if _, _, err := ParsePrefix([]byte{byte(flag), 0, 0, 0, 0}); err == nil {
+			t.Errorf("flag %d is accepted", flag)
+		}
+	}
+}
