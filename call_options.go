@@ -1,0 +1,162 @@
+package weir
+
+import (
+	"math"
+	"reflect"
+	"strings"
+
+	"github.com/weir-rpc/weir/transport"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+)
+
+// callInfo is what the options of a call say.
+type callInfo struct {
+	codec        codec
+	subtype      string
+	forced       bool
+	compressor   string
+	maxRecv      int
+	maxSend      int
+	waitForReady bool
+	authority    string
+	header       []*metadata.MD
+	trailer      []*metadata.MD
+	peer         []*peer.Peer
+	onFinish     []func(error)
+}
+
+const (
+	defaultMaxRecv = transport.DefaultMaxRecvMessageSize
+	defaultMaxSend = math.MaxInt32
+)
+
+// apply reads the options in their order. Those of grpc-go are structs with
+// exported fields; a pointer to one, and a struct that embeds one, count too.
+func (ci *callInfo) apply(opts []grpc.CallOption) error {
+	for _, o := range opts {
+		if err := ci.applyOne(o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (ci *callInfo) applyOne(o grpc.CallOption) error {
+	switch o := o.(type) {
+	case grpc.StaticMethodCallOption, grpc.EmptyCallOption, nil:
+	case grpc.HeaderCallOption:
+		ci.header = append(ci.header, o.HeaderAddr)
+	case grpc.TrailerCallOption:
+		ci.trailer = append(ci.trailer, o.TrailerAddr)
+	case grpc.PeerCallOption:
+		ci.peer = append(ci.peer, o.PeerAddr)
+	case grpc.FailFastCallOption:
+		ci.waitForReady = !o.FailFast
+	case grpc.OnFinishCallOption:
+		ci.onFinish = append(ci.onFinish, o.OnFinish)
+	case grpc.MaxRecvMsgSizeCallOption:
+		ci.maxRecv = o.MaxRecvMsgSize
+	case grpc.MaxSendMsgSizeCallOption:
+		ci.maxSend = o.MaxSendMsgSize
+	case grpc.AuthorityOverrideCallOption:
+		ci.authority = o.Authority
+	case grpc.CompressorCallOption:
+		ci.compressor = o.CompressorType
+	case grpc.ContentSubtypeCallOption:
+		ci.subtype = o.ContentSubtype
+	case grpc.ForceCodecCallOption:
+		ci.force(codec{v1: o.Codec}, o.Codec.Name())
+	case grpc.ForceCodecV2CallOption:
+		ci.force(codecV2(o.CodecV2), o.CodecV2.Name())
+	case grpc.MaxRetryRPCBufferSizeCallOption: // there is nothing to replay yet
+	default:
+		return ci.applyOther(o)
+	}
+	return nil
+}
+
+func (ci *callInfo) force(c codec, name string) {
+	ci.codec, ci.forced = c, true
+	if ci.subtype == "" {
+		ci.subtype = strings.ToLower(name)
+	}
+}
+
+// applyOther reads an option that is not one of grpc-go's structs itself.
+func (ci *callInfo) applyOther(o grpc.CallOption) error {
+	v := reflect.ValueOf(o)
+	for v.Kind() == reflect.Pointer {
+		if v.IsNil() {
+			return nil
+		}
+		v = v.Elem()
+		if inner, ok := v.Interface().(grpc.CallOption); ok && isOwn(v.Type()) {
+			return ci.applyOne(inner)
+		}
+	}
+	if isOwn(v.Type()) {
+		return status.Errorf(codes.Internal, "weir does not support the call option %s", v.Type())
+	}
+	if v.Kind() != reflect.Struct {
+		return nil
+	}
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		if !f.Anonymous || !f.IsExported() {
+			continue
+		}
+		if inner, ok := v.Field(i).Interface().(grpc.CallOption); ok && inner != nil {
+			if err := ci.applyOne(inner); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// isOwn reports whether a type is one of grpc-go's own.
+func isOwn(t reflect.Type) bool {
+	return t.PkgPath() == "google.golang.org/grpc" || strings.HasPrefix(t.PkgPath(), "google.golang.org/grpc/")
+}
+
+// encoder finds the codec and the compressor.
+func (ci *callInfo) encoder() (encoding.Compressor, error) {
+	if !ci.forced && ci.subtype != "" {
+		c, ok := codecFor(ci.subtype)
+		if !ok {
+			return nil, status.Errorf(codes.Internal, "no codec is registered for content-subtype %q (encoding.RegisterCodecV2)", ci.subtype)
+		}
+		ci.codec = c
+	}
+	if ci.compressor == "" || ci.compressor == encoding.Identity {
+		return nil, nil
+	}
+	comp := encoding.GetCompressor(ci.compressor)
+	if comp == nil {
+		return nil, status.Errorf(codes.Internal, "no compressor is registered for grpc-encoding %q (encoding.RegisterCompressor)", ci.compressor)
+	}
+	return comp, nil
+}
+
+// finish tells the options how the call ended.
+func (ci *callInfo) finish(header, trailer func() metadata.MD, p *peer.Peer, err error) {
+	for _, to := range ci.header {
+		*to = header()
+	}
+	for _, to := range ci.trailer {
+		*to = trailer()
+	}
+	for _, to := range ci.peer {
+		if p != nil {
+			*to = *p
+		}
+	}
+	for _, f := range ci.onFinish {
+		f(err)
+	}
+}

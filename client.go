@@ -1,0 +1,239 @@
+package weir
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/weir-rpc/weir/internal/channel"
+	"github.com/weir-rpc/weir/internal/grpcwire"
+	"github.com/weir-rpc/weir/transport"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+)
+
+// A Client calls the services of one target. It is the grpc.ClientConnInterface
+// that generated clients take. Its methods may be called by several goroutines
+// at a time.
+type Client struct {
+	target   string
+	ch       *channel.Channel
+	callOpts []grpc.CallOption
+	codec    codec // of calls that name none
+
+	invocations sync.Pool // *invocation
+}
+
+var _ grpc.ClientConnInterface = (*Client)(nil)
+
+var errNoCredentials = errors.New("weir: no transport security is set: use WithTransportCredentials(insecure.NewCredentials()) to say that there is none, or set credentials")
+
+// NewClient makes a Client for target, as in grpc.NewClient: a host and port,
+// or a URI of the scheme dns, passthrough, unix or unix-abstract. It does no
+// I/O: the first call connects.
+func NewClient(target string, opts ...DialOption) (*Client, error) {
+	var cfg clientConfig
+	for _, o := range opts {
+		o.apply(&cfg)
+	}
+	if cfg.creds == nil {
+		return nil, errNoCredentials
+	}
+	t, err := channel.ParseTarget(target)
+	if err != nil {
+		return nil, errors.New("weir: " + err.Error())
+	}
+	authority := t.Authority
+	if name := cfg.creds.Info().ServerName; name != "" { //nolint:staticcheck // still how an override is told
+		authority = name
+	}
+	codec, ok := codecFor("proto")
+	if !ok {
+		return nil, errors.New("weir: no codec is registered for \"proto\"")
+	}
+	agent := "grpc-go-weir/" + transport.Version
+	if cfg.userAgent != "" {
+		agent = cfg.userAgent + " " + agent
+	}
+	return &Client{
+		target:   target,
+		callOpts: cfg.callOpts,
+		codec:    codec,
+		ch: channel.New(channel.Config{
+			Target:      t,
+			Credentials: cfg.creds.Clone(),
+			Dial:        cfg.dial,
+			Transport: transport.ClientConfig{
+				Authority:      authority,
+				UserAgent:      agent,
+				AcceptEncoding: acceptEncoding(),
+			},
+		}),
+	}, nil
+}
+
+// acceptEncoding names the compressors that are registered.
+func acceptEncoding() string {
+	return grpcwire.AcceptEncoding([]string{"gzip", "zstd", "snappy", "deflate"})
+}
+
+// Target gives the target that the Client was made with.
+func (c *Client) Target() string { return c.target }
+
+// Close ends every connection and every call, which fail with CANCELLED. The
+// error is a status CANCELLED if the Client was closed already.
+func (c *Client) Close() error { return c.ch.Close() }
+
+// maxAttempts is how often a call is tried that no server has acted on.
+const maxAttempts = 5
+
+// again reports whether a call that failed is to be tried again without
+// telling: no server has acted on it, and there is time.
+func again(ctx context.Context, err error, attempt int) bool {
+	var se *transport.StreamError
+	return errors.As(err, &se) && se.Unprocessed && attempt < maxAttempts && ctx.Err() == nil
+}
+
+// info reads a call's options.
+func (c *Client) info(ci *callInfo, opts []grpc.CallOption) (encoding.Compressor, error) {
+	ci.codec, ci.maxRecv, ci.maxSend = c.codec, defaultMaxRecv, defaultMaxSend
+	if len(c.callOpts) > 0 {
+		if err := ci.apply(c.callOpts); err != nil {
+			return nil, err
+		}
+	}
+	if err := ci.apply(opts); err != nil {
+		return nil, err
+	}
+	return ci.encoder()
+}
+
+// invocation is what a unary call needs besides the caller's own. The objects
+// are used again: nothing of them is left with anyone when Invoke returns.
+type invocation struct {
+	info  callInfo
+	call  transport.Call
+	reply transport.Reply
+}
+
+// Invoke makes a unary call: it sends args and fills reply. The error is
+// compatible with the status package.
+func (c *Client) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
+	inv, _ := c.invocations.Get().(*invocation)
+	if inv == nil {
+		inv = new(invocation)
+	}
+	err := c.invoke(ctx, inv, method, args, reply, opts)
+	*inv = invocation{}
+	c.invocations.Put(inv)
+	return err
+}
+
+func (c *Client) invoke(ctx context.Context, inv *invocation, method string, args, reply any, opts []grpc.CallOption) error {
+	comp, err := c.info(&inv.info, opts)
+	if err != nil {
+		return err
+	}
+	inv.call = inv.info.call(method)
+	if md, ok := metadata.FromOutgoingContext(ctx); ok {
+		inv.call.Metadata = md
+	}
+	for attempt := 1; ; attempt++ {
+		p, err := c.attempt(ctx, inv, comp, args, reply)
+		if err != nil && again(ctx, err, attempt) {
+			inv.reply.Free()
+			continue
+		}
+		inv.info.finish(inv.reply.Header, inv.reply.Trailer, p, err)
+		inv.reply.Free()
+		return err
+	}
+}
+
+// attempt makes a unary call once, and tells with whom.
+func (c *Client) attempt(ctx context.Context, inv *invocation, comp encoding.Compressor, args, reply any) (*peer.Peer, error) {
+	info := &inv.info
+	tr, err := c.ch.Transport(ctx, info.waitForReady)
+	if err != nil {
+		return nil, err
+	}
+	m, err := info.encode(args, comp)
+	if err != nil {
+		return tr.Peer(), err
+	}
+	r := &inv.reply
+	if err := tr.RoundTrip(ctx, &inv.call, m, r); err != nil {
+		return tr.Peer(), err
+	}
+	in := received{codec: info.codec, limit: info.maxRecv, option: "MaxCallRecvMsgSize", unknown: codes.Internal, encoding: r.Encoding}
+	return tr.Peer(), in.into(&r.Message, reply)
+}
+
+// encode gives the message that is sent for v.
+func (ci *callInfo) encode(v any, comp encoding.Compressor) (transport.Buffer, error) {
+	m, err := ci.codec.marshal(v)
+	if err == nil {
+		err = compress(&m, comp)
+	}
+	if err == nil {
+		err = sized(&m, ci.maxSend, "MaxCallSendMsgSize")
+	}
+	if err != nil {
+		m.Free()
+	}
+	return m, err
+}
+
+// call gives what the transport needs to know.
+func (ci *callInfo) call(method string) transport.Call {
+	return transport.Call{
+		Method:             method,
+		Authority:          ci.authority,
+		ContentSubtype:     ci.subtype,
+		SendCompress:       ci.compressor,
+		MaxRecvMessageSize: recvLimit(ci.maxRecv),
+	}
+}
+
+// recvLimit makes a message size option a limit of the transport, where zero
+// has another meaning.
+func recvLimit(n int) int {
+	if n <= 0 {
+		return 1 // the codec is stricter
+	}
+	return n
+}
+
+func noMetadata() metadata.MD { return nil }
+
+// NewStream opens a stream. See grpc.ClientConnInterface.
+func (c *Client) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	cs := &clientStream{desc: desc}
+	comp, err := c.info(&cs.info, opts)
+	if err != nil {
+		return nil, err
+	}
+	call := cs.info.call(method)
+	if md, ok := metadata.FromOutgoingContext(ctx); ok {
+		call.Metadata = md
+	}
+	cs.comp = comp
+	cs.ctx, cs.cancel = context.WithCancelCause(ctx)
+	for attempt := 1; ; attempt++ {
+		cs.tr, err = c.ch.Transport(ctx, cs.info.waitForReady)
+		if err == nil {
+			cs.st, err = cs.tr.NewStream(cs.ctx, &call)
+		}
+		if err == nil {
+			return cs, nil
+		}
+		if !again(ctx, err, attempt) {
+			cs.cancel(err)
+			cs.info.finish(noMetadata, noMetadata, nil, err)
+			return nil, err
+		}
+	}
+}

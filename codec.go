@@ -1,0 +1,194 @@
+package weir
+
+import (
+	"fmt"
+	"reflect"
+
+	"github.com/weir-rpc/weir/internal/grpcwire"
+	"github.com/weir-rpc/weir/transport"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/encoding"
+	stock "google.golang.org/grpc/encoding/proto"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/protoadapt"
+)
+
+// codec turns messages into octets and back. Exactly one of its fields is set.
+type codec struct {
+	proto bool // the codec that grpc-go registers as "proto": done here, without its copies
+	v2    encoding.CodecV2
+	v1    encoding.Codec
+}
+
+// codecFor gives the codec that is registered for a content-subtype. A codec
+// of the first kind takes precedence, as in grpc-go.
+func codecFor(subtype string) (codec, bool) {
+	if c := encoding.GetCodec(subtype); c != nil {
+		return codec{v1: c}, true
+	}
+	c := encoding.GetCodecV2(subtype)
+	if c == nil {
+		return codec{}, false
+	}
+	return codecV2(c), true
+}
+
+// codecV2 wraps a codec of the second kind.
+func codecV2(c encoding.CodecV2) codec {
+	if t := reflect.TypeOf(c); t.Kind() == reflect.Pointer && isStock(t.Elem()) || isStock(t) {
+		return codec{proto: true}
+	}
+	return codec{v2: c}
+}
+
+func isStock(t reflect.Type) bool {
+	return t.Name() == "codecV2" && t.PkgPath() == "google.golang.org/grpc/encoding/"+stock.Name
+}
+
+// marshal encodes v into a buffer that can be sent.
+func (c codec) marshal(v any) (transport.Buffer, error) {
+	switch {
+	case c.proto:
+		return marshalProto(v)
+	case c.v1 != nil:
+		b, err := c.v1.Marshal(v)
+		if err != nil {
+			return transport.Buffer{}, marshalError(err)
+		}
+		m := transport.NewBuffer(len(b))
+		copy(m.Bytes(), b)
+		return m, nil
+	}
+	bs, err := c.v2.Marshal(v)
+	if err != nil {
+		return transport.Buffer{}, marshalError(err)
+	}
+	m := transport.NewBuffer(bs.Len())
+	bs.CopyTo(m.Bytes())
+	bs.Free()
+	return m, nil
+}
+
+func marshalProto(v any) (transport.Buffer, error) {
+	p, ok := protoMessage(v)
+	if !ok {
+		return transport.Buffer{}, marshalError(fmt.Errorf("%T is not a protobuf message", v))
+	}
+	m := transport.NewBuffer(proto.Size(p))
+	b, err := proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(m.Bytes()[:0], p)
+	if err != nil {
+		m.Free()
+		return transport.Buffer{}, marshalError(err)
+	}
+	m.SetBytes(b)
+	return m, nil
+}
+
+func protoMessage(v any) (proto.Message, bool) {
+	switch v := v.(type) {
+	case proto.Message:
+		return v, true
+	case protoadapt.MessageV1:
+		return protoadapt.MessageV2Of(v), true
+	}
+	return nil, false
+}
+
+// unmarshal decodes data into v. It keeps nothing of data.
+func (c codec) unmarshal(data []byte, v any) error {
+	var err error
+	switch {
+	case c.proto:
+		p, ok := protoMessage(v)
+		if !ok {
+			return unmarshalError(fmt.Errorf("%T is not a protobuf message", v))
+		}
+		err = proto.Unmarshal(data, p)
+	case c.v1 != nil:
+		err = c.v1.Unmarshal(append([]byte(nil), data...), v) // it may keep it
+	default:
+		err = c.v2.Unmarshal(mem.BufferSlice{mem.SliceBuffer(append([]byte(nil), data...))}, v)
+	}
+	if err != nil {
+		return unmarshalError(err)
+	}
+	return nil
+}
+
+func marshalError(err error) error {
+	return status.Errorf(codes.Internal, "cannot marshal the message: %v", err)
+}
+
+func unmarshalError(err error) error {
+	return status.Errorf(codes.Internal, "cannot unmarshal the message that was received: %v", err)
+}
+
+// compress compresses m with the registered compressor. An empty message stays
+// as it is.
+func compress(m *transport.Buffer, comp encoding.Compressor) error {
+	if comp == nil || m.Len() == 0 {
+		return nil
+	}
+	out := transport.NewBuffer(m.Len())
+	b, err := grpcwire.Compress(out.Bytes()[:0], comp, m.Bytes())
+	if err != nil {
+		out.Free()
+		return status.Errorf(codes.Internal, "cannot compress the message: %v", err)
+	}
+	out.SetBytes(b)
+	out.Compressed = true
+	m.Free()
+	*m = out
+	return nil
+}
+
+// sized fails if m is larger than limit.
+func sized(m *transport.Buffer, limit int, option string) error {
+	if n := m.Len(); n > limit {
+		m.Free()
+		return status.Errorf(codes.ResourceExhausted, "cannot send a message of %d octets: the limit here is %d (option %s)", n, limit, option)
+	}
+	return nil
+}
+
+// received decodes a message of the peer: decompresses it, if it is
+// compressed, and unmarshals it.
+type received struct {
+	codec    codec
+	limit    int    // of the decompressed message
+	option   string // that changes the limit
+	unknown  codes.Code
+	encoding string // the peer's grpc-encoding
+}
+
+func (r *received) into(m *transport.Message, v any) error {
+	if !m.Compressed {
+		if len(m.Data) > r.limit {
+			return r.tooLarge(len(m.Data))
+		}
+		return r.codec.unmarshal(m.Data, v)
+	}
+	comp := grpcwire.Lookup(r.encoding)
+	switch {
+	case r.encoding == "" || r.encoding == encoding.Identity:
+		return status.Errorf(codes.Internal, "the peer sent a compressed message without saying how it is compressed (grpc-encoding is %q)", r.encoding)
+	case comp == nil:
+		return status.Errorf(r.unknown, "the peer compressed a message with %q, for which no compressor is registered here (encoding.RegisterCompressor)", r.encoding)
+	}
+	buf := transport.NewBuffer(min(4*len(m.Data), r.limit))
+	defer buf.Free()
+	b, err := grpcwire.Decompress(buf.Bytes()[:0], comp, m.Data, r.limit)
+	switch {
+	case err == grpcwire.ErrTooLarge:
+		return r.tooLarge(r.limit + 1)
+	case err != nil:
+		return status.Errorf(codes.Internal, "cannot decompress the message that was received: %v", err)
+	}
+	return r.codec.unmarshal(b, v)
+}
+
+func (r *received) tooLarge(n int) error {
+	return status.Errorf(codes.ResourceExhausted, "the peer sent a message of at least %d octets, the limit here is %d (option %s)", n, r.limit, r.option)
+}

@@ -1,0 +1,283 @@
+package weir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/weir-rpc/weir/transport"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+)
+
+// A Server serves gRPC services. It is the grpc.ServiceRegistrar that
+// generated code takes. Its methods may be called by several goroutines at a
+// time; services are registered before Serve.
+type Server struct {
+	cfg     serverConfig
+	workers *transport.Workers
+	calls   sync.Pool // *unaryCall
+
+	mu sync.Mutex
+	// Guarded by mu.
+	services  map[string]grpc.ServiceInfo
+	listeners map[net.Listener]struct{}
+	conns     map[*serverConn]struct{}
+	serving   bool
+	stopped   bool
+	draining  bool
+	quiet     sync.Cond // signalled when a connection has ended
+
+	// Written by RegisterService, before Serve; then immutable.
+	methods map[string]*method
+	names   map[string]bool // of services
+}
+
+// serverConn is a connection, from accept to its end.
+type serverConn struct {
+	nc net.Conn
+	tr transport.ServerTransport // nil during the handshakes
+}
+
+var _ grpc.ServiceRegistrar = (*Server)(nil)
+
+// NewServer makes a Server without services.
+func NewServer(opts ...ServerOption) *Server {
+	s := &Server{
+		cfg:       serverConfig{maxRecv: defaultMaxRecv, maxSend: defaultMaxSend},
+		workers:   transport.NewWorkers(),
+		services:  make(map[string]grpc.ServiceInfo),
+		listeners: make(map[net.Listener]struct{}),
+		conns:     make(map[*serverConn]struct{}),
+		methods:   make(map[string]*method),
+		names:     make(map[string]bool),
+	}
+	s.quiet.L = &s.mu
+	for _, o := range opts {
+		o.apply(&s.cfg)
+	}
+	if s.cfg.creds == nil {
+		s.cfg.creds = insecure.NewCredentials()
+	}
+	return s
+}
+
+// RegisterService adds a service and its implementation. Like grpc-go's it is
+// for start-up: it panics if the implementation does not fit, if the service
+// is there already, or after Serve.
+func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
+	if impl != nil && desc.HandlerType != nil {
+		if want := reflect.TypeOf(desc.HandlerType).Elem(); !reflect.TypeOf(impl).Implements(want) {
+			panic(fmt.Sprintf("weir: RegisterService(%q): %T does not implement %v", desc.ServiceName, impl, want))
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.serving {
+		panic(fmt.Sprintf("weir: RegisterService(%q) after Serve", desc.ServiceName))
+	}
+	if s.names[desc.ServiceName] {
+		panic(fmt.Sprintf("weir: RegisterService(%q): the service is registered already", desc.ServiceName))
+	}
+	s.names[desc.ServiceName] = true
+	info := grpc.ServiceInfo{Metadata: desc.Metadata}
+	for i := range desc.Methods {
+		m := &desc.Methods[i]
+		s.methods["/"+desc.ServiceName+"/"+m.MethodName] = &method{impl: impl, unary: m}
+		info.Methods = append(info.Methods, grpc.MethodInfo{Name: m.MethodName})
+	}
+	for i := range desc.Streams {
+		m := &desc.Streams[i]
+		s.methods["/"+desc.ServiceName+"/"+m.StreamName] = &method{impl: impl, stream: m}
+		info.Methods = append(info.Methods, grpc.MethodInfo{Name: m.StreamName, IsClientStream: m.ClientStreams, IsServerStream: m.ServerStreams})
+	}
+	s.services[desc.ServiceName] = info
+}
+
+// GetServiceInfo tells the services that are registered, by name.
+func (s *Server) GetServiceInfo() map[string]grpc.ServiceInfo {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make(map[string]grpc.ServiceInfo, len(s.services))
+	for name, info := range s.services {
+		all[name] = info
+	}
+	return all
+}
+
+// ErrServerStopped is what Serve returns after Stop or GracefulStop.
+var ErrServerStopped = grpc.ErrServerStopped
+
+// Serve accepts connections on lis and serves them until lis fails or the
+// server stops. It may be called for several listeners. It closes lis. After
+// Stop or GracefulStop it returns nil; if it is called then, ErrServerStopped.
+func (s *Server) Serve(lis net.Listener) error {
+	s.mu.Lock()
+	if s.stopped || s.draining {
+		s.mu.Unlock()
+		_ = lis.Close()
+		return ErrServerStopped
+	}
+	s.serving = true
+	s.listeners[lis] = struct{}{}
+	s.mu.Unlock()
+	defer func() {
+		_ = lis.Close()
+		s.mu.Lock()
+		delete(s.listeners, lis)
+		s.mu.Unlock()
+	}()
+	return s.accept(lis)
+}
+
+// The pause after a passing failure to accept, such as too many open files.
+const (
+	firstAcceptPause = 5 * time.Millisecond
+	maxAcceptPause   = time.Second
+)
+
+func (s *Server) accept(lis net.Listener) error {
+	pause := firstAcceptPause
+	for {
+		nc, err := lis.Accept()
+		if err == nil {
+			pause = firstAcceptPause
+			s.serve(nc)
+			continue
+		}
+		if s.over() {
+			return nil
+		}
+		var passing interface{ Temporary() bool }
+		if !errors.As(err, &passing) || !passing.Temporary() {
+			return err
+		}
+		t := time.NewTimer(pause)
+		<-t.C
+		pause = min(2*pause, maxAcceptPause)
+	}
+}
+
+func (s *Server) over() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stopped || s.draining
+}
+
+// serve serves one connection, on a goroutine of its own.
+func (s *Server) serve(nc net.Conn) {
+	c := &serverConn{nc: nc}
+	s.mu.Lock()
+	if s.stopped || s.draining {
+		s.mu.Unlock()
+		_ = nc.Close()
+		return
+	}
+	s.conns[c] = struct{}{}
+	s.mu.Unlock()
+	go func() {
+		s.serveConn(c)
+		s.mu.Lock()
+		delete(s.conns, c)
+		s.quiet.Broadcast()
+		s.mu.Unlock()
+	}()
+}
+
+func (s *Server) serveConn(c *serverConn) {
+	_ = c.nc.SetDeadline(time.Now().Add(transport.DefaultConnectionTimeout))
+	secured, info, err := s.cfg.creds.ServerHandshake(c.nc)
+	if err != nil {
+		_ = c.nc.Close()
+		return
+	}
+	_ = secured.SetDeadline(time.Time{})
+	cfg := transport.ServerConfig{
+		MaxConcurrentStreams: s.cfg.maxConcurrentStreams,
+		MaxRecvMessageSize:   recvLimit(s.cfg.maxRecv),
+		Unary:                s.isUnary,
+		ContextValue:         contextValue,
+		Workers:              s.workers,
+	}
+	cfg.AuthInfo = info
+	tr, err := transport.NewServerTransport(secured, cfg)
+	if err != nil {
+		return
+	}
+	s.mu.Lock()
+	c.tr = tr
+	stopped, draining := s.stopped, s.draining
+	s.mu.Unlock()
+	switch {
+	case stopped:
+		tr.Close("the server has stopped")
+	case draining:
+		tr.Drain("the server stops")
+	}
+	_ = tr.HandleStreams(context.Background(), s.handle)
+}
+
+func (s *Server) isUnary(path string) bool {
+	m := s.methods[path]
+	return m != nil && m.unary != nil
+}
+
+// Stop ends the server at once: its listeners, its connections, and with them
+// the calls, which fail. It waits until the connections have ended. Handlers
+// may still run then; their contexts have ended.
+func (s *Server) Stop() {
+	s.mu.Lock()
+	s.stopped = true
+	s.closeListenersLocked()
+	conns := make([]serverConn, 0, len(s.conns))
+	for c := range s.conns {
+		conns = append(conns, *c)
+	}
+	s.mu.Unlock()
+	for _, c := range conns {
+		if c.tr != nil {
+			c.tr.Close("the server has stopped")
+		} else {
+			_ = c.nc.Close()
+		}
+	}
+	s.awaitQuiet()
+}
+
+// GracefulStop lets the open calls finish. It closes the listeners, tells the
+// clients to open no more calls here, and waits until the last connection has
+// ended, however long that takes. Stop ends the wait.
+func (s *Server) GracefulStop() {
+	s.mu.Lock()
+	s.draining = true
+	s.closeListenersLocked()
+	for c := range s.conns {
+		if c.tr != nil {
+			c.tr.Drain("the server stops")
+		}
+	}
+	s.mu.Unlock()
+	s.awaitQuiet()
+	s.mu.Lock()
+	s.stopped = true
+	s.mu.Unlock()
+}
+
+func (s *Server) awaitQuiet() {
+	s.mu.Lock()
+	for len(s.conns) > 0 {
+		s.quiet.Wait()
+	}
+	s.mu.Unlock()
+	s.workers.Close()
+}
+
+func (s *Server) closeListenersLocked() {
+	for lis := range s.listeners {
+		_ = lis.Close()
+	}
+}

@@ -1,0 +1,237 @@
+package weir
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+
+	"github.com/weir-rpc/weir/transport"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+// method is a method of a service. One of unary and stream is set.
+type method struct {
+	impl   any
+	unary  *grpc.MethodDesc
+	stream *grpc.StreamDesc
+}
+
+// handle handles one stream.
+func (s *Server) handle(st *transport.ServerStream) {
+	m := s.methods[st.Method()]
+	if m == nil {
+		st.WriteStatus(s.unknown(st.Method()))
+		return
+	}
+	c, ok := s.codec(st.ContentSubtype())
+	if !ok {
+		st.WriteStatus(status.Newf(codes.Unimplemented, "no codec is registered here for content-subtype %q", st.ContentSubtype()))
+		return
+	}
+	comp, err := answerCompressor(st)
+	if err != nil {
+		st.WriteStatus(status.Convert(err))
+		return
+	}
+	if m.unary != nil {
+		s.handleUnary(st, m, c, comp)
+	} else {
+		s.handleStream(st, m, c, comp)
+	}
+}
+
+func (s *Server) unknown(path string) *status.Status {
+	name, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	if i := strings.LastIndexByte(path, '/'); i > 0 {
+		name = path[1:i]
+	}
+	if !s.names[name] {
+		return status.Newf(codes.Unimplemented, "the server has no service %q (method %q)", name, path)
+	}
+	return status.Newf(codes.Unimplemented, "the service %q has no method %q", name, path)
+}
+
+var protoCodec, _ = codecFor("proto")
+
+// codec gives the codec of a content-subtype; none means proto.
+func (s *Server) codec(subtype string) (codec, bool) {
+	if subtype == "" || subtype == "proto" && protoCodec.proto {
+		return protoCodec, true
+	}
+	return codecFor(subtype)
+}
+
+// answerCompressor sees to it that the answer is compressed as the request is.
+func answerCompressor(st *transport.ServerStream) (encoding.Compressor, error) {
+	name := st.Encoding()
+	if name == "" || name == encoding.Identity {
+		return nil, nil
+	}
+	comp := encoding.GetCompressor(name)
+	if comp == nil {
+		return nil, status.Errorf(codes.Unimplemented, "the client compresses with grpc-encoding %q, for which no compressor is registered here (encoding.RegisterCompressor)", name)
+	}
+	return comp, st.SetSendCompress(name)
+}
+
+// unaryCall is what a unary handler needs besides its request. The objects are
+// used again: nothing of them reaches the handler but decode, for the time
+// that it runs.
+type unaryCall struct {
+	s      *Server
+	st     *transport.ServerStream
+	codec  codec
+	decode func(any) error // the method value of decodeRequest, made once
+}
+
+func (s *Server) handleUnary(st *transport.ServerStream, m *method, c codec, comp encoding.Compressor) {
+	call, _ := s.calls.Get().(*unaryCall)
+	if call == nil {
+		call = &unaryCall{s: s}
+		call.decode = call.decodeRequest
+	}
+	call.st, call.codec = st, c
+	reply, err := m.unary.Handler(m.impl, st.Context(), call.decode, nil)
+	call.st = nil
+	s.calls.Put(call)
+	if err != nil {
+		st.WriteStatus(handlerStatus(err))
+		return
+	}
+	b, err := c.marshal(reply)
+	if err == nil && comp != nil {
+		err = compressAnswer(&b, st, comp)
+	}
+	if err == nil {
+		err = sized(&b, s.cfg.maxSend, "MaxSendMsgSize")
+	}
+	if err != nil {
+		b.Free()
+		st.WriteStatus(status.Convert(err))
+		return
+	}
+	st.Reply(b)
+}
+
+// decodeRequest decodes the one message of a unary request.
+func (call *unaryCall) decodeRequest(v any) error {
+	m, err := call.st.Recv()
+	switch {
+	case err == io.EOF:
+		return status.Error(codes.Unimplemented, "cardinality violation: the client sent no message in a unary call")
+	case err != nil:
+		return err
+	}
+	in := call.s.received(call.st, call.codec)
+	err = in.into(&m, v)
+	m.Free()
+	if err != nil {
+		return err
+	}
+	if m, err := call.st.Recv(); err == nil {
+		m.Free()
+		return status.Error(codes.Unimplemented, "cardinality violation: the client sent more than one message in a unary call")
+	}
+	return nil
+}
+
+func (s *Server) received(st *transport.ServerStream, c codec) received {
+	return received{codec: c, limit: s.cfg.maxRecv, option: "MaxRecvMsgSize", unknown: codes.Unimplemented, encoding: st.Encoding()}
+}
+
+// handlerStatus is the status that a handler's error means.
+func handlerStatus(err error) *status.Status {
+	if st, ok := status.FromError(err); ok {
+		if st.Code() == codes.OK { // an error that says that there is none
+			return status.New(codes.Unknown, err.Error())
+		}
+		return st
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return status.FromContextError(err)
+	}
+	return status.New(codes.Unknown, err.Error())
+}
+
+func (s *Server) handleStream(st *transport.ServerStream, m *method, c codec, comp encoding.Compressor) {
+	ss := &serverStream{s: s, st: st, desc: m.stream, codec: c, comp: comp}
+	if err := m.stream.Handler(m.impl, ss); err != nil {
+		st.WriteStatus(handlerStatus(err))
+		return
+	}
+	st.WriteStatus(nil)
+}
+
+// serverStream is the grpc.ServerStream of a call.
+type serverStream struct {
+	s     *Server
+	st    *transport.ServerStream
+	desc  *grpc.StreamDesc
+	codec codec
+	comp  encoding.Compressor
+	got   bool // a message was received; owned by the receiver
+}
+
+func (ss *serverStream) SetHeader(md metadata.MD) error  { return ss.st.SetHeader(md) }
+func (ss *serverStream) SendHeader(md metadata.MD) error { return ss.st.SendHeader(md) }
+func (ss *serverStream) SetTrailer(md metadata.MD)       { _ = ss.st.SetTrailer(md) }
+func (ss *serverStream) Context() context.Context        { return ss.st.Context() }
+
+// SendMsg sends a message. See grpc.ServerStream.
+func (ss *serverStream) SendMsg(v any) error {
+	m, err := ss.codec.marshal(v)
+	if err == nil {
+		err = compressAnswer(&m, ss.st, ss.comp)
+	}
+	if err == nil {
+		err = sized(&m, ss.s.cfg.maxSend, "MaxSendMsgSize")
+	}
+	if err != nil {
+		m.Free()
+		return err
+	}
+	return ss.st.Send(m)
+}
+
+// RecvMsg receives a message. See grpc.ServerStream.
+func (ss *serverStream) RecvMsg(v any) error {
+	m, err := ss.st.Recv()
+	if err != nil {
+		if err == io.EOF && !ss.desc.ClientStreams && !ss.got {
+			return status.Error(codes.Unimplemented, "cardinality violation: the client sent no message where one was expected")
+		}
+		return err
+	}
+	ss.got = true
+	in := ss.s.received(ss.st, ss.codec)
+	err = in.into(&m, v)
+	m.Free()
+	if err != nil || ss.desc.ClientStreams {
+		return err
+	}
+	if m, err := ss.st.Recv(); err == nil {
+		m.Free()
+		return status.Error(codes.Unimplemented, "cardinality violation: the client sent more than one message where one was expected")
+	} else if err != io.EOF {
+		return err
+	}
+	return nil
+}
+
+// compressAnswer compresses a message as SetSendCompressor has said, or as the
+// request was.
+func compressAnswer(m *transport.Buffer, st *transport.ServerStream, comp encoding.Compressor) error {
+	name := st.SendCompress()
+	switch {
+	case name == "" || name == encoding.Identity:
+		return nil
+	case comp == nil || comp.Name() != name:
+		comp = encoding.GetCompressor(name)
+	}
+	return compress(m, comp)
+}

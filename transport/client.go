@@ -1,0 +1,246 @@
+package transport
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/weir-rpc/weir/internal/field"
+	"github.com/weir-rpc/weir/internal/frame"
+	"github.com/weir-rpc/weir/internal/wait"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/peer"
+)
+
+// http2Client is the client's end of a connection.
+type http2Client struct {
+	conn
+	cfg      ClientConfig
+	draining chan struct{}
+
+	// Guarded by conn.mu.
+	slots  slots
+	blocks headerBlocks
+	gone   string // what the server's GOAWAY said
+
+	idle sync.Pool // streams for RoundTrip; each has a channel, so that the pool ends with the connection
+}
+
+// NewHTTP2Client makes a ClientTransport of nc, which is dialed and secured
+// already. It sends the preface and waits, as long as ctx allows, for the
+// server's SETTINGS. The transport owns nc from then on; if an error is
+// returned, nc is closed.
+func NewHTTP2Client(ctx context.Context, nc net.Conn, cfg ClientConfig) (ClientTransport, error) {
+	t := &http2Client{cfg: cfg, draining: make(chan struct{})}
+	t.conn.init(nc, true, t, &t.cfg.ConnConfig)
+	t.slots.init(&t.conn)
+	t.blocks.init(&t.cfg)
+	t.start()
+	go t.read()
+	if err := wait.For(ctx, wait.Connect, wait.Holder{}, t.ready); err != nil {
+		t.fail(&ConnError{By: ByLocal, Reason: "the server sent no SETTINGS in time", Cause: err})
+		<-t.done
+		return nil, t.lastErr()
+	}
+	if err := t.lastErr(); err != nil {
+		<-t.done
+		return nil, err
+	}
+	return t, nil
+}
+
+func (t *http2Client) Ping(ctx context.Context) error { return t.sendPing(ctx) }
+func (t *http2Client) Peer() *peer.Peer               { return t.peer }
+func (t *http2Client) GracefulClose()                 { t.drainClient() }
+func (t *http2Client) Close(reason string)            { t.close(reason) }
+func (t *http2Client) Draining() <-chan struct{}      { return t.draining }
+func (t *http2Client) Done() <-chan struct{}          { return t.done }
+func (t *http2Client) Err() error                     { return t.lastErr() }
+
+// refusedLocked is how a call ends for which no stream can be opened any more,
+// or nil.
+func (t *http2Client) refusedLocked() *StreamError {
+	switch t.life {
+	case lifeClosed:
+		return connLost(t.err, true)
+	case lifeDraining:
+		text := "the connection is draining"
+		if t.gone != "" {
+			text += ": " + t.gone
+		}
+		return &StreamError{Code: CodeRefusedStream, By: ByLocal, Unprocessed: true, Status: unavailable(text)}
+	}
+	return nil
+}
+
+// openLocked gives st the next id, sends its headers and puts it in the table:
+// ids reach the wire in their order, and so does the state of the encoder.
+func (t *http2Client) openLocked(ctx context.Context, st *stream, call *Call) *StreamError {
+	b, err := t.encodeLocked(ctx, t.hbuf[:0], call)
+	t.hbuf = b[:0]
+	if err != nil {
+		t.slots.releaseLocked()
+		return err
+	}
+	st.id = t.nextID
+	t.nextID += 2
+	st.openLocked()
+	t.streams[st.id] = st
+	t.headersLocked(st.id, b, false)
+	t.shrinkScratchLocked()
+	if t.nextID > lastClientID && t.life == lifeOpen {
+		t.life = lifeDraining
+		t.gone = "the connection is running out of stream ids"
+		t.settingsLocked()
+	}
+	return nil
+}
+
+// lastClientID is where a client stops opening streams: what is left above is
+// for those that are about to be opened.
+const lastClientID = 1<<31 - 1<<16
+
+// acquire gets a stream slot for a call, with mu held when it succeeds.
+func (t *http2Client) acquire(ctx context.Context) *StreamError {
+	if ctx.Err() != nil {
+		e := contextError(ctx)
+		e.Unprocessed = true
+		return e
+	}
+	t.mu.Lock()
+	if err := t.refusedLocked(); err != nil {
+		t.mu.Unlock()
+		return err
+	}
+	if t.slots.tryLocked() {
+		return nil
+	}
+	return t.slots.wait(ctx)
+}
+
+// headers is a response's headers or trailers.
+func (t *http2Client) headers(id uint32, end bool, l *field.List) *frame.Error {
+	t.mu.Lock()
+	st := t.streams[id]
+	if st == nil {
+		idle := t.isIdleLocked(id)
+		t.mu.Unlock()
+		if idle || id%2 == 0 {
+			return protocolErrorf("HEADERS for stream %d, which the client has not opened", id)
+		}
+		return nil
+	}
+	if end {
+		// The call is over, whether our side has said everything or not.
+		if st.state.recvEnd() {
+			t.removeLocked(st)
+		} else {
+			t.resetAfterLocked(st)
+		}
+	}
+	t.mu.Unlock()
+	var fault *StreamError
+	if l.TooLarge {
+		fault = localErrorf(CodeCancel, codes.Internal,
+			"the server sent a header list of more than %d octets (option MaxHeaderListSize)", t.conn.cfg.maxHeaderListSize())
+	} else {
+		fault = st.client.response(parseResponse(l), end)
+	}
+	if fault != nil && !end {
+		t.mu.Lock()
+		t.resetLocked(st, fault.Code)
+		t.mu.Unlock()
+	}
+	t.touch(st)
+	return nil
+}
+
+// received tells a call that something came for it.
+func (t *http2Client) received(st *stream) {
+	cs := st.client
+	st.in.Lock()
+	ended, fault := st.in.ended, st.in.fault
+	if ended && fault == nil && !cs.gotTrailer {
+		fault = localErrorf(CodeProtocol, codes.Internal, "the server ended the stream without trailers")
+		st.in.fault = fault
+	}
+	st.in.Unlock(ended || !cs.unary)
+	if fault != nil {
+		t.mu.Lock()
+		t.resetLocked(st, fault.Code)
+		t.mu.Unlock()
+	}
+	if ended {
+		cs.tellHeader()
+	}
+}
+
+func (t *http2Client) batchEnd() {}
+
+// settingsLocked gives out stream slots if the server raised the limit, or
+// turns those away who wait for one on a connection that drains.
+func (t *http2Client) settingsLocked() {
+	t.slots.grantLocked()
+	if t.life != lifeOpen {
+		select {
+		case <-t.draining:
+		default:
+			close(t.draining)
+		}
+	}
+}
+
+func (t *http2Client) removedLocked(*stream) { t.slots.releaseLocked() }
+
+// goAway is the server's: no new streams, and those above last were not
+// processed.
+//
+// "Activity on streams numbered lower than or equal to the last stream
+// identifier might still complete successfully."
+// https://www.rfc-editor.org/rfc/rfc9113#section-6.8
+func (t *http2Client) goAway(last uint32, code ErrCode, debug []byte) {
+	text := fmt.Sprintf("the server sent GOAWAY %v", code)
+	if len(debug) > 0 {
+		text += fmt.Sprintf(" %q", debug)
+	}
+	t.mu.Lock()
+	if t.life == lifeOpen {
+		t.life = lifeDraining
+	}
+	t.gone = text
+	t.drain.reason = text
+	t.settingsLocked()
+	var above []*stream
+	for _, st := range t.streamsLocked() {
+		if st.id > last {
+			t.removeLocked(st)
+			above = append(above, st)
+		}
+	}
+	t.drainedLocked()
+	t.mu.Unlock()
+	for _, st := range above {
+		st.fail(&StreamError{Code: code, By: ByPeer, Unprocessed: true, Status: unavailable(text + ", the call was not processed")})
+	}
+}
+
+func (t *http2Client) closed(*ConnError) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.settingsLocked()
+	t.readyLocked()
+}
+
+// encodeLocked appends the header block of a call.
+func (t *http2Client) encodeLocked(ctx context.Context, b []byte, call *Call) ([]byte, *StreamError) {
+	var timeout time.Duration
+	deadline, ok := ctx.Deadline()
+	if ok {
+		if timeout = time.Until(deadline); timeout <= 0 {
+			return b, localErrorf(CodeCancel, codes.DeadlineExceeded, "%v before the call was sent", context.DeadlineExceeded)
+		}
+	}
+	return t.blocks.append(b, &t.conn, call, ok, timeout)
+}

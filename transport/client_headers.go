@@ -1,0 +1,157 @@
+package transport
+
+import (
+	"maps"
+	"slices"
+	"time"
+	"unsafe"
+
+	"github.com/weir-rpc/weir/internal/field"
+	"github.com/weir-rpc/weir/internal/grpcwire"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+// headerBlocks keeps, for each kind of call, the fields that recur, with their
+// encoding. Guarded by conn.mu.
+type headerBlocks struct {
+	cfg    *ClientConfig
+	blocks map[blockKey]*field.Block
+}
+
+type blockKey struct{ method, authority, subtype, compress string }
+
+// maxBlocks bounds the kinds of calls that are remembered.
+const maxBlocks = 1024
+
+func (h *headerBlocks) init(cfg *ClientConfig) {
+	h.cfg = cfg
+	h.blocks = make(map[blockKey]*field.Block)
+}
+
+// append appends the header block of a call. The order is that of the gRPC
+// specification: what the call always has, the timeout, then metadata.
+func (h *headerBlocks) append(b []byte, c *conn, call *Call, hasTimeout bool, timeout time.Duration) ([]byte, *StreamError) {
+	// Nothing may fail once the encoder has begun: what it noted must be sent.
+	if len(call.Metadata) > 0 {
+		if err := grpcwire.ValidateMetadata(call.Metadata); err != nil {
+			return b, localErrorf(CodeCancel, codes.Internal, "cannot send the call's metadata: %v", err)
+		}
+	}
+	if err := h.checkSize(c, call); err != nil {
+		return b, err
+	}
+	b = c.enc.Begin(b)
+	b = c.enc.AppendBlock(b, h.block(call))
+	if hasTimeout {
+		var scratch [16]byte
+		v := grpcwire.AppendTimeout(scratch[:0], timeout)
+		// The encoder does not keep a value that it may not index.
+		b = c.enc.AppendField(b, field.Field{Name: "grpc-timeout", Value: unsafe.String(&v[0], len(v))}, field.IndexNever)
+	}
+	if len(call.Metadata) > 0 {
+		b = appendMetadataFields(b, c, call.Metadata)
+	}
+	return b, nil
+}
+
+// checkSize keeps a call from being sent that the server would not accept.
+func (h *headerBlocks) checkSize(c *conn, call *Call) *StreamError {
+	limit := c.settings.maxHeaderListSize
+	if limit == 0 || len(call.Metadata) == 0 {
+		return nil
+	}
+	size := metadataSize(call.Metadata) + uint64(len(call.Method)+len(call.Authority)+len(h.cfg.UserAgent)) + 500
+	if size <= uint64(limit) {
+		return nil
+	}
+	return localErrorf(CodeCancel, codes.Internal,
+		"the call's header list is about %d octets, the server accepts %d (its SETTINGS_MAX_HEADER_LIST_SIZE)", size, limit)
+}
+
+func metadataSize(md metadata.MD) (n uint64) {
+	for k, vs := range md {
+		for _, v := range vs {
+			n += uint64(len(k) + len(v) + 32)
+		}
+	}
+	return n
+}
+
+// appendMetadataFields appends checked metadata, in the order of its keys so
+// that equal metadata is equal on the wire.
+func appendMetadataFields(b []byte, c *conn, md metadata.MD) []byte {
+	var scratch [16]string
+	keys := scratch[:0]
+	if len(md) > len(scratch) {
+		keys = slices.Sorted(maps.Keys(md))
+	} else {
+		for k := range md {
+			keys = append(keys, k)
+		}
+		slices.Sort(keys)
+	}
+	for _, k := range keys {
+		if grpcwire.Reserved(k) {
+			continue
+		}
+		for _, v := range md[k] {
+			if grpcwire.IsBin(k) {
+				v = grpcwire.EncodeBin(v)
+			}
+			b = c.enc.AppendField(b, field.Field{Name: k, Value: v}, field.IndexAuto)
+		}
+	}
+	return b
+}
+
+func (h *headerBlocks) block(call *Call) *field.Block {
+	key := blockKey{call.Method, call.Authority, call.ContentSubtype, call.SendCompress}
+	if b := h.blocks[key]; b != nil {
+		return b
+	}
+	if len(h.blocks) >= maxBlocks {
+		clear(h.blocks)
+	}
+	authority, scheme := call.Authority, "http"
+	if authority == "" {
+		authority = h.cfg.Authority
+	}
+	if h.cfg.AuthInfo != nil && h.cfg.AuthInfo.AuthType() != "insecure" {
+		scheme = "https"
+	}
+	agent := h.cfg.UserAgent
+	if agent == "" {
+		agent = defaultUserAgent
+	}
+	fields := []field.Field{
+		{Name: ":method", Value: "POST"},
+		{Name: ":scheme", Value: scheme},
+		{Name: ":path", Value: call.Method},
+		{Name: ":authority", Value: authority},
+		{Name: "content-type", Value: grpcwire.ContentType(call.ContentSubtype)},
+		{Name: "user-agent", Value: agent},
+		{Name: "te", Value: "trailers"},
+	}
+	if call.SendCompress != "" {
+		fields = append(fields, field.Field{Name: "grpc-encoding", Value: call.SendCompress})
+	}
+	if h.cfg.AcceptEncoding != "" {
+		fields = append(fields, field.Field{Name: "grpc-accept-encoding", Value: h.cfg.AcceptEncoding})
+	}
+	b := field.NewBlock(fields...)
+	h.blocks[key] = b
+	return b
+}
+
+const defaultUserAgent = "grpc-go-weir/" + Version
+
+// Version is weir's version.
+const Version = "0.1.0-dev"
+
+func unavailable(text string) *status.Status { return status.New(codes.Unavailable, text) }
+
+func statusf(c codes.Code, format string, args ...any) *status.Status {
+	return status.Newf(c, format, args...)
+}

@@ -1,0 +1,191 @@
+package transport
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/weir-rpc/weir/internal/field"
+	"github.com/weir-rpc/weir/internal/grpcwire"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+// response is a header list of a server: its headers or its trailers.
+type response struct {
+	memo        *field.Memo
+	rest        []field.Field // a copy
+	httpStatus  string
+	contentType string
+	encoding    string
+	grpcStatus  string
+	message     string
+	details     string
+	fault       string // what is malformed, or empty
+	regular     bool   // a regular field has been seen
+}
+
+// parseResponse reads a header list. What it found out about fields that recur
+// it keeps with them.
+func parseResponse(l *field.List) response {
+	var r response
+	if l.Memo != nil {
+		known, ok := l.Memo.Parsed.(*response)
+		if !ok {
+			known = &response{memo: l.Memo}
+			for _, f := range l.Memo.Fields {
+				known.add(f)
+			}
+			l.Memo.Parsed = known
+		}
+		r = *known
+	}
+	for _, f := range l.Rest {
+		r.add(f)
+	}
+	r.rest = nil
+	if len(l.Rest) > 0 && slices.ContainsFunc(l.Rest, isCustom) {
+		r.rest = slices.Clone(l.Rest)
+	}
+	return r
+}
+
+// isCustom reports whether a field belongs into the metadata of the call.
+func isCustom(f field.Field) bool {
+	return !strings.HasPrefix(f.Name, ":") && f.Name != "grpc-status" && f.Name != "grpc-message"
+}
+
+func (r *response) add(f field.Field) {
+	if strings.HasPrefix(f.Name, ":") {
+		switch {
+		case r.regular:
+			r.malformed("a pseudo-header field after a regular one: " + f.Name)
+		case f.Name != ":status" || r.httpStatus != "":
+			r.malformed("an unexpected pseudo-header field: " + f.Name)
+		default:
+			r.httpStatus = f.Value
+		}
+		return
+	}
+	r.regular = true
+	switch f.Name {
+	case "content-type":
+		r.contentType = f.Value
+	case "grpc-encoding":
+		r.encoding = f.Value
+	case "grpc-status":
+		r.grpcStatus = f.Value
+	case "grpc-message":
+		r.message = f.Value
+	case "grpc-status-details-bin":
+		r.details = f.Value
+	case "connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade":
+		// "An endpoint MUST NOT generate an HTTP/2 message containing
+		// connection-specific header fields. [...] Any message containing
+		// connection-specific header fields MUST be treated as malformed".
+		// https://www.rfc-editor.org/rfc/rfc9113#section-8.2.2
+		r.malformed("a field that belongs to HTTP/1 connections: " + f.Name)
+	default:
+		if hasUpper(f.Name) {
+			r.malformed("a field name with uppercase letters: " + f.Name)
+		}
+	}
+}
+
+func (r *response) malformed(what string) {
+	if r.fault == "" {
+		r.fault = what
+	}
+}
+
+func hasUpper(s string) bool {
+	for i := range len(s) {
+		if 'A' <= s[i] && s[i] <= 'Z' {
+			return true
+		}
+	}
+	return false
+}
+
+// informational reports whether the headers are a 1xx response, after which
+// the real one comes.
+func (r *response) informational() bool { return len(r.httpStatus) == 3 && r.httpStatus[0] == '1' }
+
+// check says what is wrong with the headers of a response, or nil. The mapping
+// of HTTP codes is
+// https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
+func (r *response) check(end bool) *StreamError {
+	if r.fault != "" {
+		return localErrorf(CodeProtocol, codes.Internal, "the server sent malformed headers: %s", r.fault)
+	}
+	if end && r.grpcStatus != "" {
+		return nil // trailers only: the status counts, whatever HTTP says
+	}
+	http, err := strconv.Atoi(r.httpStatus)
+	if err != nil || len(r.httpStatus) != 3 {
+		return localErrorf(CodeProtocol, codes.Internal, "the server sent malformed headers: :status is %q", r.httpStatus)
+	}
+	if _, ok := grpcwire.ParseContentType(r.contentType); http != 200 || !ok {
+		return localErrorf(CodeCancel, grpcwire.CodeFromHTTP(http),
+			"the server's answer is not gRPC: HTTP status %d, content-type %q", http, r.contentType)
+	}
+	return nil
+}
+
+// status gives the status of trailers.
+func (r *response) status() (*status.Status, *StreamError) {
+	if r.fault != "" {
+		return nil, localErrorf(CodeProtocol, codes.Internal, "the server sent malformed trailers: %s", r.fault)
+	}
+	if r.grpcStatus == "0" && r.details == "" {
+		return nil, nil
+	}
+	if r.grpcStatus == "" {
+		if http, err := strconv.Atoi(r.httpStatus); err == nil && http != 200 {
+			return status.Newf(grpcwire.CodeFromHTTP(http), "the server's answer is not gRPC: HTTP status %d, content-type %q", http, r.contentType), nil
+		}
+		return nil, localErrorf(CodeCancel, codes.Internal, "the server ended the stream without a grpc-status")
+	}
+	code, ok := grpcwire.ParseCode(r.grpcStatus)
+	if !ok {
+		return status.Newf(codes.Unknown, "the server sent a malformed grpc-status: %q", r.grpcStatus), nil
+	}
+	return grpcwire.DecodeStatus(code, grpcwire.DecodeMessage(r.message), r.details), nil
+}
+
+// metadata gives the fields that the application may see. The content-type is
+// among them, as with grpc-go.
+func (r *response) metadata() metadata.MD {
+	md := metadata.MD{}
+	add := func(f field.Field) {
+		if isCustom(f) {
+			appendMetadata(md, f)
+		}
+	}
+	if r.memo != nil {
+		for _, f := range r.memo.Fields {
+			add(f)
+		}
+	}
+	for _, f := range r.rest {
+		add(f)
+	}
+	return md
+}
+
+// appendMetadata adds a field to md, its value decoded. A -bin value that is
+// not base64 is left out.
+func appendMetadata(md metadata.MD, f field.Field) {
+	if !grpcwire.IsBin(f.Name) {
+		md[f.Name] = append(md[f.Name], f.Value)
+		return
+	}
+	for v := range strings.SplitSeq(f.Value, ",") {
+		if b, err := grpcwire.DecodeBin(strings.TrimSpace(v)); err == nil {
+			md[f.Name] = append(md[f.Name], b)
+		}
+	}
+}
+
+func internalStatus(text string) *status.Status { return status.New(codes.Internal, text) }

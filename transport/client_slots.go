@@ -1,0 +1,95 @@
+package transport
+
+import (
+	"context"
+
+	"github.com/weir-rpc/weir/internal/wait"
+)
+
+// slots are the streams that the server lets us have open at a time: its
+// SETTINGS_MAX_CONCURRENT_STREAMS. Who finds none free waits in line. Guarded
+// by conn.mu.
+type slots struct {
+	c       *conn
+	taken   uint32 // open streams, and slots given to those who waited
+	waiting []*slotWaiter
+}
+
+type slotWaiter struct {
+	given chan struct{} // closed when the wait is over
+	ok    bool          // a slot was given
+}
+
+func (s *slots) init(c *conn) { s.c = c }
+
+// tryLocked takes a slot if one is free and nobody waits for one.
+func (s *slots) tryLocked() bool {
+	if s.taken >= s.c.settings.maxStreams || len(s.waiting) > 0 {
+		return false
+	}
+	s.taken++
+	return true
+}
+
+// releaseLocked gives a slot back.
+func (s *slots) releaseLocked() {
+	s.taken--
+	s.grantLocked()
+}
+
+// grantLocked gives the free slots to those who wait, first come, first
+// served. On a connection that takes no more streams, all of them leave empty
+// handed. A limit below what is taken gives nothing until enough is released.
+func (s *slots) grantLocked() {
+	for len(s.waiting) > 0 {
+		w := s.waiting[0]
+		if s.c.life == lifeOpen {
+			if s.taken >= s.c.settings.maxStreams {
+				return
+			}
+			s.taken++
+			w.ok = true
+		}
+		s.waiting = s.waiting[1:]
+		close(w.given)
+	}
+	s.waiting = nil
+}
+
+// wait waits for a slot, with mu held, and holds it again when it succeeds.
+func (s *slots) wait(ctx context.Context) *StreamError {
+	c := s.c
+	t := c.role.(*http2Client)
+	w := &slotWaiter{given: make(chan struct{})}
+	s.waiting = append(s.waiting, w)
+	limit := c.settings.maxStreams
+	c.mu.Unlock()
+	err := wait.For(ctx, wait.StreamSlot, wait.Holder{}, w.given)
+	c.mu.Lock()
+	if err == nil && w.ok {
+		if refused := t.refusedLocked(); refused != nil {
+			s.releaseLocked()
+			c.mu.Unlock()
+			return refused
+		}
+		return nil
+	}
+	defer c.mu.Unlock()
+	if w.ok {
+		s.releaseLocked() // it came too late
+	}
+	if err == nil {
+		return t.refusedLocked()
+	}
+	for i, x := range s.waiting {
+		if x == w {
+			s.waiting = append(s.waiting[:i:i], s.waiting[i+1:]...)
+			break
+		}
+	}
+	e := contextError(ctx)
+	e.Unprocessed = true
+	e.Status = statusf(e.Status.Code(), "%s while it waited for a stream slot: the server allows %d streams at a time on this connection (option MaxConcurrentStreams of the server)",
+		e.Status.Message(), limit)
+	return e
+}

@@ -1,0 +1,323 @@
+package transport
+
+import (
+	"context"
+	"sync"
+
+	"github.com/weir-rpc/weir/internal/buffer"
+	"github.com/weir-rpc/weir/internal/wait"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+// A ClientStream is the client's end of a stream. One goroutine at a time may
+// send and another receive; Header, Trailer, Status and Cancel may be called
+// by any. Whoever opened a stream receives until an error comes, or cancels.
+type ClientStream struct {
+	stream
+	t     *http2Client
+	ctx   context.Context
+	unary bool // of RoundTrip: the object serves again
+
+	headerOnce sync.Once
+	headerIn   chan struct{} // closed when the headers have come or never will; nil if unary
+	stop       func() bool   // ends the watch on ctx; nil if there is none
+
+	// Guarded by stream.in.
+	gotHeader  bool
+	gotTrailer bool
+	header     response
+	trailer    response
+	end        *status.Status // nil is OK
+}
+
+// NewStream opens a stream. See ClientTransport.
+func (t *http2Client) NewStream(ctx context.Context, call *Call) (*ClientStream, error) {
+	cs := &ClientStream{t: t, ctx: ctx, headerIn: make(chan struct{})}
+	cs.stream.init(&t.conn, messageLimit(call.MaxRecvMessageSize), true)
+	cs.client = cs
+	if err := t.acquire(ctx); err != nil {
+		return nil, err
+	}
+	if err := t.openLocked(ctx, &cs.stream, call); err != nil {
+		t.mu.Unlock()
+		return nil, err
+	}
+	t.flush(flushInline)
+	if ctx.Done() != nil {
+		stop := context.AfterFunc(ctx, func() {
+			if err := contextError(ctx); !cs.cancel(CodeCancel, err) {
+				cs.in.kill(err) // it has ended, but not everything was received
+			}
+		})
+		cs.in.Lock()
+		cs.stop = stop
+		cs.in.Unlock(cs.in.ended)
+	}
+	return cs, nil
+}
+
+// Context gives the context that the stream was opened with.
+func (cs *ClientStream) Context() context.Context { return cs.ctx }
+
+// Send sends a message. It waits while too much of this stream waits to be
+// written already, and no longer than the stream lives. It consumes m in any
+// case. The error is io.EOF if the stream has ended: Recv tells why. A message
+// sent is not a message received.
+func (cs *ClientStream) Send(m Buffer) error { return cs.sendMessage(m, false) }
+
+// SendLast is Send and CloseSend in one.
+func (cs *ClientStream) SendLast(m Buffer) error { return cs.sendMessage(m, true) }
+
+func (cs *ClientStream) sendMessage(m Buffer, last bool) error {
+	return cs.send(m.seal(), last)
+}
+
+// CloseSend tells the server that no more messages come.
+func (cs *ClientStream) CloseSend() { cs.sendEnd() }
+
+// Recv takes the next message and waits for it. After the last one the error
+// is io.EOF: then Status tells how the call ended. If the stream failed, it is
+// a *StreamError, after what had come before.
+func (cs *ClientStream) Recv() (Message, error) {
+	m, err := cs.recv()
+	if err != nil {
+		cs.unwatch()
+	}
+	return m, err
+}
+
+// unwatch ends the watch on the context: everything is received.
+func (cs *ClientStream) unwatch() {
+	cs.in.Lock()
+	stop := cs.stop
+	cs.in.Unlock(cs.in.ended)
+	if stop != nil {
+		stop()
+	}
+}
+
+// Header gives a copy of the metadata in the server's headers and waits for
+// them. It is empty if the server sent only trailers or the stream failed.
+func (cs *ClientStream) Header() metadata.MD {
+	_ = wait.For(contextBackground, wait.Peer, wait.Holder{Stream: cs.id}, cs.headerIn)
+	cs.in.Lock()
+	defer cs.in.Unlock(cs.in.ended)
+	if !cs.gotHeader {
+		return metadata.MD{}
+	}
+	return cs.header.metadata()
+}
+
+// Encoding gives the server's grpc-encoding, once its headers have come.
+func (cs *ClientStream) Encoding() string {
+	cs.in.Lock()
+	defer cs.in.Unlock(cs.in.ended)
+	return cs.header.encoding
+}
+
+// TrailersOnly reports whether the server answered with a status and nothing
+// else. It is known once Header has returned.
+func (cs *ClientStream) TrailersOnly() bool {
+	cs.in.Lock()
+	defer cs.in.Unlock(cs.in.ended)
+	return !cs.gotHeader && cs.gotTrailer
+}
+
+// Trailer gives a copy of the metadata in the server's trailers, once Recv has
+// given an error.
+func (cs *ClientStream) Trailer() metadata.MD {
+	cs.in.Lock()
+	defer cs.in.Unlock(cs.in.ended)
+	return cs.trailer.metadata()
+}
+
+// Status tells how the call ended, once Recv has given an error.
+func (cs *ClientStream) Status() *status.Status {
+	cs.in.Lock()
+	defer cs.in.Unlock(cs.in.ended)
+	switch {
+	case cs.in.fault != nil:
+		return cs.in.fault.Status
+	case cs.end == nil:
+		return status.New(codes.OK, "")
+	}
+	return cs.end
+}
+
+// Cancel ends the stream, unless it has ended. Recv then gives err as the
+// cause of a status CANCELLED, and drops what has not been received.
+func (cs *ClientStream) Cancel(err error) {
+	e := localErrorf(CodeCancel, codes.Canceled, "the call was cancelled: %v", err)
+	e.Cause = err
+	if !cs.cancel(CodeCancel, e) {
+		cs.in.kill(nil)
+	}
+}
+
+// fail ends the stream for the application.
+func (cs *ClientStream) fail(err *StreamError) {
+	if err.By == ByPeer && err.Code == CodeCancel && deadlinePassed(cs.ctx) {
+		// The server's clock was first.
+		err.Status = status.New(codes.DeadlineExceeded, err.Status.Message())
+	}
+	if err.By == ByLocal && err.Code == CodeCancel {
+		cs.in.kill(err)
+	} else {
+		cs.in.Lock()
+		cs.in.stop(err)
+		cs.in.Unlock(true)
+	}
+	cs.tellHeader()
+}
+
+// tellHeader wakes those who wait for headers.
+func (cs *ClientStream) tellHeader() {
+	if !cs.unary {
+		cs.headerOnce.Do(func() { close(cs.headerIn) })
+	}
+}
+
+// response takes the server's headers or trailers. It gives the fault that
+// ends the stream, if there is one. On the reader.
+func (cs *ClientStream) response(r response, end bool) *StreamError {
+	in := &cs.in
+	in.Lock()
+	fault := cs.responseLocked(r, end)
+	if fault != nil {
+		in.stop(fault)
+	}
+	header := cs.gotHeader || in.ended
+	in.Unlock(false)
+	if header {
+		cs.tellHeader()
+	}
+	return fault
+}
+
+func (cs *ClientStream) responseLocked(r response, end bool) *StreamError {
+	switch {
+	case cs.in.ended:
+		return nil
+	case !end && !cs.gotHeader && r.informational():
+		return nil
+	case !cs.gotHeader:
+		if fault := r.check(end); fault != nil {
+			return fault
+		}
+		if !end {
+			cs.gotHeader, cs.header = true, r
+			return nil
+		}
+	case !end:
+		// "A HEADERS frame [...] that appears after the first HEADERS without
+		// END_STREAM is malformed": trailers end a stream.
+		return localErrorf(CodeProtocol, codes.Internal, "the server sent headers in the middle of its messages")
+	}
+	st, fault := r.status()
+	cs.gotTrailer, cs.trailer, cs.end = true, r, st
+	switch {
+	case fault != nil:
+		return fault
+	case st != nil:
+		cs.in.ended = true // the call failed, whatever of a message had come
+		return nil
+	}
+	cs.in.end()
+	return cs.in.fault
+}
+
+// RoundTrip makes a unary call. See ClientTransport.
+func (t *http2Client) RoundTrip(ctx context.Context, call *Call, request Buffer, reply *Reply) error {
+	b := request.seal()
+	st := t.unaryStream(messageLimit(call.MaxRecvMessageSize))
+	cs := st.client
+	cs.ctx = ctx
+	err := t.acquire(ctx)
+	if err == nil {
+		if err = t.openLocked(ctx, st, call); err != nil {
+			t.mu.Unlock()
+		}
+	}
+	if err != nil {
+		buffer.Put(b)
+		t.idle.Put(st)
+		return err
+	}
+	st.enqueueLocked(b, true)
+	t.flush(flushInline)
+	for {
+		ctxErr := wait.For(ctx, wait.Peer, wait.Holder{Stream: st.id}, st.in.C())
+		if ctxErr != nil {
+			// Who takes a stream out of the table decides how it ends. If that was
+			// the reader, the answer is on its way to the gate.
+			if e := contextError(ctx); cs.cancel(CodeCancel, e) {
+				return e
+			}
+			_ = wait.For(contextBackground, wait.Peer, wait.Holder{Stream: st.id}, st.in.C())
+		}
+		st.in.Lock()
+		if !st.in.ended {
+			st.in.Unlock(false)
+			continue
+		}
+		return cs.reply(reply)
+	}
+}
+
+// reply fills the reply of a call that has ended. It has stream.in and
+// releases it.
+func (cs *ClientStream) reply(reply *Reply) error {
+	in := &cs.in
+	defer in.Unlock(false)
+	reply.st = &cs.stream
+	reply.header, reply.trailer = cs.header, cs.trailer
+	reply.Encoding = cs.header.encoding
+	m, _, ok := in.takeLocked()
+	reply.Message = m
+	switch {
+	case in.fault != nil:
+		return in.fault
+	case cs.end != nil:
+		return cs.end.Err()
+	case !ok:
+		// https://grpc.github.io/grpc/core/md_doc_statuscodes.html
+		return localErrorf(CodeCancel, codes.Unimplemented, "cardinality violation: the server ended a unary call with status OK and without a message")
+	case in.count > 0:
+		return localErrorf(CodeCancel, codes.Unimplemented, "cardinality violation: the server sent more than one message in a unary call")
+	}
+	return nil
+}
+
+// unaryStream gives a stream for RoundTrip.
+func (t *http2Client) unaryStream(limit uint32) *stream {
+	if st, ok := t.idle.Get().(*stream); ok {
+		st.in.limit = limit
+		return st // openLocked makes its sending half new
+	}
+	cs := &ClientStream{t: t, unary: true}
+	cs.client = cs
+	cs.stream.init(&t.conn, limit, true)
+	return &cs.stream
+}
+
+// recycle takes back the stream of a call that ended by itself: the reader
+// removed it from the table and has told its end. One that failed is left to
+// the garbage collector.
+func (t *http2Client) recycle(st *stream) {
+	cs, in := st.client, &st.in
+	in.Lock()
+	in.inUse = false
+	in.freeLocked()
+	clean := in.fault == nil && !in.dead
+	if clean {
+		in.resetLocked()
+		cs.gotHeader, cs.gotTrailer, cs.end = false, false, nil
+		cs.header, cs.trailer, cs.ctx = response{}, response{}, nil
+	}
+	in.Unlock(false)
+	if clean {
+		t.idle.Put(st)
+	}
+}

@@ -1,0 +1,163 @@
+package transport
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"google.golang.org/grpc/credentials"
+)
+
+// Defaults that both sides share.
+const (
+	// DefaultStreamWindow is what a peer may send on a stream that nobody reads.
+	DefaultStreamWindow = 128 << 10
+	// DefaultConnWindow is what a peer may have in flight on a connection. The
+	// credit of a connection returns on receipt, so that it need only cover the
+	// way there and back.
+	DefaultConnWindow = 256 << 10
+	// DefaultMaxHeaderListSize bounds the header list that is accepted.
+	DefaultMaxHeaderListSize = 64 << 10
+	// DefaultMaxRecvMessageSize bounds a message that is accepted, as in grpc-go.
+	DefaultMaxRecvMessageSize = 4 << 20
+	// DefaultMaxConcurrentStreams is how many streams a server accepts at a time.
+	DefaultMaxConcurrentStreams = 1000
+	// DefaultSettingsTimeout is how long a peer may take to acknowledge SETTINGS.
+	DefaultSettingsTimeout = 10 * time.Second
+	// DefaultConnectionTimeout is how long a client may take to send its preface.
+	DefaultConnectionTimeout = 120 * time.Second
+	// DefaultDrainTimeout is how long a peer may take to answer the PING that
+	// follows the first GOAWAY of a drain.
+	DefaultDrainTimeout = 5 * time.Second
+)
+
+// A ConnConfig is what both sides of a connection can be told. The zero value
+// means the defaults.
+type ConnConfig struct {
+	// InitialWindowSize is the receive window of a stream in octets: 1 to
+	// 2^31-1. Zero means DefaultStreamWindow.
+	InitialWindowSize int32
+	// InitialConnWindowSize is the receive window of the connection in octets.
+	// Zero means DefaultConnWindow, or InitialWindowSize if that is larger. It
+	// may be below the 65,535 that RFC 9113 starts with: then credit is held
+	// back until the difference is used up.
+	InitialConnWindowSize int32
+	// MaxHeaderListSize bounds the header list of a request or response, in
+	// octets as RFC 9113 §6.5.2 counts them. Zero means DefaultMaxHeaderListSize.
+	MaxHeaderListSize uint32
+	// HeaderTableSize is the memory, in octets, that the peer's HPACK encoder
+	// may use here. Zero means 4,096.
+	HeaderTableSize uint32
+	// SettingsTimeout bounds the wait for the acknowledgement of our SETTINGS.
+	// Zero means DefaultSettingsTimeout, a negative value no bound.
+	SettingsTimeout time.Duration
+	// AuthInfo is what the security handshake found out about the peer. It may
+	// be nil.
+	AuthInfo credentials.AuthInfo
+}
+
+func (c *ConnConfig) initialWindowSize() uint32 {
+	if c.InitialWindowSize <= 0 {
+		return DefaultStreamWindow
+	}
+	return uint32(c.InitialWindowSize)
+}
+
+func (c *ConnConfig) initialConnWindowSize() uint32 {
+	if c.InitialConnWindowSize <= 0 {
+		return max(DefaultConnWindow, c.initialWindowSize())
+	}
+	return uint32(c.InitialConnWindowSize)
+}
+
+func (c *ConnConfig) maxHeaderListSize() uint32 {
+	if c.MaxHeaderListSize == 0 {
+		return DefaultMaxHeaderListSize
+	}
+	return c.MaxHeaderListSize
+}
+
+func (c *ConnConfig) headerTableSize() uint32 {
+	if c.HeaderTableSize == 0 {
+		return 4096
+	}
+	return c.HeaderTableSize
+}
+
+func (c *ConnConfig) settingsTimeout() time.Duration {
+	if c.SettingsTimeout == 0 {
+		return DefaultSettingsTimeout
+	}
+	return c.SettingsTimeout
+}
+
+// A ClientConfig configures a ClientTransport. The zero value means the
+// defaults.
+type ClientConfig struct {
+	ConnConfig
+	// Authority is the :authority of calls that name none.
+	Authority string
+	// UserAgent is the whole user-agent field. Empty means "grpc-go-weir".
+	UserAgent string
+	// AcceptEncoding is the grpc-accept-encoding field: names of compressors,
+	// comma-separated. Empty sends none.
+	AcceptEncoding string
+}
+
+// A ServerConfig configures a ServerTransport. The zero value means the
+// defaults.
+type ServerConfig struct {
+	ConnConfig
+	// MaxConcurrentStreams bounds the streams of the connection whose handler
+	// runs or whose answer is not sent yet. Zero means
+	// DefaultMaxConcurrentStreams; math.MaxUint32 means no bound.
+	MaxConcurrentStreams uint32
+	// MaxRecvMessageSize bounds a message as it is received, before it is
+	// decompressed, in octets. Zero means DefaultMaxRecvMessageSize, a negative
+	// value no bound but the 2^32-1 of the wire.
+	MaxRecvMessageSize int
+	// ConnectionTimeout bounds the wait for the client's preface and SETTINGS.
+	// Zero means DefaultConnectionTimeout.
+	ConnectionTimeout time.Duration
+	// Unary reports whether a method takes one message and gives one. The
+	// handlers of such methods may run one after the other on one goroutine
+	// when they are quick; each starts when its request is complete. It is
+	// called by the reader, once or a few times a method: it must be fast and
+	// give the same answer each time. If it is nil, every handler runs on a
+	// goroutine of its own and starts with the headers.
+	Unary func(method string) bool
+	// ContextValue answers what the context of a handler does not know itself.
+	// It may be nil, and gives nil for keys that it does not know either.
+	ContextValue func(st *ServerStream, key any) any
+	// Workers lends the goroutines on which unary handlers run. If it is nil,
+	// the connection has its own.
+	Workers *Workers
+}
+
+func (c *ServerConfig) maxConcurrentStreams() uint32 {
+	if c.MaxConcurrentStreams == 0 {
+		return DefaultMaxConcurrentStreams
+	}
+	return c.MaxConcurrentStreams
+}
+
+func (c *ServerConfig) connectionTimeout() time.Duration {
+	if c.ConnectionTimeout <= 0 {
+		return DefaultConnectionTimeout
+	}
+	return c.ConnectionTimeout
+}
+
+// messageLimit turns the option's value into a bound.
+func messageLimit(n int) uint32 {
+	switch {
+	case n == 0:
+		return DefaultMaxRecvMessageSize
+	case n < 0 || int64(n) > math.MaxUint32:
+		return math.MaxUint32
+	}
+	return uint32(n)
+}
+
+// contextBackground stands where a transport has no context of its own.
+var contextBackground = context.Background()

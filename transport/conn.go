@@ -1,0 +1,266 @@
+package transport
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weir-rpc/weir/internal/field"
+	"github.com/weir-rpc/weir/internal/flow"
+	"github.com/weir-rpc/weir/internal/frame"
+	"github.com/weir-rpc/weir/internal/sched"
+	"google.golang.org/grpc/peer"
+)
+
+// lifetime is how far a connection has come. It only ever rises.
+type lifetime uint8
+
+const (
+	lifeOpen     lifetime = iota
+	lifeDraining          // GOAWAY sent or received: no new streams, the old ones finish
+	lifeClosed            // err is set: nothing is sent any more but the last words
+)
+
+// role is the part in which client and server differ.
+type role interface {
+	// headers is a complete header block, decoded. On the reader.
+	headers(id uint32, endStream bool, l *field.List) *frame.Error
+	// received says that a stream has news. On the reader, at the end of a read.
+	received(st *stream)
+	// batchEnd is the end of a read's frames, after received.
+	batchEnd()
+	// settings are the peer's, just applied. On the reader, with mu held.
+	settingsLocked()
+	// goAway is the peer's. On the reader.
+	goAway(last uint32, code ErrCode, debug []byte)
+	// removed says that a stream has left the table, with mu held.
+	removedLocked(st *stream)
+	// closed says that the connection is over; the streams know already.
+	closed(err *ConnError)
+}
+
+// conn is one HTTP/2 connection, whichever side of it: the core that
+// http2Client and http2Server share. See doc.go for who owns what.
+type conn struct {
+	// Immutable after init.
+	client bool
+	role   role
+	nc     net.Conn
+	sock   socket
+	cfg    *ConnConfig
+	peer   *peer.Peer
+	ready  chan struct{}
+	done   chan struct{}
+	parts  atomic.Int32 // reader and writer: done is closed when both have ended
+
+	// Owned by the reader.
+	rd         frame.Reader
+	frame      frame.Frame
+	readBuf    *[]byte
+	dec        field.Decoder
+	list       field.List
+	block      headerBlock
+	recvFlow   flow.ConnInFlow
+	touched    []*stream
+	gotSetting bool
+	opening    []byte // the first octets of a server, until it proves to be one
+
+	mu sync.Mutex
+	// Guarded by mu.
+	life     lifetime
+	err      *ConnError
+	streams  map[uint32]*stream
+	nextID   uint32 // of the next stream that we open
+	maxID    uint32 // highest id that the peer opened
+	enc      field.Encoder
+	hbuf     []byte // scratch for header blocks
+	sendFlow flow.OutFlow
+	settings peerSettings
+	out      pending // what goes to the socket next
+	spare    pending // what goes there now; its turn's holder owns it while writing
+	ctl      sched.ControlBuffer
+	round    sched.Round[*stream]
+	writing  bool // someone has the writer's turn
+	linger   bool // the reader closes nc, when the peer has heard the last words
+	ping     pingState
+	drain    drainState
+	ended    recentIDs // streams that we reset: late frames are nobody's fault
+	ackTimer *time.Timer
+	deadline deadlineTimer
+}
+
+// peerSettings are the values that the peer announced.
+type peerSettings struct {
+	seen              bool
+	initialWindow     uint32
+	maxFrameSize      uint32
+	maxStreams        uint32
+	maxHeaderListSize uint32
+}
+
+// init makes the core around nc. It does no I/O.
+func (c *conn) init(nc net.Conn, client bool, r role, cfg *ConnConfig) {
+	c.client, c.role, c.nc, c.cfg = client, r, nc, cfg
+	c.peer = &peer.Peer{Addr: nc.RemoteAddr(), LocalAddr: nc.LocalAddr(), AuthInfo: cfg.AuthInfo}
+	c.ready, c.done = make(chan struct{}), make(chan struct{})
+	c.streams = make(map[uint32]*stream)
+	c.nextID = 1
+	c.settings = peerSettings{
+		initialWindow: 65535,
+		maxFrameSize:  frame.DefaultMaxSize,
+		// What a server is recommended to allow at least, until it says more.
+		// https://www.rfc-editor.org/rfc/rfc9113#section-6.5.2
+		maxStreams: 100,
+	}
+	c.sock = newSocket(nc, &c.rd)
+	c.dec.Init(cfg.headerTableSize(), cfg.maxHeaderListSize())
+	c.sendFlow.Init(65535)
+	c.parts.Store(2)
+	c.deadline.c = c
+}
+
+// start sends the preface and what must follow it.
+func (c *conn) start() {
+	c.mu.Lock()
+	if c.client {
+		c.out.copy([]byte(frame.ClientPreface))
+	}
+	c.announceLocked(c.recvFlow.Init(c.cfg.initialConnWindowSize()))
+	c.flush(flushAsync)
+}
+
+// fail ends the connection: every stream fails, everyone who waits wakes, and
+// what can still be said is said. The first call decides. It does not wait.
+func (c *conn) fail(err *ConnError) {
+	c.mu.Lock()
+	c.failLocked(err)
+	c.mu.Unlock()
+}
+
+func (c *conn) failLocked(err *ConnError) {
+	if c.life == lifeClosed {
+		return
+	}
+	c.life, c.err = lifeClosed, err
+	streams := c.streams
+	c.streams = nil
+	c.ackTimer.Stop()
+	c.ping.stop()
+	c.drain.stop()
+	c.deadline.stop()
+	if err.By == ByLocal {
+		c.goAwayLocked(c.maxID, err.Code, err.Reason)
+	} else {
+		c.out.discard()
+	}
+	for _, st := range streams {
+		st.leaveLocked()
+	}
+	// A peer that does not read keeps the last words no longer than this.
+	_ = c.nc.SetWriteDeadline(time.Now().Add(lastWordsTimeout))
+	if !c.writing {
+		c.writing = true
+		go c.lastWords()
+	}
+	// The streams are told without mu, which their owners may want.
+	go func() {
+		for _, st := range streams {
+			st.fail(connLost(err, st.unprocessed(err)))
+		}
+		c.role.closed(err)
+	}()
+}
+
+// lastWords writes what is left, GOAWAY above all, and closes the connection.
+// It runs with the writer's turn, which is never given back.
+func (c *conn) lastWords() {
+	c.mu.Lock()
+	for !c.out.empty() {
+		batch := c.takeLocked()
+		c.mu.Unlock()
+		err := c.sock.write(batch.segs)
+		c.mu.Lock()
+		batch.drop()
+		if err != nil {
+			break
+		}
+	}
+	c.out.drop()
+	linger := c.linger
+	c.mu.Unlock()
+	if half, ok := c.nc.(interface{ CloseWrite() error }); linger && ok {
+		_ = half.CloseWrite()
+	}
+	if !linger {
+		_ = c.nc.Close()
+	}
+	c.partEnded()
+}
+
+const lastWordsTimeout = time.Second
+
+func (c *conn) partEnded() {
+	if c.parts.Add(-1) == 0 {
+		close(c.done)
+	}
+}
+
+// readyLocked lets those go on who wait for the peer's first SETTINGS, or for
+// the end of the connection.
+func (c *conn) readyLocked() {
+	select {
+	case <-c.ready:
+	default:
+		close(c.ready)
+	}
+}
+
+// close ends the connection and waits until it has.
+func (c *conn) close(reason string) {
+	c.fail(&ConnError{Code: CodeNoError, By: ByLocal, Reason: reason})
+	<-c.done
+}
+
+// lastErr gives why the connection ended, or nil.
+func (c *conn) lastErr() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil {
+		return nil
+	}
+	return c.err
+}
+
+// removeLocked takes st out of the table. It reports whether st was there: who
+// removed a stream decides how it ends.
+func (c *conn) removeLocked(st *stream) bool {
+	if c.streams[st.id] != st {
+		return false
+	}
+	delete(c.streams, st.id)
+	st.state = stateClosed
+	st.leaveLocked()
+	c.role.removedLocked(st)
+	c.drainedLocked()
+	return true
+}
+
+// resetLocked removes st and tells the peer why.
+func (c *conn) resetLocked(st *stream, code ErrCode) bool {
+	if !c.removeLocked(st) {
+		return false
+	}
+	c.ended.add(st.id)
+	c.replied(c.ctl.Reset(st.id, code))
+	return true
+}
+
+// replied ends the connection if the controlBuffer had no room: the peer makes
+// us answer and does not read the answers. With mu held.
+func (c *conn) replied(ok bool) {
+	if !ok {
+		c.failLocked(&ConnError{Code: CodeEnhanceYourCalm, By: ByLocal,
+			Reason: "the peer provokes replies (PING, SETTINGS, resets) faster than it reads them"})
+	}
+}

@@ -1,0 +1,100 @@
+package transport
+
+import (
+	"time"
+
+	"github.com/weir-rpc/weir/internal/frame"
+)
+
+// drainState is the graceful end of a server's connection. Guarded by
+// conn.mu.
+//
+//	GOAWAY(2^31-1), PING ──► ACK of the PING, or too late ──► GOAWAY(last id) ──► no stream left: close
+//
+// "A server that is attempting to gracefully shut down a connection SHOULD send
+// an initial GOAWAY frame with the last stream identifier set to 2^31-1 and a
+// NO_ERROR code. [...] After allowing time for any in-flight stream creation (at
+// least one round-trip time), the server MAY send another GOAWAY frame with an
+// updated last stream identifier."
+// https://www.rfc-editor.org/rfc/rfc9113#section-6.8
+type drainState struct {
+	reason string
+	timer  *time.Timer
+	last   bool // the second GOAWAY is queued: streams above lastID are ignored
+	lastID uint32
+}
+
+func (d *drainState) stop() {
+	if d.timer != nil {
+		d.timer.Stop()
+	}
+}
+
+// drainPing is the payload of the PING between the two GOAWAY frames.
+var drainPing = [8]byte{'w', 'e', 'i', 'r', 'g', 'o', 'n', 'e'}
+
+// goAwayLocked queues a GOAWAY frame.
+func (c *conn) goAwayLocked(last uint32, code ErrCode, debug string) {
+	const most = 1 << 10
+	if len(debug) > most {
+		debug = debug[:most]
+	}
+	c.hbuf = frame.AppendGoAway(c.hbuf[:0], last, code, debug)
+	c.out.copy(c.hbuf)
+}
+
+// drainServer begins the graceful end of a server's connection.
+func (c *conn) drainServer(reason string) {
+	c.mu.Lock()
+	if c.life != lifeOpen {
+		c.mu.Unlock()
+		return
+	}
+	c.life = lifeDraining
+	c.drain.reason = reason
+	c.goAwayLocked(1<<31-1, CodeNoError, reason)
+	c.hbuf = frame.AppendPing(c.hbuf[:0], false, drainPing)
+	c.out.copy(c.hbuf)
+	c.drain.timer = time.AfterFunc(DefaultDrainTimeout, func() {
+		c.mu.Lock()
+		c.drainAckedLocked()
+		c.flush(flushAsync)
+	})
+	c.flush(flushAsync)
+}
+
+// drainAckedLocked is the second step: the client has seen the first GOAWAY,
+// or had time enough.
+func (c *conn) drainAckedLocked() {
+	if c.life != lifeDraining || c.drain.last || c.client {
+		return
+	}
+	c.drain.stop()
+	c.drain.last, c.drain.lastID = true, c.maxID
+	c.goAwayLocked(c.maxID, CodeNoError, c.drain.reason)
+	c.drainedLocked()
+}
+
+// drainClient lets the streams of a client finish, opens no new one and then
+// closes.
+func (c *conn) drainClient() {
+	c.mu.Lock()
+	if c.life == lifeOpen {
+		c.life = lifeDraining
+		c.role.settingsLocked() // those who wait for a slot will not get one
+	}
+	c.drainedLocked()
+	c.mu.Unlock()
+}
+
+// drainedLocked closes a connection that drains and has no stream left.
+func (c *conn) drainedLocked() {
+	if c.life != lifeDraining || len(c.streams) > 0 || !c.client && !c.drain.last {
+		return
+	}
+	reason := c.drain.reason
+	if reason == "" {
+		reason = "drained"
+	}
+	c.failLocked(&ConnError{Code: CodeNoError, By: ByLocal, Reason: reason})
+}

@@ -1,0 +1,105 @@
+package transport
+
+import (
+	"fmt"
+
+	"github.com/weir-rpc/weir/internal/frame"
+)
+
+// handleData is a fragment of a DATA frame.
+func (c *conn) handleData(f *frame.Frame) *frame.Error {
+	// The connection's credit returns on receipt, whatever becomes of the
+	// stream: else streams that nobody reads would stall all others.
+	update, ok := c.recvFlow.OnData(uint32(f.FlowLen))
+	if !ok {
+		return &frame.Error{Code: CodeFlowControl, Reason: "DATA beyond the connection's window"}
+	}
+	c.mu.Lock()
+	if update > 0 {
+		c.ctl.Credit(0, update)
+	}
+	st := c.streams[f.StreamID]
+	if st == nil || !st.state.canRecv() {
+		defer c.mu.Unlock()
+		return c.strayLocked(f, st)
+	}
+	end := f.EndStream()
+	if end {
+		switch closed := st.state.recvEnd(); {
+		case closed:
+			c.removeLocked(st)
+		case c.client:
+			c.resetAfterLocked(st) // a response without trailers, see received
+		}
+	}
+	c.mu.Unlock()
+	if !st.in.data(f, end) {
+		// "A receiver MAY respond with a stream error or connection error of type
+		// FLOW_CONTROL_ERROR if it is unable to accept a frame."
+		// https://www.rfc-editor.org/rfc/rfc9113#section-6.9
+		return &frame.Error{Code: CodeFlowControl, StreamID: f.StreamID, Reason: "DATA beyond the stream's window"}
+	}
+	if update := st.in.takeUpdate(); update > 0 && !end {
+		c.mu.Lock()
+		c.ctl.Credit(f.StreamID, update)
+		c.mu.Unlock()
+	}
+	c.touch(st)
+	return nil
+}
+
+// strayLocked is DATA on a stream that cannot take it.
+func (c *conn) strayLocked(f *frame.Frame, st *stream) *frame.Error {
+	switch {
+	case c.isIdleLocked(f.StreamID):
+		// "If a DATA frame is received whose stream is not in the "open" or
+		// "half-closed (local)" state, the recipient MUST respond with a stream
+		// error (Section 5.4.2) of type STREAM_CLOSED."
+		// https://www.rfc-editor.org/rfc/rfc9113#section-6.1
+		// but an idle stream is "a connection error of type PROTOCOL_ERROR" (§5.1).
+		return protocolErrorf("DATA for stream %d, which is idle", f.StreamID)
+	case st == nil && c.ended.has(f.StreamID):
+		return nil
+	}
+	return &frame.Error{Code: CodeStreamClosed, StreamID: f.StreamID,
+		Reason: fmt.Sprintf("DATA on stream %d after its end", f.StreamID)}
+}
+
+// handleWindowUpdate is credit from the peer.
+func (c *conn) handleWindowUpdate(f *frame.Frame) *frame.Error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	// "If a sender receives a WINDOW_UPDATE that causes a flow-control window to
+	// exceed this maximum, it MUST terminate either the stream or the
+	// connection, as appropriate. For streams, the sender sends a RST_STREAM with
+	// an error code of FLOW_CONTROL_ERROR; for the connection, a GOAWAY frame
+	// with an error code of FLOW_CONTROL_ERROR is sent."
+	// https://www.rfc-editor.org/rfc/rfc9113#section-6.9.1
+	if f.StreamID == 0 {
+		if !c.sendFlow.Add(f.Increment) {
+			return &frame.Error{Code: CodeFlowControl, Reason: "WINDOW_UPDATE raises the connection's window past 2^31-1"}
+		}
+		return nil // the round goes on with the flush at the end of the read
+	}
+	if c.isIdleLocked(f.StreamID) {
+		return protocolErrorf("WINDOW_UPDATE for stream %d, which is idle", f.StreamID)
+	}
+	st := c.streams[f.StreamID]
+	if st == nil {
+		return nil
+	}
+	if !st.out.flow.Add(f.Increment) {
+		return &frame.Error{Code: CodeFlowControl, StreamID: f.StreamID,
+			Reason: "WINDOW_UPDATE raises the stream's window past 2^31-1"}
+	}
+	c.unblockLocked(st)
+	return nil
+}
+
+// unblockLocked gives a stream that has credit again its place in the round.
+func (c *conn) unblockLocked(st *stream) {
+	if st.out.ready() && !st.out.inRound {
+		st.out.inRound = true
+		c.round.Push(st)
+	}
+}

@@ -1,0 +1,372 @@
+package transport
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"github.com/weir-rpc/weir/internal/buffer"
+	"github.com/weir-rpc/weir/internal/frame"
+)
+
+// readBufferSize is the size of the buffer that a connection takes while there
+// is something to read. It holds any frame but DATA whole.
+const readBufferSize = 32 << 10
+
+// headerBlock is a header block of which CONTINUATION frames are still to
+// come. Owned by the reader.
+type headerBlock struct {
+	open      bool
+	id        uint32
+	endStream bool
+	selfDep   bool // the stream depends on itself
+	promised  bool
+	octets    []byte
+	frames    int
+}
+
+// maxContinuations bounds the CONTINUATION frames of one header block
+// (CVE-2023-45288): 64 KiB fit into four frames of the usual size.
+const maxContinuations = 32
+
+// read is the reader: the one goroutine of a connection. It waits for nothing
+// but the socket, and ends with the connection.
+func (c *conn) read() {
+	var err error
+	for err == nil {
+		err = c.readOnce()
+	}
+	c.readEnded(err)
+}
+
+// readOnce reads once and handles every frame that is complete then.
+func (c *conn) readOnce() error {
+	if err := c.fill(); err != nil {
+		return err
+	}
+	if c.client && !c.gotSetting {
+		c.opening = c.rd.Opening(c.opening[:0])
+	}
+	err := c.handleBuffered()
+	c.batchEnd()
+	return err
+}
+
+// readEnded is the end of the reader.
+func (c *conn) readEnded(err error) {
+	var ce *ConnError
+	if !errors.As(err, &ce) {
+		ce = c.readError(err)
+	}
+	c.mu.Lock()
+	// So that the peer hears what it did wrong, what it still sends is read: a
+	// socket that is closed with octets unread takes back what was written.
+	linger := ce.By == ByLocal && ce.Code != CodeNoError && c.life != lifeClosed
+	c.linger = linger
+	c.failLocked(ce)
+	c.mu.Unlock()
+	if linger {
+		_ = c.nc.SetReadDeadline(time.Now().Add(lastWordsTimeout))
+		c.lendReadBuffer()
+		for err = nil; err == nil; {
+			_, err = c.nc.Read(*c.readBuf)
+		}
+		_ = c.nc.Close()
+	}
+	c.freeReadBuffer()
+	c.partEnded()
+}
+
+// readError says what the end of the octets means.
+func (c *conn) readError(err error) *ConnError {
+	switch {
+	case errors.Is(err, io.EOF):
+		what := "the peer closed the connection"
+		if c.rd.Buffered() > 0 || c.block.open {
+			what += " in the middle of a frame"
+		}
+		return &ConnError{By: ByPeer, Reason: what, Cause: io.EOF}
+	case errors.Is(err, net.ErrClosed):
+		return &ConnError{By: ByLocal, Reason: "closed", Cause: err}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return &ConnError{By: ByLocal, Code: CodeProtocol,
+			Reason: fmt.Sprintf("no connection preface and SETTINGS within %v (option ConnectionTimeout)", c.prefaceTimeout())}
+	}
+	return &ConnError{By: ByNetwork, Reason: "cannot read", Cause: err}
+}
+
+func (c *conn) prefaceTimeout() time.Duration {
+	if s, ok := c.role.(*http2Server); ok {
+		return s.cfg.connectionTimeout()
+	}
+	return 0
+}
+
+// readPreface takes the client's preface on a server.
+func (c *conn) readPreface() error {
+	if c.client {
+		return nil
+	}
+	got := make([]byte, len(frame.ClientPreface))
+	for n := 0; n < len(got); {
+		m, err := c.nc.Read(got[n:])
+		n += m
+		// "Clients and servers MUST treat an invalid connection preface as a
+		// connection error (Section 5.4.1) of type PROTOCOL_ERROR."
+		// https://www.rfc-editor.org/rfc/rfc9113#section-3.4
+		if !bytes.HasPrefix([]byte(frame.ClientPreface), got[:n]) {
+			return &ConnError{Code: CodeProtocol, By: ByLocal, Reason: "the client " + notHTTP2(got[:n])}
+		}
+		if err != nil && n < len(got) {
+			if errors.Is(err, io.EOF) && n > 0 {
+				return &ConnError{By: ByPeer, Reason: "the client closed the connection in the middle of its preface", Cause: err}
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// notHTTP2 says what a peer that does not speak HTTP/2 seems to speak, going
+// by its first octets.
+func notHTTP2(b []byte) string {
+	for _, m := range []string{"GET ", "POST ", "PUT ", "HEAD ", "OPTIONS ", "DELETE ", "PATCH ", "CONNECT ", "HTTP/1"} {
+		if n := min(len(m), len(b)); n > 3 && string(b[:n]) == m[:n] {
+			return "speaks HTTP/1, not HTTP/2 with prior knowledge, which gRPC needs"
+		}
+	}
+	if len(b) >= 3 && (b[0] == 0x16 || b[0] == 0x15) && b[1] == 3 {
+		return "speaks TLS, this side does not: set transport credentials (options Creds and WithTransportCredentials) on both sides or on none"
+	}
+	return fmt.Sprintf("does not speak HTTP/2: its first octets are %q", b)
+}
+
+// fill waits until there is something to read and reads it. A connection that
+// waits holds no buffer, unless a frame is cut in the middle.
+func (c *conn) fill() error {
+	if c.readBuf == nil {
+		return c.sock.read(c)
+	}
+	if c.rd.Buffered() == 0 && !c.sock.blocks() {
+		return c.sock.read(c)
+	}
+	if c.rd.Buffered() == 0 && c.idle() {
+		c.freeReadBuffer()
+		return c.sock.read(c)
+	}
+	n, err := c.nc.Read(c.rd.Space())
+	if n > 0 {
+		c.rd.Filled(n)
+		return nil
+	}
+	if err == nil {
+		err = io.ErrNoProgress
+	}
+	return err
+}
+
+func (c *conn) idle() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.streams) == 0
+}
+
+// lendReadBuffer takes a buffer, for there is something to read.
+func (c *conn) lendReadBuffer() {
+	if c.readBuf == nil {
+		c.readBuf = buffer.Get(readBufferSize)
+		c.rd.Lend(*c.readBuf)
+	}
+}
+
+// freeReadBuffer gives the buffer back if nothing is in it.
+func (c *conn) freeReadBuffer() {
+	if c.readBuf == nil {
+		return
+	}
+	if c.rd.Reclaim() == nil {
+		c.rd = frame.Reader{} // the connection is over
+	}
+	buffer.Put(c.readBuf)
+	c.readBuf = nil
+}
+
+// handleBuffered handles every frame that has been read, in order.
+func (c *conn) handleBuffered() error {
+	for {
+		ok, ferr := c.rd.Next(&c.frame)
+		if ferr == nil {
+			if !ok {
+				return nil
+			}
+			ferr = c.handleFrame(&c.frame)
+		}
+		if ferr != nil {
+			if err := c.frameError(ferr); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// frameError acts on a peer's error: the end of a stream, or of the
+// connection, whose error it returns.
+func (c *conn) frameError(e *frame.Error) error {
+	if e.StreamID == 0 {
+		reason := e.Reason
+		if c.client && !c.gotSetting {
+			// What came was no frame at all, in all likelihood.
+			reason = "the server " + notHTTP2(c.opening)
+		}
+		return &ConnError{Code: e.Code, By: ByLocal, Reason: reason}
+	}
+	c.mu.Lock()
+	if c.isIdleLocked(e.StreamID) && c.frame.Type != frame.TypePriority {
+		c.mu.Unlock()
+		return &ConnError{Code: CodeProtocol, By: ByLocal, Reason: e.Reason + ", on a stream that is idle"}
+	}
+	st := c.streams[e.StreamID]
+	if st == nil {
+		if !c.ended.has(e.StreamID) {
+			c.replied(c.ctl.Reset(e.StreamID, e.Code))
+			c.ended.add(e.StreamID)
+		}
+		c.mu.Unlock()
+		return nil
+	}
+	c.resetLocked(st, e.Code)
+	c.mu.Unlock()
+	st.fail(&StreamError{Code: e.Code, By: ByLocal, Status: internalStatus("the peer broke HTTP/2: " + e.Reason)})
+	return nil
+}
+
+// batchEnd is the end of what one read gave: each stream with news hears of it
+// once, and what was provoked is written without waiting.
+func (c *conn) batchEnd() {
+	for i, st := range c.touched {
+		st.isTouched = false
+		c.touched[i] = nil
+		c.role.received(st)
+	}
+	c.touched = c.touched[:0]
+	c.role.batchEnd()
+	c.mu.Lock()
+	if c.ctl.Empty() && (c.round.Len() == 0 || c.sendFlow.Available() == 0) {
+		c.mu.Unlock() // what else is pending has someone who flushes it
+		return
+	}
+	c.flush(flushReader)
+}
+
+// handleFrame handles one frame, or one fragment of DATA.
+func (c *conn) handleFrame(f *frame.Frame) *frame.Error {
+	if !c.gotSetting && (f.Type != frame.TypeSettings || f.Flags.Has(frame.FlagAck)) {
+		// "The server connection preface consists of a potentially empty SETTINGS
+		// frame [...] that MUST be the first frame the server sends"
+		// https://www.rfc-editor.org/rfc/rfc9113#section-3.4
+		return protocolErrorf("the first frame is %v, not SETTINGS", f.Type)
+	}
+	switch f.Type {
+	case frame.TypeData:
+		return c.handleData(f)
+	case frame.TypeHeaders:
+		c.block = headerBlock{open: true, id: f.StreamID, endStream: f.Flags.Has(frame.FlagEndStream),
+			selfDep: f.HasPriority && f.Dependency == f.StreamID, octets: c.block.octets[:0]}
+		return c.headerFragment(f)
+	case frame.TypeContinuation:
+		return c.headerFragment(f)
+	case frame.TypePushPromise:
+		// "A client cannot push. [...] A client that has set this value to 0 and
+		// had it acknowledged MUST treat the receipt of a PUSH_PROMISE frame as a
+		// connection error of type PROTOCOL_ERROR." We set it in the first frame.
+		// https://www.rfc-editor.org/rfc/rfc9113#section-6.6
+		return protocolErrorf("PUSH_PROMISE, which nobody asked for (ENABLE_PUSH is 0)")
+	case frame.TypeSettings:
+		return c.handleSettings(f)
+	case frame.TypePing:
+		return c.handlePing(f)
+	case frame.TypeGoAway:
+		c.role.goAway(f.LastStreamID, f.Code, bytes.Clone(f.Payload))
+	case frame.TypeRSTStream:
+		return c.handleReset(f)
+	case frame.TypeWindowUpdate:
+		return c.handleWindowUpdate(f)
+	case frame.TypePriority:
+		if f.Dependency == f.StreamID {
+			return &frame.Error{Code: CodeProtocol, StreamID: f.StreamID, Reason: "a stream depends on itself"}
+		}
+	}
+	return nil
+}
+
+func protocolErrorf(format string, args ...any) *frame.Error {
+	return &frame.Error{Code: CodeProtocol, Reason: fmt.Sprintf(format, args...)}
+}
+
+// headerFragment takes a piece of a header block and, with the last one,
+// decodes the block. It is decoded whatever becomes of the stream, for the
+// table that both ends share must stay in step.
+func (c *conn) headerFragment(f *frame.Frame) *frame.Error {
+	b := &c.block
+	octets := f.Payload
+	if last := f.Flags.Has(frame.FlagEndHeaders); !last || len(b.octets) > 0 {
+		b.frames++
+		if most := 2 * int(c.cfg.maxHeaderListSize()); len(b.octets)+len(f.Payload) > most || b.frames > maxContinuations {
+			return &frame.Error{Code: CodeEnhanceYourCalm, Reason: fmt.Sprintf(
+				"a header block of more than %d octets or %d frames (option MaxHeaderListSize here bounds the list)", most, maxContinuations)}
+		}
+		b.octets = append(b.octets, f.Payload...)
+		if !last {
+			return nil
+		}
+		octets = b.octets
+	}
+	b.open = false
+	l := &c.list
+	l.Reset()
+	if err := c.dec.Decode(octets, l); err != nil {
+		return &frame.Error{Code: CodeCompression, Reason: "cannot decode a header block: " + err.Error()}
+	}
+	if cap(b.octets) > 4<<10 {
+		b.octets = nil
+	}
+	if b.selfDep {
+		return &frame.Error{Code: CodeProtocol, StreamID: b.id, Reason: "a stream depends on itself"}
+	}
+	return c.role.headers(b.id, b.endStream, l)
+}
+
+// handleReset is the peer's RST_STREAM.
+func (c *conn) handleReset(f *frame.Frame) *frame.Error {
+	c.mu.Lock()
+	if c.isIdleLocked(f.StreamID) {
+		c.mu.Unlock()
+		// "RST_STREAM frames MUST NOT be sent for a stream in the "idle" state. If a
+		// RST_STREAM frame identifying an idle stream is received, the recipient
+		// MUST treat this as a connection error (Section 5.4.1) of type
+		// PROTOCOL_ERROR."
+		// https://www.rfc-editor.org/rfc/rfc9113#section-6.4
+		return protocolErrorf("RST_STREAM for stream %d, which is idle", f.StreamID)
+	}
+	st := c.streams[f.StreamID]
+	if st == nil {
+		c.mu.Unlock()
+		return nil
+	}
+	c.removeLocked(st)
+	c.mu.Unlock()
+	st.fail(peerReset(f.Code))
+	return nil
+}
+
+// isIdleLocked reports whether nobody has opened the stream yet.
+func (c *conn) isIdleLocked(id uint32) bool {
+	if id%2 == 1 == c.client {
+		return id >= c.nextID
+	}
+	return id > c.maxID
+}

@@ -1,0 +1,194 @@
+package transport
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/weir-rpc/weir/internal/h2peer"
+	"github.com/weir-rpc/weir/internal/simnet"
+	"golang.org/x/net/http2"
+)
+
+// inBareServer runs f as a client that has not sent its preface.
+func inBareServer(t *testing.T, cfg ServerConfig, f func(ts *testServer)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		ts := newTestServer(t, cfg)
+		f(ts)
+		ts.peer.Close()
+		<-ts.result
+	})
+}
+
+// "Clients and servers MUST treat an invalid connection preface as a
+// connection error (Section 5.4.1) of type PROTOCOL_ERROR."
+// https://www.rfc-editor.org/rfc/rfc9113#section-3.4
+func TestGarbageInsteadOfPreface(t *testing.T) {
+	for name, tt := range map[string]struct{ octets, says string }{
+		"garbage": {"\x00\x01\x02 what is this, and why so long?", "does not speak HTTP/2"},
+		"HTTP/1":  {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "speaks HTTP/1"},
+		"TLS":     {"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03and more and more", "speaks TLS"},
+		"almost":  {"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n", "does not speak HTTP/2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBareServer(t, ServerConfig{}, func(ts *testServer) {
+				ts.peer.WriteRaw([]byte(tt.octets))
+				ts.peer.WantSettings("the server has said its preface")
+				ts.peer.Ignore(http2.FrameWindowUpdate)
+				if g := ts.peer.WantGoAway("the preface is wrong", http2.ErrCodeProtocol); !strings.Contains(string(g.Debug), tt.says) {
+					t.Errorf("GOAWAY says %q, want %q", g.Debug, tt.says)
+				}
+				ts.peer.WantClosed("and the connection ends")
+				ts.wantConnError(CodeProtocol, ByLocal)
+			})
+		})
+	}
+}
+
+// "The server connection preface consists of a potentially empty SETTINGS frame
+// [...] that MUST be the first frame the server sends"; the client's is the same
+// behind its 24 octets.
+// https://www.rfc-editor.org/rfc/rfc9113#section-3.4
+// Rows A2, A31: the first frame must be SETTINGS.
+func TestFirstFrameIsNotSettings(t *testing.T) {
+	inBareServer(t, ServerConfig{}, func(ts *testServer) {
+		ts.peer.Ignore(http2.FrameWindowUpdate)
+		ts.peer.WritePreface()
+		ts.peer.WritePing([8]byte{1})
+		ts.peer.WantSettings("the server's preface")
+		ts.peer.WantGoAway("PING is not SETTINGS", http2.ErrCodeProtocol)
+		ts.peer.WantClosed("and the connection ends")
+		ts.wantConnError(CodeProtocol, ByLocal)
+	})
+}
+
+// Row A31: a client that says nothing is not waited for beyond the timeout.
+func TestSilentClient(t *testing.T) {
+	inBareServer(t, ServerConfig{}, func(ts *testServer) {
+		ts.peer.WantSettings("the server's preface")
+		ts.peer.Ignore(http2.FrameWindowUpdate)
+		simnet.Advance(DefaultSettingsTimeout)
+		ts.peer.WantGoAway("nobody acknowledges", http2.ErrCodeSettingsTimeout)
+		ts.wantConnError(CodeSettingsTimeout, ByLocal)
+	})
+	inBareServer(t, ServerConfig{ConnConfig: ConnConfig{SettingsTimeout: -1}}, func(ts *testServer) {
+		ts.peer.WantSettings("the server's preface")
+		ts.peer.Ignore(http2.FrameWindowUpdate)
+		simnet.Advance(DefaultConnectionTimeout)
+		if g := ts.peer.WantGoAway("nobody speaks", http2.ErrCodeProtocol); !strings.Contains(string(g.Debug), "ConnectionTimeout") {
+			t.Errorf("GOAWAY says %q, which does not name the option", g.Debug)
+		}
+		ts.wantConnError(CodeProtocol, ByLocal)
+	})
+}
+
+// A client that closes in the middle, wherever that is, leaves nothing behind.
+func TestPeerClosesInTheMiddle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		whole := http2.ClientPreface + "\x00\x00\x00\x04\x00\x00\x00\x00\x00" + "\x00\x00\x08\x06\x00\x00\x00\x00\x0012345678"
+		for n := range len(whole) {
+			a, b := simnet.Pipe(simnet.Link{})
+			result := make(chan error)
+			go func() {
+				sv, err := NewServerTransport(b, ServerConfig{})
+				if err == nil {
+					err = sv.HandleStreams(t.Context(), func(*ServerStream) {})
+				}
+				result <- err
+			}()
+			if _, err := a.Write([]byte(whole[:n])); err != nil {
+				t.Fatal(err)
+			}
+			_ = a.Close()
+			var ce *ConnError // whether the reader or the writer noticed first
+			if err := <-result; !errors.As(err, &ce) || ce.Code != CodeNoError || ce.By == ByLocal {
+				t.Fatalf("closed after %d octets: %v", n, err)
+			}
+		}
+	})
+}
+
+// connFault is what a client does wrong, and the error of the connection.
+type connFault struct {
+	name string
+	do   func(p *h2peer.Peer)
+	code http2.ErrCode
+}
+
+var serverFaults = []connFault{
+	{"a frame that is too large", func(p *h2peer.Peer) { p.WriteFrame(http2.FrameData, 0, 1, make([]byte, 16385)) }, http2.ErrCodeFrameSize},
+	{"an invalid HPACK block", func(p *h2peer.Peer) { p.WriteHeadersRaw(1, []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, true, true) }, http2.ErrCodeCompression},
+	{"HEADERS on an even stream", func(p *h2peer.Peer) { p.WriteRequest(2, "/u/Echo", nil, true) }, http2.ErrCodeProtocol},
+	{"DATA on an idle stream", func(p *h2peer.Peer) { p.WriteData(7, true, []byte("x")) }, http2.ErrCodeProtocol},
+	{"RST_STREAM on an idle stream", func(p *h2peer.Peer) { p.WriteReset(7, http2.ErrCodeCancel) }, http2.ErrCodeProtocol},
+	{"WINDOW_UPDATE on an idle stream", func(p *h2peer.Peer) { p.WriteWindowUpdate(7, 1) }, http2.ErrCodeProtocol},
+	{"WINDOW_UPDATE of 0 for the connection", func(p *h2peer.Peer) { p.WriteWindowUpdate(0, 0) }, http2.ErrCodeProtocol},
+	{"WINDOW_UPDATE past 2^31-1 for the connection", func(p *h2peer.Peer) { p.WriteWindowUpdate(0, 1<<31-1) }, http2.ErrCodeFlowControl},
+	{"PUSH_PROMISE from a client", func(p *h2peer.Peer) {
+		p.WriteFrame(http2.FramePushPromise, http2.FlagPushPromiseEndHeaders, 1, []byte{0, 0, 0, 2})
+	}, http2.ErrCodeProtocol},
+	{"CONTINUATION without HEADERS", func(p *h2peer.Peer) { p.WriteContinuation(1, true, []byte{0x82}) }, http2.ErrCodeProtocol},
+	{"a frame between HEADERS and CONTINUATION", func(p *h2peer.Peer) {
+		p.WriteHeadersRaw(1, []byte{0x83}, true, false)
+		p.WritePing([8]byte{})
+	}, http2.ErrCodeProtocol},
+	{"CONTINUATION without end", func(p *h2peer.Peer) {
+		p.WriteHeadersRaw(1, []byte{0x83}, true, false)
+		for range 40 {
+			p.WriteContinuation(1, false, []byte{0x86})
+		}
+	}, http2.ErrCodeEnhanceYourCalm},
+	{"PING of the wrong length", func(p *h2peer.Peer) { p.WriteFrame(http2.FramePing, 0, 0, make([]byte, 7)) }, http2.ErrCodeFrameSize},
+	{"SETTINGS with ENABLE_PUSH 2", func(p *h2peer.Peer) { p.WriteSettings(http2.Setting{ID: http2.SettingEnablePush, Val: 2}) }, http2.ErrCodeProtocol},
+	{"SETTINGS with a window past 2^31-1", func(p *h2peer.Peer) {
+		p.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 31})
+	}, http2.ErrCodeFlowControl},
+	{"SETTINGS with a frame size below 16,384", func(p *h2peer.Peer) {
+		p.WriteSettings(http2.Setting{ID: http2.SettingMaxFrameSize, Val: 16383})
+	}, http2.ErrCodeProtocol},
+}
+
+// Rows A51, A56, A59, A77, A83: what is wrong with the connection ends it, with
+// the error that RFC 9113 names, and says why.
+func TestConnectionErrors(t *testing.T) {
+	for _, f := range serverFaults {
+		t.Run(f.name, func(t *testing.T) {
+			inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
+				ts.peer.Ignore(http2.FrameWindowUpdate)
+				f.do(ts.peer)
+				if g := ts.peer.WantGoAway("the connection ends", f.code); len(g.Debug) == 0 {
+					t.Error("GOAWAY does not say why")
+				}
+				ts.peer.WantClosed("and is closed")
+				ts.wantConnError(ErrCode(f.code), ByLocal)
+			})
+		})
+	}
+}
+
+// Row A81: a message in one-octet frames costs the memory of the message, not
+// that of its frames.
+func TestTinyFramesAreMerged(t *testing.T) {
+	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
+		ts.handle(func(st *ServerStream) {
+			m, err := st.Recv()
+			if err != nil || len(m.Data) != 1000 {
+				t.Errorf("got %d octets, %v", len(m.Data), err)
+			}
+			if n := len(st.in.chunks); n != 1 {
+				t.Errorf("1,000 frames of one octet take %d chunks", n)
+			}
+			m.Free()
+			st.WriteStatus(nil)
+		})
+		ts.peer.Ignore(http2.FrameWindowUpdate)
+		ts.peer.WriteRequest(1, "/s/Stream", nil, false)
+		for _, b := range h2peer.Message(make([]byte, 1000)) {
+			ts.peer.WriteData(1, false, []byte{b})
+		}
+		ts.peer.WriteData(1, true, nil)
+		ts.peer.WantTrailers("the message was taken", 1, 0)
+	})
+}

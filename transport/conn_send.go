@@ -1,0 +1,291 @@
+package transport
+
+import (
+	"runtime"
+
+	"github.com/weir-rpc/weir/internal/frame"
+	"github.com/weir-rpc/weir/internal/wait"
+)
+
+const (
+	// highWater is how much waits for the socket before messages wait in their
+	// streams instead: it bounds the memory that a peer which does not read can
+	// hold, and the time that a small call stands behind large ones.
+	highWater = 64 << 10
+	// quantum is what a stream in the round sends in a turn.
+	quantum = 16 << 10
+	// copyLimit is the largest message that is copied behind its frame header.
+	// A larger one goes by reference.
+	copyLimit = 16 << 10
+)
+
+// flushMode says what the caller of flush can afford.
+type flushMode uint8
+
+const (
+	flushInline flushMode = iota // write here, as far as the socket takes it
+	flushAsync                   // a goroutine writes: the caller goes on
+	flushReader                  // write here, at once; the reader has more to do
+)
+
+// flush sees to it that what is pending gets written. With mu held, which it
+// releases.
+//
+// The writer's turn belongs to whoever finds it free. Nobody but the goroutine
+// of writeOn waits for the socket: everyone else tries once, and what the
+// socket did not take goes on there, turn and all.
+func (c *conn) flush(mode flushMode) {
+	if c.writing || !c.hasOutputLocked() {
+		c.mu.Unlock()
+		return
+	}
+	c.writing = true
+	if mode == flushAsync || !c.sock.canTry() {
+		c.mu.Unlock()
+		go c.writeOn(nil)
+		return
+	}
+	if mode == flushInline && len(c.streams) > 1 {
+		// Others have calls in flight: let them add theirs to this write.
+		c.mu.Unlock()
+		runtime.Gosched()
+		c.mu.Lock()
+	}
+	if !c.gatherLocked() {
+		c.turnOver()
+		return
+	}
+	batch := c.takeLocked()
+	c.mu.Unlock()
+	rest, err := c.sock.tryWrite(batch.segs)
+	if err != nil || len(rest) > 0 {
+		go c.writeOn(&written{batch: batch, rest: rest, err: err})
+		return
+	}
+	c.mu.Lock()
+	batch.drop()
+	if c.gatherLocked() {
+		c.mu.Unlock()
+		go c.writeOn(nil)
+		return
+	}
+	c.turnOver()
+}
+
+// written is a write that a socket took only a part of.
+type written struct {
+	batch *pending
+	rest  [][]byte
+	err   error
+}
+
+// writeOn has the writer's turn and writes until nothing is left. It may wait
+// for the socket.
+func (c *conn) writeOn(w *written) {
+	if w != nil {
+		err := w.err
+		if err == nil {
+			err = c.sock.write(w.rest)
+		}
+		if !c.wrote(w.batch, err) {
+			return
+		}
+	} else {
+		runtime.Gosched()
+		c.mu.Lock()
+	}
+	for c.gatherLocked() {
+		batch := c.takeLocked()
+		c.mu.Unlock()
+		if err := c.sock.write(batch.segs); !c.wrote(batch, err) {
+			return
+		}
+	}
+	c.turnOver()
+}
+
+// wrote ends a write. It takes mu and keeps it, unless it reports that the
+// turn is over because the connection is.
+func (c *conn) wrote(batch *pending, err error) bool {
+	c.mu.Lock()
+	batch.drop()
+	if err != nil {
+		c.failLocked(&ConnError{By: ByNetwork, Reason: "cannot write", Cause: err})
+		c.turnOver()
+		return false
+	}
+	return true
+}
+
+// turnOver gives the writer's turn back. A connection that has ended keeps it,
+// for its last words. With mu held, which it releases.
+func (c *conn) turnOver() {
+	if c.life == lifeClosed {
+		c.mu.Unlock()
+		go c.lastWords()
+		return
+	}
+	c.writing = false
+	c.mu.Unlock()
+}
+
+// takeLocked takes what is pending, to be written.
+func (c *conn) takeLocked() *pending {
+	c.out, c.spare = c.spare, c.out
+	return &c.spare
+}
+
+// hasOutputLocked reports whether a flush would write something. A round
+// whose streams the connection's window holds back does not count.
+func (c *conn) hasOutputLocked() bool {
+	return !c.out.empty() || !c.ctl.Empty() || c.round.Len() > 0 && c.sendFlow.Available() > 0
+}
+
+// gatherLocked adds to what is pending the replies that the peer provoked and
+// then a round of the streams that had to wait. It reports whether there is
+// anything to write.
+func (c *conn) gatherLocked() bool {
+	if c.life == lifeClosed {
+		return false // the last words are lastWords' business
+	}
+	if !c.ctl.Empty() {
+		c.hbuf = c.ctl.AppendTo(c.hbuf[:0])
+		c.out.copy(c.hbuf)
+		c.shrinkScratchLocked()
+	}
+	c.roundLocked()
+	return !c.out.empty()
+}
+
+func (c *conn) shrinkScratchLocked() {
+	if cap(c.hbuf) > 4<<10 {
+		c.hbuf = nil
+	}
+}
+
+// roundLocked gives the streams that had to wait their turns, until the high
+// water mark is reached or the connection's window is used up. This is
+// loopyWriter's round robin.
+func (c *conn) roundLocked() {
+	for c.round.Len() > 0 && c.out.size < highWater && c.sendFlow.Available() > 0 {
+		st := c.round.Pop()
+		st.out.inRound = false
+		if c.streams[st.id] != st {
+			continue // it ended while it waited
+		}
+		c.emitLocked(st, quantum)
+		if st.out.ready() {
+			st.out.inRound = true
+			c.round.Push(st)
+		}
+	}
+}
+
+// emitLocked frames what st has queued, up to max octets of payload and as the
+// windows and the peer's frame size allow. What st waits for then is in
+// st.out.reason.
+func (c *conn) emitLocked(st *stream, budget int) {
+	o := &st.out
+	for o.queued > 0 && budget > 0 {
+		m := &o.queue[o.head]
+		n := min(len(m.rest), int(c.settings.maxFrameSize), budget, o.flow.Available(), c.sendFlow.Available())
+		if n == 0 {
+			break
+		}
+		last := n == o.queued && o.end && o.trailers == nil
+		c.dataLocked(st.id, m.rest[:n], m.copied, last)
+		o.flow.Consume(n)
+		c.sendFlow.Consume(n)
+		budget -= n
+		o.queued -= n
+		if m.rest = m.rest[n:]; len(m.rest) == 0 {
+			o.popLocked(c)
+		}
+		if last {
+			c.sentEndLocked(st)
+			return
+		}
+	}
+	switch {
+	case o.queued == 0:
+		o.reason = 0
+		if o.trailers != nil {
+			c.trailersLocked(st)
+		} else if o.end && !o.sentEnd {
+			// "A zero-length DATA frame with the END_STREAM flag set [...] MAY be
+			// sent if there is no available space in either flow-control window."
+			// https://www.rfc-editor.org/rfc/rfc9113#section-6.9.1
+			c.dataLocked(st.id, nil, true, true)
+			c.sentEndLocked(st)
+		}
+	case o.flow.Available() == 0:
+		o.reason = wait.StreamWindow
+	case c.sendFlow.Available() == 0:
+		o.reason = wait.ConnWindow
+	default:
+		o.reason = wait.Socket
+	}
+	o.signalQuota()
+}
+
+// dataLocked puts one DATA frame to what is pending.
+func (c *conn) dataLocked(id uint32, p []byte, copied, end bool) {
+	var fl frame.Flags
+	if end {
+		fl = frame.FlagEndStream
+	}
+	if copied && frame.HeaderLen+len(p) <= chunkSize {
+		b := c.out.room(frame.HeaderLen + len(p))
+		frame.PutHeader(b, len(p), frame.TypeData, fl, id)
+		copy(b[frame.HeaderLen:], p)
+		return
+	}
+	frame.PutHeader(c.out.room(frame.HeaderLen), len(p), frame.TypeData, fl, id)
+	if copied {
+		c.out.copy(p)
+	} else {
+		c.out.ref(p)
+	}
+}
+
+// headersLocked puts a header block to what is pending, in as many frames as
+// the peer's frame size makes necessary.
+func (c *conn) headersLocked(id uint32, block []byte, end bool) {
+	if len(block) <= int(c.settings.maxFrameSize) && frame.HeaderLen+len(block) <= chunkSize {
+		fl := frame.FlagEndHeaders
+		if end {
+			fl |= frame.FlagEndStream
+		}
+		b := c.out.room(frame.HeaderLen + len(block))
+		frame.PutHeader(b, len(block), frame.TypeHeaders, fl, id)
+		copy(b[frame.HeaderLen:], block)
+		return
+	}
+	c.out.copy(frame.AppendHeaders(nil, id, block, end, c.settings.maxFrameSize))
+}
+
+// sentEndLocked notes that END_STREAM is on its way.
+func (c *conn) sentEndLocked(st *stream) {
+	st.out.sentEnd = true
+	closed := st.state.sendEnd()
+	switch {
+	case closed:
+		c.removeLocked(st)
+	case !c.client:
+		// "A server can send a complete response prior to the client sending an
+		// entire request [...] the server MAY request that the client abort
+		// transmission of a request without error by sending a RST_STREAM with an
+		// error code of NO_ERROR after sending a complete response"
+		// https://www.rfc-editor.org/rfc/rfc9113#section-8.1
+		c.resetAfterLocked(st)
+	}
+}
+
+// resetAfterLocked resets st with NO_ERROR, behind what is pending already.
+func (c *conn) resetAfterLocked(st *stream) {
+	if c.removeLocked(st) {
+		c.ended.add(st.id)
+		c.hbuf = frame.AppendRSTStream(c.hbuf[:0], st.id, CodeNoError)
+		c.out.copy(c.hbuf)
+	}
+}

@@ -1,0 +1,37 @@
+// Package transport runs gRPC streams over one HTTP/2 connection, as client or
+// as server. It takes a net.Conn that is dialed and secured already.
+//
+// # Usage
+//
+// A client makes a ClientTransport with NewHTTP2Client, opens streams with
+// NewStream, or makes unary calls with RoundTrip. A server makes a
+// ServerTransport with NewServerTransport for each connection that it accepts
+// and handles its streams with HandleStreams. Messages are octets here: what
+// they mean, and whether they are compressed, is the caller's business.
+//
+// # Errors
+//
+// A connection ends with a *ConnError, a stream that fails with a
+// *StreamError. Both say who ended it (By) and with what code. A StreamError
+// is a gRPC status too; Unprocessed says that the server has certainly not
+// acted on the call.
+//
+// # Goroutines and ownership
+//
+// A connection has one goroutine of its own: the reader, which on a server is
+// the one that called HandleStreams. Whoever has something to send takes the
+// writer's turn.
+//
+//	reader          frame.Reader, field.Decoder, octets received (checked against what was granted); waits for the socket only
+//	conn.mu         stream ids, field.Encoder, stream table, send windows, pending chunks, lifetime: held for encoding, never for I/O
+//	writer's turn   one holder at a time: drains controlBuffer, gives blocked streams their round, writes to the socket; whoever
+//	                would have to wait for the socket hands the turn to a goroutine that may (conn.writeOn)
+//	controlBuffer   what the peer provokes: acks, resets, window updates, bounded in octets
+//	stream.in       its own lock: messages received and not taken, stream credit, how the stream ended; never held with conn.mu
+//	chain           its own lock: unary requests that wait for their handler
+//
+// # Limitations
+//
+// There is no keepalive yet, no server push, no stream priorities, and no
+// HTTP/1. Windows have a fixed size: they do not follow the bandwidth yet.
+package transport

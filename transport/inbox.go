@@ -1,0 +1,289 @@
+package transport
+
+import (
+	"io"
+
+	"github.com/weir-rpc/weir/internal/buffer"
+	"github.com/weir-rpc/weir/internal/flow"
+	"github.com/weir-rpc/weir/internal/frame"
+	"github.com/weir-rpc/weir/internal/gate"
+	"github.com/weir-rpc/weir/internal/grpcwire"
+	"github.com/weir-rpc/weir/internal/wait"
+	"google.golang.org/grpc/codes"
+)
+
+// inbox is the receiving half of a stream: the messages that have come and
+// were not taken, in order, and how the stream ended. The reader fills it and
+// never waits; one goroutine at a time takes from it.
+//
+// A message lies whole, behind its prefix, in one chunk. Small ones share a
+// chunk. A large one has a chunk that grows with what really came, whatever
+// its prefix promises.
+type inbox struct {
+	gate.Gate // guards everything below
+
+	limit  uint32 // the largest message that is accepted
+	flow   flow.InFlow
+	update uint32 // stream credit to be sent by the reader
+
+	chunks []chunk
+	first  [1]chunk // backs chunks at first: most streams hold one
+	head   int
+	count  int // complete messages that were not taken
+	inUse  bool
+
+	prefix [grpcwire.PrefixLen]byte
+	have   int    // octets of prefix that have come
+	left   uint32 // octets of payload that the message still lacks
+	within bool   // a message has begun and lacks octets
+
+	ended bool         // nothing more will come
+	fault *StreamError // why, if not by END_STREAM
+	dead  bool         // nobody will take anything any more
+}
+
+// chunk is a buffer with received messages. r <= done <= len(*b).
+type chunk struct {
+	b    *[]byte
+	r    int // everything before has been taken
+	done int // everything before are complete messages
+}
+
+// Sizes of chunks: the first of a stream, one that follows a full one, and the
+// most that is taken on a prefix's word alone.
+const (
+	firstChunk = 1 << 10
+	nextChunk  = 16 << 10
+	wordChunk  = 64 << 10
+)
+
+// data takes one fragment of DATA. It reports false if the peer overran the
+// stream's window.
+func (in *inbox) data(f *frame.Frame, end bool) bool {
+	in.Lock()
+	defer in.Unlock(false) // the receiver hears of it at the end of the read
+	if in.ended || in.dead {
+		return true
+	}
+	if !in.flow.OnData(uint32(f.FlowLen)) {
+		return false
+	}
+	if pad := f.FlowLen - len(f.Payload); pad > 0 {
+		in.update += in.flow.OnRead(uint32(pad))
+	}
+	for p := f.Payload; len(p) > 0 && in.fault == nil; {
+		if !in.within {
+			n := copy(in.prefix[in.have:], p)
+			in.have += n
+			p = p[n:]
+			if in.have == grpcwire.PrefixLen {
+				in.begin()
+			}
+			continue
+		}
+		n := min(int(in.left), len(p))
+		in.append(p[:n])
+		p = p[n:]
+		if in.left -= uint32(n); in.left == 0 {
+			in.complete()
+		}
+	}
+	if in.within && !end {
+		in.update += in.flow.Raise(in.left)
+	}
+	if end && in.fault == nil {
+		in.end()
+	}
+	return true
+}
+
+// begin is a prefix that is complete.
+func (in *inbox) begin() {
+	_, n, err := grpcwire.ParsePrefix(in.prefix[:])
+	if err != nil {
+		in.stop(localErrorf(CodeCancel, codes.Internal, "the peer sent a malformed message: %v", err))
+		return
+	}
+	if n > in.limit {
+		in.stop(localErrorf(CodeCancel, codes.ResourceExhausted,
+			"the peer sent a message of %d octets, the limit here is %d (options MaxRecvMsgSize of a server, MaxCallRecvMsgSize of a client)", n, in.limit))
+		return
+	}
+	whole := grpcwire.PrefixLen + int(n)
+	if !in.fits(whole) {
+		size := nextChunk
+		if len(in.chunks) == 0 {
+			size = firstChunk
+		}
+		b := buffer.Get(max(min(whole, wordChunk), size))
+		*b = (*b)[:0]
+		in.chunks = append(in.chunks, chunk{b: b})
+	}
+	in.within, in.left = true, n
+	in.append(in.prefix[:])
+	if n == 0 {
+		in.complete()
+	}
+}
+
+// fits reports whether a message of n octets fits behind the others of the
+// last chunk.
+func (in *inbox) fits(n int) bool {
+	if len(in.chunks) == 0 {
+		return false
+	}
+	b := *in.chunks[len(in.chunks)-1].b
+	return cap(b)-len(b) >= n
+}
+
+// append puts p to the last chunk. If there is no room the chunk holds the
+// beginning of this one message and nothing else, and grows.
+func (in *inbox) append(p []byte) {
+	ch := &in.chunks[len(in.chunks)-1]
+	if n := len(*ch.b); cap(*ch.b)-n < len(p) {
+		whole := n + int(in.left)
+		b := buffer.Get(min(whole, max(4*n, n+len(p))))
+		*b = append((*b)[:0], *ch.b...)
+		buffer.Put(ch.b)
+		ch.b = b
+	}
+	*ch.b = append(*ch.b, p...)
+}
+
+// complete is the last octet of a message.
+func (in *inbox) complete() {
+	ch := &in.chunks[len(in.chunks)-1]
+	ch.done = len(*ch.b)
+	in.within, in.have = false, 0
+	in.count++
+}
+
+// end is END_STREAM from the peer.
+func (in *inbox) end() {
+	if in.within || in.have > 0 {
+		in.stop(localErrorf(CodeInternal, codes.Internal, "the peer ended the stream in the middle of a message"))
+		return
+	}
+	in.ended = true
+}
+
+// stop ends the inbox for a fault. What is complete can still be taken.
+func (in *inbox) stop(fault *StreamError) {
+	if in.fault == nil && !in.ended {
+		in.fault, in.ended = fault, true
+	}
+}
+
+// takeUpdate gives the credit that receiving earned the stream: for padding,
+// and for a message larger than the window.
+func (in *inbox) takeUpdate() uint32 {
+	in.Lock()
+	n := in.update
+	in.update = 0
+	in.Unlock(false)
+	return n
+}
+
+// kill drops everything: nobody will take it.
+func (in *inbox) kill(fault *StreamError) {
+	in.Lock()
+	if fault != nil && !in.dead && (!in.ended || in.count > 0) {
+		in.fault = fault
+	}
+	in.dead, in.ended = true, true
+	in.count = 0
+	in.freeLocked()
+	in.Unlock(true)
+}
+
+func (in *inbox) freeLocked() {
+	if in.inUse {
+		return // Message.Free will come back
+	}
+	for i := in.head; i < len(in.chunks); i++ {
+		buffer.Put(in.chunks[i].b)
+		in.chunks[i] = chunk{}
+	}
+	in.chunks, in.head = in.chunks[:0], 0
+}
+
+// resetLocked makes an inbox new of which everything is taken and freed.
+func (in *inbox) resetLocked() {
+	in.Gate.Reset()
+	in.update, in.count, in.have, in.left = 0, 0, 0, 0
+	in.within, in.ended = false, false
+}
+
+// release says that the message taken last is not needed any more.
+func (in *inbox) release() {
+	in.Lock()
+	in.inUse = false
+	if in.dead {
+		in.freeLocked()
+	} else {
+		in.trimLocked()
+	}
+	in.Unlock(false)
+}
+
+// trimLocked gives back the first chunk if everything in it has been taken.
+func (in *inbox) trimLocked() {
+	ch := &in.chunks[in.head]
+	if ch.r != len(*ch.b) {
+		return
+	}
+	buffer.Put(ch.b)
+	*ch = chunk{}
+	if in.head++; in.head == len(in.chunks) {
+		in.chunks, in.head = in.chunks[:0], 0
+	}
+}
+
+// takeLocked takes the next complete message, if there is one, and gives the
+// credit to be returned for it.
+func (in *inbox) takeLocked() (m Message, update uint32, ok bool) {
+	if in.inUse { // Recv says that the one before is not needed any more
+		in.inUse = false
+		in.trimLocked()
+	}
+	if in.count == 0 {
+		return Message{}, 0, false
+	}
+	ch := &in.chunks[in.head]
+	b := (*ch.b)[ch.r:ch.done]
+	compressed, n, _ := grpcwire.ParsePrefix(b) // checked in begin
+	whole := grpcwire.PrefixLen + int(n)
+	ch.r += whole
+	in.count--
+	in.inUse = true
+	return Message{Data: b[grpcwire.PrefixLen:whole:whole], Compressed: compressed, inbox: in},
+		in.flow.OnRead(uint32(whole)), true
+}
+
+// recv takes the next message and waits for it. It gives io.EOF when the peer
+// has ended the stream and everything is taken.
+func (st *stream) recv() (Message, error) {
+	in := &st.in
+	st.sends.Store(0)
+	for {
+		in.Lock()
+		m, update, ok := in.takeLocked()
+		ended, fault := in.ended, in.fault
+		if ended && !ok {
+			in.freeLocked() // a message that will never be complete
+		}
+		in.Unlock(ended) // whoever waits beside us must see the end too
+		switch {
+		case ok:
+			if !ended {
+				st.credit(update)
+			}
+			return m, nil
+		case fault != nil:
+			return Message{}, fault
+		case ended:
+			return Message{}, io.EOF
+		}
+		_ = wait.For(contextBackground, wait.Peer, wait.Holder{Stream: st.id}, in.C())
+	}
+}

@@ -1,0 +1,82 @@
+package transport
+
+import (
+	"github.com/weir-rpc/weir/internal/buffer"
+	"github.com/weir-rpc/weir/internal/grpcwire"
+)
+
+// A Buffer holds one message to be sent, with room for its gRPC prefix in
+// front, so that an encoder can write straight to where the message leaves
+// from. The zero Buffer is an empty message. Who makes a Buffer either sends
+// it, which gives it away whatever comes of it, or frees it.
+type Buffer struct {
+	b          *[]byte // prefix and payload
+	Compressed bool    // the payload is compressed with the stream's grpc-encoding
+}
+
+// NewBuffer gives a Buffer whose Bytes are n octets long. Their contents are
+// undefined.
+func NewBuffer(n int) Buffer {
+	return Buffer{b: buffer.Get(grpcwire.PrefixLen + n)}
+}
+
+// Bytes gives the message without its prefix.
+func (m Buffer) Bytes() []byte {
+	if m.b == nil {
+		return nil
+	}
+	return (*m.b)[grpcwire.PrefixLen:]
+}
+
+// Len gives the length of the message without its prefix, in octets.
+func (m Buffer) Len() int { return len(m.Bytes()) }
+
+// SetBytes makes p the message. It costs nothing if p lies in Bytes, from its
+// start on, as it does after an encoder appended to Bytes()[:0] and had room;
+// else p is copied.
+func (m *Buffer) SetBytes(p []byte) {
+	if b := m.Bytes(); len(p) > 0 && cap(b) >= len(p) && &b[:1][0] == &p[0] {
+		*m.b = (*m.b)[:grpcwire.PrefixLen+len(p)]
+		return
+	}
+	next := NewBuffer(len(p))
+	copy(next.Bytes(), p)
+	next.Compressed = m.Compressed
+	m.Free()
+	*m = next
+}
+
+// Free gives the memory back. The Buffer is then empty.
+func (m *Buffer) Free() {
+	if m.b != nil {
+		buffer.Put(m.b)
+		m.b = nil
+	}
+}
+
+// seal writes the prefix and gives the octets to be framed and their owner.
+func (m Buffer) seal() *[]byte {
+	b := m.b
+	if b == nil {
+		b = buffer.Get(grpcwire.PrefixLen)
+	}
+	grpcwire.PutPrefix(*b, m.Compressed, len(*b)-grpcwire.PrefixLen)
+	return b
+}
+
+// A Message is one message received. Its Data are valid until Free, or until
+// the next Recv of the stream that it came from.
+type Message struct {
+	Data       []byte
+	Compressed bool // with the peer's grpc-encoding
+	inbox      *inbox
+}
+
+// Free gives the memory back.
+func (m *Message) Free() {
+	if m.inbox != nil {
+		m.inbox.release()
+		m.inbox = nil
+	}
+	m.Data = nil
+}

@@ -1,0 +1,93 @@
+package transport
+
+import (
+	"slices"
+
+	"github.com/weir-rpc/weir/internal/buffer"
+)
+
+// chunkSize is the size of the chunks that small frames are copied to, and the
+// most that is written at once to a connection that is not a plain socket.
+const chunkSize = 16 << 10
+
+// pending is what waits for the socket, in wire order: parts of pooled chunks
+// and, between them, large payloads by reference. It holds no memory while it
+// is empty. The zero value is empty and usable.
+type pending struct {
+	segs  [][]byte
+	owned []*[]byte // given back when the segments are written
+	open  bool      // the last segment is part of a chunk with room behind it
+	size  int       // octets in segs
+}
+
+// room gives n octets to be written to, at the end. n is at most chunkSize.
+func (p *pending) room(n int) []byte {
+	if n > chunkSize {
+		panic("BUG: more than a chunk at once")
+	}
+	p.size += n
+	if p.open {
+		last := &p.segs[len(p.segs)-1]
+		if at := len(*last); cap(*last)-at >= n {
+			*last = (*last)[:at+n]
+			return (*last)[at : at+n : at+n]
+		}
+	}
+	b := buffer.Get(chunkSize)
+	p.owned = append(p.owned, b)
+	p.open = true
+	p.segs = append(p.segs, (*b)[:n])
+	return (*b)[:n:n]
+}
+
+// copy appends b.
+func (p *pending) copy(b []byte) {
+	for len(b) > 0 {
+		n := min(len(b), chunkSize)
+		copy(p.room(n), b[:n])
+		b = b[n:]
+	}
+}
+
+// ref appends b without copying it. b must stay as it is until it is written:
+// see keep.
+func (p *pending) ref(b []byte) {
+	p.size += len(b)
+	p.segs = append(p.segs, b)
+	if !p.open {
+		return
+	}
+	// What is left of the chunk serves the next small frames.
+	used := p.segs[len(p.segs)-2]
+	if cap(used)-len(used) < 64 {
+		p.open = false
+		return
+	}
+	p.segs[len(p.segs)-2] = slices.Clip(used)
+	p.segs = append(p.segs, used[len(used):len(used):cap(used)])
+}
+
+// keep gives b back to its pool when all that is pending now is written.
+func (p *pending) keep(b *[]byte) { p.owned = append(p.owned, b) }
+
+func (p *pending) empty() bool { return p.size == 0 }
+
+// discard forgets what is pending, but keeps its memory: a write that is under
+// way may still read from it.
+func (p *pending) discard() {
+	clear(p.segs)
+	p.segs, p.open, p.size = p.segs[:0], false, 0
+}
+
+// drop forgets everything and gives the memory back.
+func (p *pending) drop() {
+	for i, b := range p.owned {
+		buffer.Put(b)
+		p.owned[i] = nil
+	}
+	p.discard()
+	p.owned = p.owned[:0]
+	if cap(p.segs) > 256 {
+		p.segs, p.owned = nil, nil
+	}
+}

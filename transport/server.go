@@ -1,0 +1,338 @@
+package transport
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/weir-rpc/weir/internal/field"
+	"github.com/weir-rpc/weir/internal/frame"
+	"github.com/weir-rpc/weir/internal/grpcwire"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/peer"
+)
+
+// http2Server is the server's end of a connection.
+type http2Server struct {
+	conn
+	cfg     ServerConfig
+	limit   uint32 // of a message
+	base    context.Context
+	handle  func(*ServerStream)
+	chain   chain
+	handled chan struct{} // closed when handle and base are set
+
+	// Owned by the reader.
+	requests []*ServerStream // complete unary requests of this read
+
+	// Guarded by conn.mu.
+	reading bool // somebody is the reader
+	open    int  // streams whose handler runs or whose answer is not sent
+	answers answerBlocks
+}
+
+// NewServerTransport makes a ServerTransport of nc, which is accepted and
+// secured already. It takes the client's preface and SETTINGS, for which the
+// client has ConnectionTimeout. The transport owns nc from then on; if an
+// error is returned, nc is closed. No stream is handled before HandleStreams.
+func NewServerTransport(nc net.Conn, cfg ServerConfig) (ServerTransport, error) {
+	s := &http2Server{cfg: cfg, limit: messageLimit(cfg.MaxRecvMessageSize), handled: make(chan struct{})}
+	s.conn.init(nc, false, s, &s.cfg.ConnConfig)
+	s.answers.init()
+	s.chain.init(s, cfg.Workers)
+	_ = nc.SetReadDeadline(time.Now().Add(cfg.connectionTimeout()))
+	s.start()
+	s.reading = true
+	err := s.readPreface()
+	for err == nil && !s.gotSetting {
+		err = s.readOnce()
+	}
+	if err != nil {
+		s.readEnded(err)
+		<-s.done
+		return nil, s.lastErr()
+	}
+	s.pause()
+	return s, nil
+}
+
+// pause is the time between the client's SETTINGS and HandleStreams, in which
+// nobody reads.
+func (s *http2Server) pause() {
+	s.mu.Lock()
+	over := s.life == lifeClosed
+	s.reading = over
+	s.mu.Unlock()
+	if over {
+		s.readEnded(net.ErrClosed)
+	}
+}
+
+func (s *http2Server) Peer() *peer.Peer      { return s.peer }
+func (s *http2Server) Drain(reason string)   { s.drainServer(reason) }
+func (s *http2Server) Done() <-chan struct{} { return s.done }
+func (s *http2Server) Err() error            { return s.lastErr() }
+func (s *http2Server) Close(reason string)   { s.close(reason) }
+
+// HandleStreams handles the client's streams. See ServerTransport.
+func (s *http2Server) HandleStreams(ctx context.Context, handle func(*ServerStream)) error {
+	s.base, s.handle = context.WithoutCancel(ctx), handle
+	close(s.handled)
+	s.mu.Lock()
+	reads := s.life != lifeClosed
+	s.reading = s.reading || reads
+	s.mu.Unlock()
+	if reads {
+		s.read()
+	}
+	<-s.done
+	return s.lastErr()
+}
+
+// headers is a request's headers or trailers.
+func (s *http2Server) headers(id uint32, end bool, l *field.List) *frame.Error {
+	if id%2 == 0 {
+		// "Streams initiated by a client MUST use odd-numbered stream identifiers
+		// [...]. An endpoint that receives an unexpected stream identifier MUST
+		// respond with a connection error (Section 5.4.1) of type PROTOCOL_ERROR."
+		// https://www.rfc-editor.org/rfc/rfc9113#section-5.1.1
+		return protocolErrorf("HEADERS for stream %d: a client opens streams with odd ids", id)
+	}
+	s.mu.Lock()
+	if id <= s.maxID {
+		st := s.streams[id]
+		if st == nil || !st.state.canRecv() {
+			defer s.mu.Unlock()
+			return s.strayHeadersLocked(id, st)
+		}
+		return s.requestTrailers(st, end, l)
+	}
+	// The id counts from here on, whatever becomes of the stream, so that a
+	// GOAWAY frame never names a smaller one.
+	s.maxID = id
+	switch {
+	case s.life == lifeClosed, s.drain.last && id > s.drain.lastID:
+		s.mu.Unlock()
+		return nil // the client knows from our GOAWAY, and opens it elsewhere
+	case uint64(s.open) >= uint64(s.cfg.maxConcurrentStreams()):
+		// "Endpoints MUST NOT exceed the limit set by their peer. An endpoint that
+		// receives a HEADERS frame that causes its advertised concurrent stream
+		// limit to be exceeded MUST treat this as a stream error (Section 5.4.2) of
+		// type PROTOCOL_ERROR or REFUSED_STREAM."
+		// https://www.rfc-editor.org/rfc/rfc9113#section-5.1.2
+		defer s.mu.Unlock()
+		return &frame.Error{Code: CodeRefusedStream, StreamID: id, Reason: "too many streams"}
+	}
+	s.mu.Unlock()
+	return s.newStream(id, end, l)
+}
+
+// strayHeadersLocked is HEADERS on a stream whose client had ended it.
+func (s *http2Server) strayHeadersLocked(id uint32, st *stream) *frame.Error {
+	switch {
+	case st != nil:
+		return &frame.Error{Code: CodeStreamClosed, StreamID: id, Reason: "HEADERS after END_STREAM"}
+	case s.ended.has(id):
+		return nil
+	}
+	// "The identifier of a newly established stream MUST be numerically greater
+	// than all streams that the initiating endpoint has opened or reserved. [...]
+	// An endpoint that receives an unexpected stream identifier MUST respond with
+	// a connection error (Section 5.4.1) of type PROTOCOL_ERROR."
+	// https://www.rfc-editor.org/rfc/rfc9113#section-5.1.1
+	// A stream that was ended is the other case: STREAM_CLOSED (§5.1).
+	return &frame.Error{Code: CodeStreamClosed, Reason: fmt.Sprintf("HEADERS on stream %d, which is closed", id)}
+}
+
+// requestTrailers is a second header block of a request. gRPC has no use for
+// it, but HTTP allows it. With mu held, which it releases.
+func (s *http2Server) requestTrailers(st *stream, end bool, l *field.List) *frame.Error {
+	if !end {
+		s.mu.Unlock()
+		// "Trailers [...] a HEADERS frame bearing the END_STREAM flag" or malformed.
+		// https://www.rfc-editor.org/rfc/rfc9113#section-8.1
+		return &frame.Error{Code: CodeProtocol, StreamID: st.id, Reason: "trailers without END_STREAM"}
+	}
+	for f := range l.All {
+		if f.Name != "" && f.Name[0] == ':' {
+			s.mu.Unlock()
+			// "Pseudo-header fields MUST NOT appear in a trailer section."
+			// https://www.rfc-editor.org/rfc/rfc9113#section-8.3
+			return &frame.Error{Code: CodeProtocol, StreamID: st.id, Reason: "a pseudo-header field in trailers: " + f.Name}
+		}
+	}
+	if st.state.recvEnd() {
+		s.removeLocked(st)
+	}
+	s.mu.Unlock()
+	st.in.Lock()
+	if st.in.fault == nil && !st.in.dead {
+		st.in.end()
+	}
+	st.in.Unlock(false)
+	s.touch(st)
+	return nil
+}
+
+// newStream opens the stream that a client asks for, or answers at once.
+func (s *http2Server) newStream(id uint32, end bool, l *field.List) *frame.Error {
+	if l.TooLarge {
+		return s.refuse(id, end, &request{}, &refusal{431, codes.ResourceExhausted,
+			fmt.Sprintf("the client sent a header list of more than %d octets (option MaxHeaderListSize of the server)", s.conn.cfg.maxHeaderListSize())})
+	}
+	r := parseRequest(l)
+	if missing := r.missing(); missing != "" {
+		r.malformed("no " + missing)
+	}
+	if r.broken != "" {
+		return &frame.Error{Code: CodeProtocol, StreamID: id, Reason: r.broken}
+	}
+	if no := r.check(); no != nil {
+		return s.refuse(id, end, &r, no)
+	}
+	if !r.asked {
+		r.unary = s.cfg.Unary != nil && s.cfg.Unary(r.path)
+		if l.Memo != nil {
+			if known := l.Memo.Parsed.(*request); known.path == r.path {
+				known.unary, known.asked = r.unary, true
+			}
+		}
+	}
+	st := newServerStream(s, &r)
+	s.mu.Lock()
+	st.id = id
+	st.openLocked()
+	if end {
+		st.state.recvEnd()
+	}
+	if s.life == lifeClosed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.streams[id] = &st.stream
+	s.open++
+	if r.hasTimeout {
+		s.deadline.addLocked(st.deadline)
+	}
+	s.mu.Unlock()
+	if end {
+		st.in.Lock()
+		st.in.end()
+		st.in.Unlock(false)
+	}
+	if !r.unary {
+		go s.run(st)
+	} else if end {
+		s.touch(&st.stream)
+	}
+	return nil
+}
+
+// run runs a handler on its own goroutine.
+func (s *http2Server) run(st *ServerStream) {
+	defer st.returned()
+	if s.hasHandler() {
+		s.handle(st)
+	}
+}
+
+// hasHandler waits for HandleStreams, or for the end of a connection for which
+// nobody calls it.
+func (s *http2Server) hasHandler() bool {
+	select {
+	case <-s.handled:
+		return true
+	case <-s.done:
+		return false
+	}
+}
+
+// received tells a handler that something came for it; a complete unary
+// request gets its handler now.
+func (s *http2Server) received(st *stream) {
+	ss := st.server
+	if !ss.unary {
+		st.in.Signal()
+		return
+	}
+	st.in.Lock()
+	complete := st.in.ended && !ss.dispatched
+	ss.dispatched = ss.dispatched || complete
+	st.in.Unlock(false)
+	if complete {
+		s.requests = append(s.requests, ss)
+	}
+}
+
+// batchEnd gives the read's complete requests to the chain.
+func (s *http2Server) batchEnd() {
+	if len(s.requests) > 0 {
+		s.chain.add(s.requests)
+		clear(s.requests)
+		s.requests = s.requests[:0]
+	}
+}
+
+func (s *http2Server) settingsLocked() {}
+
+func (s *http2Server) removedLocked(st *stream) {
+	if st.server.done {
+		s.open--
+	}
+}
+
+// goAway is the client's: it wants no more from us than the streams it has.
+func (s *http2Server) goAway(uint32, ErrCode, []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.life == lifeOpen {
+		s.life = lifeDraining
+		s.drain.reason = "the client sent GOAWAY"
+		s.drain.last, s.drain.lastID = true, math.MaxUint32
+	}
+	s.drainedLocked()
+}
+
+func (s *http2Server) closed(*ConnError) {
+	s.chain.close()
+	s.mu.Lock()
+	s.readyLocked()
+	orphan := !s.reading
+	s.reading = true
+	s.mu.Unlock()
+	if orphan {
+		s.readEnded(net.ErrClosed)
+	}
+}
+
+// refusalLimit is how many octets may wait for the socket when a request is
+// refused: a peer that provokes refusals and does not read them is cut off.
+const refusalLimit = 4 * highWater
+
+// refuse answers a request without a handler.
+func (s *http2Server) refuse(id uint32, end bool, r *request, no *refusal) *frame.Error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.life == lifeClosed {
+		return nil
+	}
+	b := s.enc.Begin(s.hbuf[:0])
+	for _, f := range []field.Field{
+		{Name: ":status", Value: strconv.Itoa(no.http)},
+		{Name: "content-type", Value: grpcwire.ContentType(r.contentSubtype)},
+		{Name: "grpc-status", Value: strconv.Itoa(int(no.code))},
+		{Name: "grpc-message", Value: grpcwire.EncodeMessage(no.text)},
+	} {
+		b = s.enc.AppendField(b, f, field.IndexNever)
+	}
+	// The block must reach the wire in the order in which it was encoded, so it
+	// does not go to the controlBuffer; the bound is the same in kind.
+	s.headersLocked(id, b, true)
+	s.replied(s.out.size < refusalLimit && (end || s.ctl.Reset(id, CodeNoError)))
+	s.ended.add(id)
+	s.hbuf = b[:0]
+	return nil
+}

@@ -1,0 +1,143 @@
+package transport
+
+import (
+	"strconv"
+
+	"github.com/weir-rpc/weir/internal/field"
+	"github.com/weir-rpc/weir/internal/grpcwire"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+// answerBlocks keeps the header blocks of answers, with their encoding.
+// Guarded by conn.mu.
+type answerBlocks struct {
+	headers map[answerKey]*field.Block
+	ok      *field.Block
+}
+
+type answerKey struct{ subtype, compress string }
+
+func (a *answerBlocks) init() {
+	a.headers = make(map[answerKey]*field.Block)
+	a.ok = field.NewBlock(field.Field{Name: "grpc-status", Value: "0"})
+}
+
+func (a *answerBlocks) header(key answerKey) *field.Block {
+	if b := a.headers[key]; b != nil {
+		return b
+	}
+	if len(a.headers) >= 64 {
+		clear(a.headers)
+	}
+	fields := []field.Field{
+		{Name: ":status", Value: "200"},
+		{Name: "content-type", Value: grpcwire.ContentType(key.subtype)},
+	}
+	if key.compress != "" {
+		fields = append(fields, field.Field{Name: "grpc-encoding", Value: key.compress})
+	}
+	b := field.NewBlock(fields...)
+	a.headers[key] = b
+	return b
+}
+
+// trailers are the last HEADERS of a server's stream.
+type trailers struct{ status *status.Status }
+
+var okTrailers trailers
+
+// sendHeaderLocked sends the headers.
+func (st *ServerStream) sendHeaderLocked() {
+	s := st.s
+	st.headerSent = true
+	s.hbuf = st.appendHeaderLocked(s.hbuf[:0])
+	s.headersLocked(st.id, s.hbuf, false)
+	s.shrinkScratchLocked()
+}
+
+func (st *ServerStream) appendHeaderLocked(b []byte) []byte {
+	s := st.s
+	b = s.enc.Begin(b)
+	b = s.enc.AppendBlock(b, s.answers.header(answerKey{st.subtype, st.compress}))
+	if len(st.header) > 0 {
+		b = appendMetadataFields(b, &s.conn, st.header)
+	}
+	return b
+}
+
+// trailersLocked sends the status. If the headers are not sent yet, they are
+// one with it: a Trailers-Only response.
+func (c *conn) trailersLocked(st *stream) {
+	ss := st.server
+	t := st.out.trailers
+	var b []byte
+	if ss.headerSent {
+		b = c.enc.Begin(c.hbuf[:0])
+	} else {
+		b = ss.appendHeaderLocked(c.hbuf[:0])
+		ss.headerSent = true
+	}
+	b = ss.appendStatusLocked(b, t.status)
+	c.hbuf = b[:0]
+	c.headersLocked(st.id, b, true)
+	c.shrinkScratchLocked()
+	c.sentEndLocked(st)
+}
+
+// appendStatusLocked appends the status and the trailing metadata. What the
+// client's limit does not allow is shortened, the status never lost.
+func (st *ServerStream) appendStatusLocked(b []byte, s *status.Status) []byte {
+	enc := &st.s.enc
+	if s == nil || s.Code() == codes.OK {
+		b = enc.AppendBlock(b, st.s.answers.ok)
+		if len(st.trailer) > 0 {
+			b = appendMetadataFields(b, &st.s.conn, st.trailer)
+		}
+		return b
+	}
+	message, details := grpcwire.EncodeMessage(s.Message()), grpcwire.EncodeDetails(s)
+	md := st.trailer
+	if limit := uint64(st.s.settings.maxHeaderListSize); limit > 0 {
+		message, details, md = shorten(limit, message, details, md)
+	}
+	b = enc.AppendField(b, field.Field{Name: "grpc-status", Value: strconv.Itoa(int(s.Code()))}, field.IndexAuto)
+	if message != "" {
+		b = enc.AppendField(b, field.Field{Name: "grpc-message", Value: message}, field.IndexNever)
+	}
+	if details != "" {
+		b = enc.AppendField(b, field.Field{Name: "grpc-status-details-bin", Value: details}, field.IndexNever)
+	}
+	if len(md) > 0 {
+		b = appendMetadataFields(b, &st.s.conn, md)
+	}
+	return b
+}
+
+// statusOverhead is what the fields of a status count besides their values,
+// and the headers of a Trailers-Only response.
+const statusOverhead = 400
+
+// shorten gives up metadata, then details, then the end of the message, until
+// what is left fits a header list of limit octets.
+func shorten(limit uint64, message, details string, md metadata.MD) (string, string, metadata.MD) {
+	size := func() uint64 { return statusOverhead + uint64(len(message)+len(details)) + metadataSize(md) }
+	if size() > limit {
+		md = nil
+	}
+	if size() > limit {
+		details = ""
+	}
+	if size() > limit {
+		message = message[:max(0, int64(limit)-statusOverhead)]
+		// A percent-encoded octet that is cut in two is none.
+		for i := 1; i <= 2 && len(message) >= i; i++ {
+			if message[len(message)-i] == '%' {
+				message = message[:len(message)-i]
+				break
+			}
+		}
+	}
+	return message, details, md
+}

@@ -1,0 +1,226 @@
+package transport
+
+import (
+	"bytes"
+	"context"
+	"runtime"
+	"runtime/pprof"
+	"sync"
+)
+
+// chain runs the handlers of a connection's unary requests, one after the
+// other on one goroutine as long as they are quick. Before each, it makes a
+// stand-by runnable if there is more to do: should the handler block, Go's
+// scheduler runs the stand-by, and nobody waits for anybody.
+//
+// Whenever a request is queued or a reply is not flushed, a goroutine that is
+// not in a handler is runnable, or about to become so, and will see to it.
+type chain struct {
+	s       *http2Server
+	workers *Workers
+	own     bool
+
+	mu sync.Mutex
+	// Guarded by mu.
+	queue   []*ServerStream
+	head    int
+	standby bool // a worker is on its way
+	dirty   bool // there are replies that nobody has flushed
+}
+
+// flushEvery is how many replies a chain may gather before it flushes them.
+const flushEvery = 32
+
+func (ch *chain) init(s *http2Server, w *Workers) {
+	ch.s, ch.workers = s, w
+	if w == nil {
+		ch.workers, ch.own = NewWorkers(), true
+	}
+}
+
+func (ch *chain) close() {
+	if ch.own {
+		ch.workers.Close()
+	}
+}
+
+// add queues requests. It does not wait for anything.
+func (ch *chain) add(requests []*ServerStream) {
+	ch.mu.Lock()
+	ch.queue = append(ch.queue, requests...)
+	ch.callLocked()
+	ch.mu.Unlock()
+}
+
+// callLocked makes a stand-by runnable unless one is on its way.
+func (ch *chain) callLocked() {
+	if !ch.standby {
+		ch.standby = true
+		ch.workers.run(ch)
+	}
+}
+
+func (ch *chain) popLocked() *ServerStream {
+	if ch.head == len(ch.queue) {
+		return nil
+	}
+	st := ch.queue[ch.head]
+	ch.queue[ch.head] = nil
+	if ch.head++; ch.head == len(ch.queue) {
+		ch.queue, ch.head = ch.queue[:0], 0
+		if cap(ch.queue) > 256 {
+			ch.queue = nil
+		}
+	}
+	return st
+}
+
+// work runs handlers until none waits, then flushes. It reports whether a
+// handler has left the goroutine locked to its thread, which must end then:
+// nobody knows what that thread has become.
+func (ch *chain) work(w *worker) (locked bool) {
+	handled := ch.s.hasHandler()
+	ch.mu.Lock()
+	ch.standby = false
+	for n := 1; ; n++ {
+		st := ch.popLocked()
+		if st == nil {
+			break
+		}
+		if ch.head < len(ch.queue) || ch.dirty {
+			ch.callLocked()
+		}
+		ch.mu.Unlock()
+		if handled {
+			ch.handle(st)
+		} else {
+			st.returned()
+		}
+		locked = st.suspect && w.lockedToThread()
+		ch.mu.Lock()
+		ch.dirty = true
+		if locked {
+			ch.callLocked()
+			ch.mu.Unlock()
+			return true
+		}
+		if n%flushEvery == 0 {
+			ch.flushLocked()
+		}
+	}
+	ch.flushLocked()
+	ch.mu.Unlock()
+	return w.lockedToThread()
+}
+
+// lockedToThread reports whether the goroutine is locked to its thread. The
+// runtime tells only in its traces, which takes half a microsecond: so it is
+// asked after the first calls of a method, and at the end of a chain.
+func (w *worker) lockedToThread() bool {
+	return bytes.Contains(w.trace[:runtime.Stack(w.trace[:], false)], []byte("locked to thread"))
+}
+
+// flushLocked writes the replies. It lets go of the lock meanwhile.
+func (ch *chain) flushLocked() {
+	if !ch.dirty {
+		return
+	}
+	ch.dirty = false
+	ch.mu.Unlock()
+	ch.s.mu.Lock()
+	ch.s.flush(flushInline)
+	ch.mu.Lock()
+}
+
+// handle runs one handler. One that ends its goroutine takes nobody with it.
+func (ch *chain) handle(st *ServerStream) {
+	st.chained = true
+	if st.ctx.ended() {
+		st.returned() // its deadline passed, or its client left, in the queue
+		return
+	}
+	normal := false
+	defer func() {
+		if !normal { // runtime.Goexit, or a panic that will end the process
+			st.returned()
+			ch.mu.Lock()
+			ch.dirty = true
+			ch.callLocked()
+			ch.mu.Unlock()
+		}
+	}()
+	ch.s.handle(st)
+	normal = true
+	st.returned()
+	pprof.SetGoroutineLabels(context.Background()) // the handler's labels are its own
+}
+
+// Workers are the goroutines on which the unary handlers of a server run. They
+// stay for a while, with the stacks that they have grown. The zero value is
+// not usable: NewWorkers makes them. Whoever made them closes them.
+type Workers struct {
+	mu sync.Mutex
+	// Guarded by mu.
+	idle   []*worker
+	closed bool
+}
+
+type worker struct {
+	next  chan *chain
+	trace [80]byte // room for the first line of a trace
+}
+
+// maxIdleWorkers is how many goroutines wait for work at the most.
+func maxIdleWorkers() int { return 8 * runtime.GOMAXPROCS(0) }
+
+// NewWorkers makes Workers, of which none runs yet.
+func NewWorkers() *Workers { return new(Workers) }
+
+// Close ends the goroutines that have nothing to do, and the others when they
+// are done. Work that comes later runs all the same, on goroutines that end.
+func (p *Workers) Close() {
+	p.mu.Lock()
+	idle := p.idle
+	p.idle, p.closed = nil, true
+	p.mu.Unlock()
+	for _, w := range idle {
+		close(w.next)
+	}
+}
+
+// run has a worker work for ch. It does not wait.
+func (p *Workers) run(ch *chain) {
+	p.mu.Lock()
+	n := len(p.idle)
+	if n == 0 {
+		p.mu.Unlock()
+		go p.loop(ch)
+		return
+	}
+	w := p.idle[n-1]
+	p.idle[n-1] = nil
+	p.idle = p.idle[:n-1]
+	p.mu.Unlock()
+	w.next <- ch // has room for one
+}
+
+func (p *Workers) loop(ch *chain) {
+	w := &worker{next: make(chan *chain, 1)}
+	for ok := true; ok; {
+		if ch.work(w) || !p.park(w) {
+			return
+		}
+		ch, ok = <-w.next
+	}
+}
+
+// park puts w among the idle, if there is room.
+func (p *Workers) park(w *worker) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || len(p.idle) >= maxIdleWorkers() {
+		return false
+	}
+	p.idle = append(p.idle, w)
+	return true
+}

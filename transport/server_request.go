@@ -1,0 +1,228 @@
+package transport
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/weir-rpc/weir/internal/field"
+	"github.com/weir-rpc/weir/internal/grpcwire"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+)
+
+// request is a header list of a client.
+type request struct {
+	method    string // :method
+	path      string
+	scheme    string
+	authority string
+	host      string
+
+	contentType    string
+	contentSubtype string
+	encoding       string
+	acceptEncoding string
+	timeout        time.Duration
+	hasTimeout     bool
+
+	md      metadata.MD // of the fields that recur: shared, never to be changed
+	custom  bool        // more metadata is in the fields that do not
+	regular bool
+	unary   bool   // what ServerConfig.Unary says of path
+	asked   bool   // it was asked
+	calls   uint8  // how often the fields recurred, up to suspectCalls; owned by the reader
+	broken  string // what makes the request malformed (a stream error), or empty
+	badTime string // a grpc-timeout that is none
+}
+
+// suspectCalls is how many calls of a method are watched closely.
+const suspectCalls = 8
+
+// parseRequest reads a header list. What it found out about fields that recur
+// it keeps with them.
+func parseRequest(l *field.List) request {
+	var r request
+	if l.Memo != nil {
+		known, ok := l.Memo.Parsed.(*request)
+		if !ok {
+			known = &request{}
+			known.md = known.addAll(nil, l.Memo.Fields)
+			known.custom = false
+			l.Memo.Parsed = known
+		}
+		known.calls = min(known.calls+1, suspectCalls)
+		r = *known
+	}
+	for _, f := range l.Rest {
+		r.add(f)
+	}
+	if r.custom {
+		r.md = r.addAll(r.md, l.Rest)
+	}
+	return r
+}
+
+// addAll adds the fields, and gives the metadata of shared and of the fields.
+func (r *request) addAll(shared metadata.MD, fields []field.Field) metadata.MD {
+	if shared == nil {
+		for _, f := range fields {
+			r.add(f)
+		}
+	}
+	md := make(metadata.MD, len(shared)+len(fields))
+	for k, v := range shared {
+		md[k] = slices.Clip(v)
+	}
+	for _, f := range fields {
+		if requestMetadata(f.Name) {
+			appendMetadata(md, f)
+		}
+	}
+	return md
+}
+
+// requestMetadata reports whether a field belongs into the metadata of the
+// call: all but what gRPC itself says with it. The content-type and the
+// user-agent are among them, as with grpc-go.
+func requestMetadata(name string) bool {
+	switch name {
+	case ":authority", "content-type", "user-agent", "grpc-previous-rpc-attempts", "grpc-retry-pushback-ms":
+		return true
+	case "host", "te":
+		return false
+	}
+	return !strings.HasPrefix(name, ":") && !grpcwire.Reserved(name)
+}
+
+func (r *request) add(f field.Field) {
+	if strings.HasPrefix(f.Name, ":") {
+		r.addPseudo(f)
+		return
+	}
+	r.regular = true
+	switch f.Name {
+	case "content-type":
+		if r.contentType == "" {
+			r.contentType = f.Value
+		}
+		r.custom = true
+	case "te":
+		if f.Value != "trailers" {
+			// "The only exception to this is the TE header field, which MAY be present
+			// in an HTTP/2 request; when it is, it MUST NOT contain any value other
+			// than "trailers"."
+			// https://www.rfc-editor.org/rfc/rfc9113#section-8.2.2
+			r.malformed("te is not trailers")
+		}
+	case "host":
+		r.host = f.Value
+	case "grpc-encoding":
+		r.encoding = f.Value
+	case "grpc-accept-encoding":
+		r.acceptEncoding = f.Value
+	case "grpc-timeout":
+		d, err := grpcwire.ParseTimeout(f.Value)
+		if err != nil {
+			r.badTime = f.Value
+		}
+		r.timeout, r.hasTimeout = d, true
+	case "connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade":
+		// "Any message containing connection-specific header fields MUST be treated
+		// as malformed"
+		// https://www.rfc-editor.org/rfc/rfc9113#section-8.2.2
+		r.malformed("a field that belongs to HTTP/1 connections: " + f.Name)
+	default:
+		if hasUpper(f.Name) {
+			// "Field names MUST be converted to lowercase when constructing an HTTP/2
+			// message."
+			// https://www.rfc-editor.org/rfc/rfc9113#section-8.2
+			r.malformed("a field name with uppercase letters: " + f.Name)
+		}
+		r.custom = r.custom || requestMetadata(f.Name)
+	}
+}
+
+func (r *request) addPseudo(f field.Field) {
+	if r.regular {
+		// "All pseudo-header fields MUST appear in a field block before all regular
+		// field lines."
+		// https://www.rfc-editor.org/rfc/rfc9113#section-8.3
+		r.malformed("a pseudo-header field after a regular one: " + f.Name)
+		return
+	}
+	var to *string
+	switch f.Name {
+	case ":method":
+		to = &r.method
+	case ":path":
+		to = &r.path
+	case ":scheme":
+		to = &r.scheme
+	case ":authority":
+		to = &r.authority
+		r.custom = true
+	default:
+		// "Endpoints MUST treat a request or response that contains undefined or
+		// invalid pseudo-header fields as malformed"
+		// https://www.rfc-editor.org/rfc/rfc9113#section-8.3
+		r.malformed("an undefined pseudo-header field: " + f.Name)
+		return
+	}
+	if *to != "" {
+		// "The same pseudo-header field name MUST NOT appear more than once in a
+		// field block."
+		// https://www.rfc-editor.org/rfc/rfc9113#section-8.3
+		r.malformed("a pseudo-header field twice: " + f.Name)
+	}
+	*to = f.Value
+}
+
+func (r *request) malformed(what string) {
+	if r.broken == "" {
+		r.broken = what
+	}
+}
+
+// refusal is an answer given without a handler.
+type refusal struct {
+	http int
+	code codes.Code
+	text string
+}
+
+// check says why no handler may see the request, or nil.
+func (r *request) check() *refusal {
+	subtype, ok := grpcwire.ParseContentType(r.contentType)
+	r.contentSubtype = subtype
+	switch {
+	case r.method != "POST":
+		return &refusal{405, codes.Internal, "the client sent :method " + r.method + ", gRPC needs POST"}
+	case !ok:
+		return &refusal{415, codes.Internal, "the client sent content-type \"" + r.contentType + "\", gRPC needs application/grpc or application/grpc+subtype"}
+	case !strings.HasPrefix(r.path, "/"):
+		return &refusal{200, codes.Unimplemented, "the client sent :path \"" + r.path + "\", gRPC needs /service/method"}
+	case r.badTime != "":
+		return &refusal{400, codes.Internal, "the client sent grpc-timeout \"" + r.badTime + "\", gRPC needs one to eight digits and one of H M S m u n"}
+	}
+	return nil
+}
+
+// missing says which pseudo-header field is missing, or gives "".
+//
+// "All HTTP/2 requests MUST include exactly one valid value for the ":method",
+// ":scheme", and ":path" pseudo-header fields, unless they are CONNECT requests"
+// https://www.rfc-editor.org/rfc/rfc9113#section-8.3.1
+func (r *request) missing() string {
+	switch {
+	case r.method == "":
+		return ":method"
+	case r.method == "CONNECT":
+		return ""
+	case r.scheme == "":
+		return ":scheme"
+	case r.path == "":
+		return ":path"
+	}
+	return ""
+}

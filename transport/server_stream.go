@@ -1,0 +1,310 @@
+package transport
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/weir-rpc/weir/internal/buffer"
+	"github.com/weir-rpc/weir/internal/grpcwire"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+)
+
+// A ServerStream is the server's end of a stream. One goroutine at a time may
+// send and another receive; the other methods may be called by any. It must
+// not be used after its handler has returned.
+type ServerStream struct {
+	stream
+	s   *http2Server
+	ctx serverContext
+
+	// Immutable.
+	method         string
+	subtype        string
+	encoding       string
+	acceptEncoding string
+	unary          bool
+	suspect        bool // one of the first calls of its method
+
+	chained    bool // runs in the chain, which flushes; owned by the handler
+	dispatched bool // guarded by stream.in
+
+	// Guarded by conn.mu.
+	deadline   time.Time
+	expired    bool
+	header     metadata.MD
+	trailer    metadata.MD
+	compress   string
+	headerSent bool
+	statusSent bool
+	done       bool // the handler has returned
+}
+
+func newServerStream(s *http2Server, r *request) *ServerStream {
+	st := &ServerStream{
+		s:              s,
+		method:         r.path,
+		subtype:        r.contentSubtype,
+		encoding:       r.encoding,
+		acceptEncoding: r.acceptEncoding,
+		unary:          r.unary,
+		suspect:        r.calls < suspectCalls,
+	}
+	st.server = st
+	st.stream.init(&s.conn, s.limit, !r.unary) // a complete request waits for nothing
+	if r.hasTimeout {
+		st.deadline = time.Now().Add(r.timeout)
+	}
+	st.ctx.init(st, r.md)
+	return st
+}
+
+// Context gives the context of the call: it has the client's deadline and
+// metadata, the peer, and the values of the context given to HandleStreams. It
+// ends with the stream; context.Cause tells why.
+func (st *ServerStream) Context() context.Context { return &st.ctx }
+
+// Method gives the :path, "/package.Service/Method".
+func (st *ServerStream) Method() string { return st.method }
+
+// ContentSubtype gives what follows "application/grpc+" in the content-type.
+func (st *ServerStream) ContentSubtype() string { return st.subtype }
+
+// Encoding gives the client's grpc-encoding.
+func (st *ServerStream) Encoding() string { return st.encoding }
+
+// AcceptEncoding gives the client's grpc-accept-encoding, as it sent it.
+func (st *ServerStream) AcceptEncoding() string { return st.acceptEncoding }
+
+// Metadata gives the client's metadata. It is shared: it must not be changed.
+func (st *ServerStream) Metadata() metadata.MD { return st.ctx.md }
+
+// Peer tells who the client is.
+func (st *ServerStream) Peer() *peer.Peer { return st.s.peer }
+
+// Recv takes the client's next message and waits for it. After the last one
+// the error is io.EOF. If the stream failed, it is a *StreamError.
+func (st *ServerStream) Recv() (Message, error) { return st.recv() }
+
+// SetHeader adds metadata to the headers. It fails once they are sent.
+func (st *ServerStream) SetHeader(md metadata.MD) error {
+	if err := checkMetadata(md); err != nil {
+		return err
+	}
+	st.s.mu.Lock()
+	defer st.s.mu.Unlock()
+	if st.headerSent || st.statusSent {
+		return errHeaderSent
+	}
+	st.header = metadata.Join(st.header, md)
+	return nil
+}
+
+// SendHeader adds metadata to the headers and sends them.
+func (st *ServerStream) SendHeader(md metadata.MD) error {
+	if err := checkMetadata(md); err != nil {
+		return err
+	}
+	s := st.s
+	s.mu.Lock()
+	if st.headerSent || st.statusSent {
+		s.mu.Unlock()
+		return errHeaderSent
+	}
+	if st.out.left {
+		s.mu.Unlock()
+		return st.err()
+	}
+	st.header = metadata.Join(st.header, md)
+	st.sendHeaderLocked()
+	s.flush(flushInline)
+	return nil
+}
+
+// SetTrailer adds metadata to what goes with the status.
+func (st *ServerStream) SetTrailer(md metadata.MD) error {
+	if err := checkMetadata(md); err != nil {
+		return err
+	}
+	st.s.mu.Lock()
+	defer st.s.mu.Unlock()
+	if st.statusSent {
+		return errStatusSent
+	}
+	st.trailer = metadata.Join(st.trailer, md)
+	return nil
+}
+
+// SetSendCompress makes name the grpc-encoding of the answer: what a Buffer
+// that is Compressed is compressed with. It fails once the headers are sent.
+func (st *ServerStream) SetSendCompress(name string) error {
+	st.s.mu.Lock()
+	defer st.s.mu.Unlock()
+	if st.headerSent || st.statusSent {
+		return errHeaderSent
+	}
+	st.compress = name
+	return nil
+}
+
+// SendCompress gives the grpc-encoding of the answer.
+func (st *ServerStream) SendCompress() string {
+	st.s.mu.Lock()
+	defer st.s.mu.Unlock()
+	return st.compress
+}
+
+var (
+	errHeaderSent = localErrorf(CodeNoError, codes.Internal, "the headers are sent already")
+	errStatusSent = localErrorf(CodeNoError, codes.Internal, "the status is sent already")
+)
+
+func checkMetadata(md metadata.MD) error {
+	if err := grpcwire.ValidateMetadata(md); err != nil {
+		return localErrorf(CodeNoError, codes.Internal, "cannot send the metadata: %v", err)
+	}
+	return nil
+}
+
+// Send sends a message, after the headers if they are not sent yet. It waits
+// while too much of this stream waits to be written already, and no longer
+// than the stream lives. It consumes m in any case. The error is a
+// *StreamError. A message sent is not a message received.
+func (st *ServerStream) Send(m Buffer) error {
+	s := st.s
+	s.mu.Lock()
+	if st.statusSent && !st.out.left {
+		s.mu.Unlock()
+		m.Free()
+		return errStatusSent
+	}
+	if !st.headerSent && !st.out.left {
+		st.sendHeaderLocked()
+	}
+	s.mu.Unlock()
+	if st.send(m.seal(), false) != nil {
+		return st.err()
+	}
+	return nil
+}
+
+// err says how the stream ended.
+func (st *ServerStream) err() error {
+	st.in.Lock()
+	defer st.in.Unlock(st.in.ended)
+	if st.in.fault != nil {
+		return st.in.fault
+	}
+	return localErrorf(CodeNoError, codes.Internal, "the stream has ended")
+}
+
+// WriteStatus ends the stream with a status; nil is OK. What was sent before
+// goes first. Only the first call has an effect.
+func (st *ServerStream) WriteStatus(end *status.Status) { st.finish(nil, end) }
+
+// Reply ends a unary call with its one message and status OK: headers,
+// message and trailers in one piece. It consumes m.
+func (st *ServerStream) Reply(m Buffer) { st.finish(m.seal(), nil) }
+
+func (st *ServerStream) finish(b *[]byte, end *status.Status) {
+	s := st.s
+	s.mu.Lock()
+	if st.statusSent || st.out.left {
+		s.mu.Unlock()
+		if b != nil {
+			buffer.Put(b)
+		}
+		return
+	}
+	if b != nil {
+		if !st.headerSent {
+			st.sendHeaderLocked()
+		}
+		st.out.trailers = &okTrailers
+		st.statusSent = true
+		st.enqueueLocked(b, true)
+	} else {
+		st.finishLocked(end)
+	}
+	if st.chained {
+		s.mu.Unlock() // the chain flushes
+		return
+	}
+	s.flush(flushInline)
+}
+
+// finishLocked queues the status behind what is queued already.
+func (st *ServerStream) finishLocked(end *status.Status) {
+	st.statusSent = true
+	st.out.trailers = &trailers{status: end}
+	st.out.end = true
+	st.s.pushLocked(&st.stream)
+}
+
+// expire ends a stream whose deadline has passed: the handler hears of it and
+// the client gets the status at once, whatever is queued. In the middle of a
+// message a status would make no sense to it: then the stream is reset.
+func (st *ServerStream) expire() {
+	s, o := st.s, &st.out
+	s.mu.Lock()
+	switch {
+	case o.left:
+	case o.begunLocked():
+		s.resetLocked(&st.stream, CodeCancel)
+	default:
+		o.dropLocked(&s.conn)
+		st.finishLocked(deadlineStatus)
+	}
+	s.flush(flushInline)
+	st.fail(&StreamError{Code: CodeCancel, By: ByLocal, Status: deadlineStatus, Cause: context.DeadlineExceeded})
+}
+
+var deadlineStatus = status.New(codes.DeadlineExceeded, "the deadline passed while the server worked on the call")
+
+// fail ends the stream for the handler.
+func (st *ServerStream) fail(err *StreamError) {
+	st.in.kill(err)
+	st.ctx.cancel(err)
+	if !st.unary {
+		return
+	}
+	st.in.Lock()
+	waiting := !st.dispatched
+	st.dispatched = true
+	st.in.Unlock(false)
+	if waiting {
+		st.returned() // no handler will ever run
+	}
+}
+
+// returned says that the handler has returned, or that none will run.
+func (st *ServerStream) returned() {
+	s := st.s
+	s.mu.Lock()
+	if !st.statusSent && !st.out.left {
+		st.finishLocked(status.New(codes.Internal, "the handler ended without a status"))
+	}
+	st.done = true
+	left := s.streams[st.id] != &st.stream
+	if left {
+		s.open--
+	}
+	if st.chained {
+		s.mu.Unlock()
+	} else {
+		s.flush(flushInline)
+	}
+	st.in.kill(nil)
+	st.ctx.cancel(errReturned)
+}
+
+var errReturned = localErrorf(CodeNoError, codes.Canceled, "the handler has returned")
+
+// AcceptsEncoding reports whether the client accepts a grpc-encoding.
+func (st *ServerStream) AcceptsEncoding(name string) bool {
+	return slices.ContainsFunc(strings.Split(st.acceptEncoding, ","), func(s string) bool { return strings.TrimSpace(s) == name })
+}

@@ -1,0 +1,264 @@
+package transport
+
+import (
+	"io"
+	"slices"
+	"sync/atomic"
+
+	"github.com/weir-rpc/weir/internal/buffer"
+	"github.com/weir-rpc/weir/internal/flow"
+	"github.com/weir-rpc/weir/internal/gate"
+	"github.com/weir-rpc/weir/internal/wait"
+)
+
+// stream is one stream of a connection, whichever side of it.
+type stream struct {
+	c *conn
+
+	// Guarded by c.mu.
+	id    uint32
+	state streamState
+	out   outbound
+
+	in inbox // has its own lock; never held together with c.mu
+
+	sends atomic.Int32 // messages sent since the last was received
+
+	// Owned by the reader.
+	isTouched bool
+
+	// Immutable after the stream is in the table. One of them is nil.
+	client *ClientStream
+	server *ServerStream
+}
+
+// outbound is the sending half of a stream. Guarded by c.mu.
+type outbound struct {
+	flow     flow.OutFlow
+	queue    []outMessage
+	first    [1]outMessage // backs queue at first: most streams send one message at a time
+	head     int
+	queued   int // octets in queue
+	end      bool
+	sentEnd  bool
+	left     bool // the stream has left the table: nothing can be sent any more
+	inRound  bool
+	reason   wait.Reason // why the queue does not move
+	trailers *trailers   // the server's last HEADERS
+	quota    gate.Gate   // only its signal is used: c.mu guards
+	waiting  bool        // a Send waits for quota
+}
+
+// outMessage is a message of which not everything is framed.
+type outMessage struct {
+	buf    *[]byte
+	rest   []byte
+	copied bool // frames take a copy, else they refer to buf
+}
+
+// writeQuota is how much of a stream's messages may wait to be framed before
+// Send waits.
+const writeQuota = 64 << 10
+
+// ready reports whether a turn in the round would send something.
+func (o *outbound) ready() bool { return o.queued > 0 && o.flow.Available() > 0 }
+
+// popLocked takes the first message off the queue. Its memory goes back when
+// what refers to it is written.
+func (o *outbound) popLocked(c *conn) {
+	m := &o.queue[o.head]
+	if m.copied || !c.writing && c.out.empty() {
+		buffer.Put(m.buf)
+	} else {
+		c.out.keep(m.buf)
+	}
+	*m = outMessage{}
+	o.head++
+	if o.head == len(o.queue) {
+		o.queue, o.head = o.queue[:0], 0
+	}
+}
+
+// signalQuota wakes a Send that waits if the queue has drained enough.
+func (o *outbound) signalQuota() {
+	if o.waiting && o.queued < writeQuota {
+		o.waiting = false
+		o.quota.Signal()
+	}
+}
+
+// leaveLocked drops what is queued, and wakes a Send that waits.
+func (st *stream) leaveLocked() {
+	o := &st.out
+	o.left, o.trailers = true, nil
+	o.dropLocked(st.c)
+	o.signalQuota()
+}
+
+// dropLocked drops what is queued.
+func (o *outbound) dropLocked(c *conn) {
+	for o.head < len(o.queue) {
+		o.popLocked(c)
+	}
+	o.queued = 0
+}
+
+// begunLocked reports whether a part of a message is framed and the rest not.
+func (o *outbound) begunLocked() bool {
+	return o.head < len(o.queue) && len(o.queue[o.head].rest) < len(*o.queue[o.head].buf)
+}
+
+// producerSends is how many messages in a row, with nothing received between
+// them, make a sender a producer.
+const producerSends = 3
+
+// init makes the stream ready to be opened. It says whether anybody will wait
+// at it.
+func (st *stream) init(c *conn, limit uint32, waits bool) {
+	st.c = c
+	st.in.limit = limit
+	st.out.queue, st.in.chunks = st.out.first[:0], st.in.first[:0]
+	if waits {
+		st.in.Init()
+		st.out.quota.Init()
+	}
+}
+
+// openLocked makes a stream open that is new, or whose call is over. It may
+// still stand in the round then, and stays there.
+func (st *stream) openLocked() {
+	o := &st.out
+	o.queue, o.head, o.queued = o.queue[:0], 0, 0
+	o.end, o.sentEnd, o.left, o.waiting, o.reason, o.trailers = false, false, false, false, 0, nil
+	o.flow.Init(st.c.settings.initialWindow)
+	st.in.flow.Init(st.c.cfg.initialWindowSize())
+	st.state = stateIdle
+	st.state.open()
+}
+
+// enqueueLocked takes a sealed message and frames as much of it as can go at
+// once: all of it, as a rule. It never waits.
+func (st *stream) enqueueLocked(b *[]byte, end bool) {
+	c, o := st.c, &st.out
+	o.queue = append(o.queue, outMessage{buf: b, rest: *b, copied: len(*b) <= copyLimit || c.sock.copies()})
+	o.queued += len(*b)
+	o.end = o.end || end
+	c.pushLocked(st)
+}
+
+// pushLocked frames what st has queued, unless others wait for their turns.
+func (c *conn) pushLocked(st *stream) {
+	o := &st.out
+	switch {
+	case o.queued == 0:
+		c.emitLocked(st, 0)
+	case !o.inRound && c.round.Len() == 0 && c.out.size < highWater:
+		c.emitLocked(st, highWater-c.out.size)
+	}
+	if o.ready() && !o.inRound && !o.left {
+		o.inRound = true
+		c.round.Push(st)
+	}
+}
+
+// send queues a sealed message. If too much of the stream waits already, it
+// waits first, for as long as the stream lives. It consumes b in any case.
+func (st *stream) send(b *[]byte, end bool) error {
+	c := st.c
+	mode := flushInline
+	if st.sends.Add(1) > producerSends {
+		mode = flushAsync // a producer: it goes on with the next message meanwhile
+	}
+	c.mu.Lock()
+	for st.out.queued >= writeQuota && !st.out.left {
+		st.out.waiting = true
+		reason := st.out.reason
+		c.mu.Unlock()
+		if reason == 0 {
+			reason = wait.WriteQuota
+		}
+		_ = wait.For(contextBackground, reason, wait.Holder{Stream: st.id}, st.out.quota.C())
+		c.mu.Lock()
+	}
+	if st.out.left || !st.state.canSend() || st.out.end {
+		c.mu.Unlock()
+		buffer.Put(b)
+		return io.EOF
+	}
+	st.enqueueLocked(b, end)
+	c.flush(mode)
+	return nil
+}
+
+// sendEnd queues END_STREAM.
+func (st *stream) sendEnd() {
+	c := st.c
+	c.mu.Lock()
+	if st.out.left || st.out.end || !st.state.canSend() {
+		c.mu.Unlock()
+		return
+	}
+	st.out.end = true
+	c.pushLocked(st)
+	c.flush(flushInline)
+}
+
+// consumed returns the credit of n octets that the application has taken.
+func (st *stream) credit(update uint32) {
+	if update == 0 {
+		return
+	}
+	c := st.c
+	c.mu.Lock()
+	// "A receiver [...] SHOULD NOT send WINDOW_UPDATE on a stream that the peer
+	// has ended": nor is there any use in it.
+	if c.streams[st.id] == st && st.state.canRecv() {
+		c.ctl.Credit(st.id, update)
+	}
+	c.flush(flushInline)
+}
+
+// fail ends the stream for the application: it has left the table.
+func (st *stream) fail(err *StreamError) {
+	if st.client != nil {
+		st.client.fail(err)
+	} else {
+		st.server.fail(err)
+	}
+}
+
+// unprocessed reports whether the end of the connection left the stream's call
+// untouched for certain.
+func (st *stream) unprocessed(*ConnError) bool { return false }
+
+// cancel ends the stream from this side, unless it has ended already. It
+// reports whether it did.
+func (st *stream) cancel(code ErrCode, err *StreamError) bool {
+	c := st.c
+	c.mu.Lock()
+	if !c.resetLocked(st, code) {
+		c.mu.Unlock()
+		return false
+	}
+	c.flush(flushInline)
+	st.fail(err)
+	return true
+}
+
+// touch notes that a stream has news, to be told at the end of the read.
+func (c *conn) touch(st *stream) {
+	if !st.isTouched {
+		st.isTouched = true
+		c.touched = append(c.touched, st)
+	}
+}
+
+// streamsLocked gives the open streams in the order of their ids.
+func (c *conn) streamsLocked() []*stream {
+	all := make([]*stream, 0, len(c.streams))
+	for _, st := range c.streams {
+		all = append(all, st)
+	}
+	slices.SortFunc(all, func(a, b *stream) int { return int(int64(a.id) - int64(b.id)) })
+	return all
+}
