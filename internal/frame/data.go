@@ -1,5 +1,18 @@
 package frame
 
+// checkData refuses a DATA frame by its header.
+//
+// "If a DATA frame is received whose Stream Identifier field is 0x00, the
+// recipient MUST respond with a connection error (Section 5.4.1) of type
+// PROTOCOL_ERROR."
+// https://www.rfc-editor.org/rfc/rfc9113#section-6.1
+func checkData(h Header) *Error {
+	if h.StreamID != 0 && h.Length == 0 && h.Flags.Has(FlagPadded) {
+		return wrongLength(h, "1 at least with the PADDED flag")
+	}
+	return onStream(h)
+}
+
 // beginData begins a DATA frame, whose fragments are handed out as they come.
 func (r *Reader) beginData(h Header) {
 	r.data, r.inData, r.begun = h, true, false
@@ -15,9 +28,14 @@ func (r *Reader) fragment(f *Frame) bool {
 		if r.r == r.w {
 			return false
 		}
+		// "If the length of the padding is the length of the frame payload or
+		// greater, the recipient MUST treat this as a connection error (Section
+		// 5.4.1) of type PROTOCOL_ERROR."
+		// https://www.rfc-editor.org/rfc/rfc9113#section-6.1
 		pad := int(r.buf[r.r])
 		if pad >= int(r.data.Length) {
-			r.err = tooMuchPadding(TypeData, pad, int(r.data.Length))
+			*f = Frame{Header: r.data}
+			r.err = tooMuchPadding(r.data, pad)
 			return false
 		}
 		r.r++
@@ -40,34 +58,28 @@ func (r *Reader) fragment(f *Frame) bool {
 	if flow == 0 && !last {
 		return false
 	}
-	*f = Frame{Header: r.data, Payload: p, FlowLen: flow, First: !r.begun, Last: last}
+	*f = Frame{} // as in Next
+	f.Header, f.Payload, f.FlowLen, f.First, f.Last = r.data, p, flow, !r.begun, last
 	r.begun = true
 	r.inData = !last
 	return true
 }
 
-// AppendData appends a DATA frame with pad octets of padding, or, if pad is
-// negative, one that is not padded.
+// AppendData appends a DATA frame with pad octets of padding, at most 255, or,
+// if pad is negative, one that is not padded. The peer's
+// SETTINGS_MAX_FRAME_SIZE and windows are the caller's to heed.
 func AppendData(dst []byte, id uint32, data []byte, end bool, pad int) []byte {
 	var fl Flags
 	if end {
 		fl |= FlagEndStream
 	}
-	return appendPadded(dst, TypeData, fl, id, nil, data, pad)
-}
-
-// appendPadded appends a frame that may be padded. lead goes before body.
-func appendPadded(dst []byte, t Type, fl Flags, id uint32, lead, body []byte, pad int) []byte {
-	if id == 0 || pad > 255 {
-		panic("BUG: a stream 0, or too much padding")
+	if id == 0 || pad > len(padding) {
+		panic("BUG: DATA on stream 0, or with too much padding")
 	}
-	n := len(lead) + len(body)
 	if pad < 0 {
-		dst = appendHeader(dst, n, t, fl, id)
-		return append(append(dst, lead...), body...)
+		return append(appendHeader(dst, len(data), TypeData, fl, id), data...)
 	}
-	dst = appendHeader(dst, 1+n+pad, t, fl|FlagPadded, id)
-	dst = append(dst, byte(pad))
-	dst = append(append(dst, lead...), body...)
-	return append(dst, make([]byte, pad)...)
+	dst = appendHeader(dst, 1+len(data)+pad, TypeData, fl|FlagPadded, id)
+	dst = append(append(dst, byte(pad)), data...)
+	return append(dst, padding[:pad]...)
 }

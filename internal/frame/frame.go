@@ -114,8 +114,9 @@ func appendHeader(dst []byte, length int, t Type, fl Flags, id uint32) []byte {
 type Frame struct {
 	Header
 	// Payload is what the frame carries, without padding and priority: data, a
-	// piece of a header block, SETTINGS entries, the debug data of GOAWAY. It is
-	// valid until the next call of Next or Space.
+	// piece of a header block, SETTINGS entries, the debug data of GOAWAY. Other
+	// types have none. It lies in the buffer that was lent, and is valid until the
+	// next call of Next or Space.
 	Payload []byte
 	// First and Last mark the fragments of a DATA frame, which is handed out as
 	// its octets come. Other frames are whole: both are true.

@@ -14,7 +14,7 @@ func TestHeaderRoundTrip(t *testing.T) {
 		if got := ParseHeader(b[:]); got != h {
 			t.Errorf("got %+v, want %+v", got, h)
 		}
-		b[5] |= 0x80 // "This field is a reserved 1-bit field [...] and MUST be ignored when receiving."
+		b[5] |= 0x80 // "A reserved 1-bit field. [...] MUST be ignored when receiving."
 		if got := ParseHeader(b[:]); got != h {
 			t.Errorf("with the reserved bit: got %+v, want %+v", got, h)
 		}

@@ -6,7 +6,9 @@ package frame
 // DefaultMaxSize. It belongs to one goroutine.
 //
 // A connection-level error is final: the Reader gives it for ever. After a
-// stream-level one the frame is consumed and reading goes on.
+// stream-level one the frame is left out and reading goes on. Frames of unknown
+// types are left out, but count as what they are between the frames of a header
+// block.
 type Reader struct {
 	buf  []byte
 	r, w int
@@ -14,7 +16,7 @@ type Reader struct {
 	err  *Error
 
 	block uint32 // the stream whose header block is open, or 0
-	skip  int    // octets of an unknown frame still to be passed over
+	skip  int    // octets of a frame still to be passed over
 
 	// The DATA frame that is handed out in fragments.
 	data   Header
@@ -30,9 +32,18 @@ type Reader struct {
 const MinBuffer = HeaderLen + DefaultMaxSize
 
 // SetMaxSize sets the largest payload that is accepted, in octets: what we
-// announce as SETTINGS_MAX_FRAME_SIZE. Zero means DefaultMaxSize. Buffers must
-// hold a whole frame of this size.
-func (r *Reader) SetMaxSize(n uint32) { r.max = n }
+// announce as SETTINGS_MAX_FRAME_SIZE. Zero means DefaultMaxSize. It holds for
+// frames that begin after the call. Buffers must hold a whole frame of this
+// size: to raise it beyond the buffer that is lent, Reclaim that one first.
+func (r *Reader) SetMaxSize(n uint32) {
+	if n == 0 {
+		n = DefaultMaxSize
+	}
+	if n < DefaultMaxSize || n > MaxMaxSize || r.buf != nil && len(r.buf) < HeaderLen+int(n) {
+		panic("BUG: a maximum that RFC 9113 or the buffer does not allow")
+	}
+	r.max = n
+}
 
 func (r *Reader) maxSize() uint32 {
 	if r.max == 0 {
@@ -72,7 +83,12 @@ func (r *Reader) Space() []byte {
 }
 
 // Filled says that n octets were put to Space.
-func (r *Reader) Filled(n int) { r.w += n }
+func (r *Reader) Filled(n int) {
+	if uint(n) > uint(len(r.buf)-r.w) {
+		panic("BUG: more octets than there was space for")
+	}
+	r.w += n
+}
 
 // Buffered gives how many octets are there that Next has not consumed.
 func (r *Reader) Buffered() int { return r.w - r.r }
@@ -96,7 +112,9 @@ func (r *Reader) Reclaim() []byte {
 }
 
 // Next reads the next frame, or the next fragment of DATA, into f. It reports
-// false, without an error, if more octets are needed.
+// false, without an error, if more octets are needed. With an error, f.Header is
+// the header of the frame that is at fault, unless the connection has failed
+// before.
 func (r *Reader) Next(f *Frame) (bool, *Error) {
 	if r.err != nil {
 		return false, r.err
@@ -108,13 +126,16 @@ func (r *Reader) Next(f *Frame) (bool, *Error) {
 			}
 			return true, nil
 		}
-		if !r.skipped() || r.w-r.r < HeaderLen {
+		if r.skip > 0 && !r.skipped() {
 			return false, nil
 		}
-		h := ParseHeader(r.buf[r.r:])
+		b := r.buf[r.r:r.w]
+		if len(b) < HeaderLen {
+			return false, nil
+		}
+		h := ParseHeader(b)
 		if err := r.check(h); err != nil {
-			r.err = err
-			return false, err
+			return false, r.refuse(f, h, err)
 		}
 		switch {
 		case h.Type == TypeData:
@@ -122,27 +143,49 @@ func (r *Reader) Next(f *Frame) (bool, *Error) {
 			r.beginData(h)
 			continue
 		case h.Type > TypeContinuation:
-			r.r += HeaderLen
-			r.skip = int(h.Length)
+			r.pass(h)
 			continue
-		case r.w-r.r < HeaderLen+int(h.Length):
+		}
+		end := HeaderLen + int(h.Length)
+		if len(b) < end {
 			return false, nil
 		}
-		p := r.buf[r.r+HeaderLen : r.r+HeaderLen+int(h.Length)]
-		r.r += HeaderLen + int(h.Length)
-		*f = Frame{Header: h, Payload: p, First: true, Last: true}
-		if err := f.parse(); err != nil {
+		r.r += end
+		*f = Frame{} // a literal with values is built elsewhere and copied
+		f.Header, f.First, f.Last = h, true, true
+		f.Payload = b[HeaderLen:end:end]
+		if err := r.parse(f); err != nil {
 			if err.StreamID == 0 {
 				r.err = err
 			}
 			return false, err
 		}
-		r.sequence(f)
 		return true, nil
 	}
 }
 
-// skipped passes over an unknown frame and reports whether it is at its end.
+// refuse is the end of a frame whose header is at fault.
+func (r *Reader) refuse(f *Frame, h Header, err *Error) *Error {
+	*f = Frame{Header: h}
+	if err.StreamID == 0 {
+		r.err = err
+	} else {
+		r.pass(h)
+	}
+	return err
+}
+
+// pass leaves out the frame with header h, as its octets come.
+//
+// "Implementations MUST discard frames that have unknown or unsupported types."
+// https://www.rfc-editor.org/rfc/rfc9113#section-5.5
+func (r *Reader) pass(h Header) {
+	r.r += HeaderLen
+	r.skip = int(h.Length)
+}
+
+// skipped passes over what has come of a frame that is left out, and reports
+// whether that is all of it.
 func (r *Reader) skipped() bool {
 	n := min(r.skip, r.w-r.r)
 	r.r += n
@@ -150,102 +193,86 @@ func (r *Reader) skipped() bool {
 	return r.skip == 0
 }
 
-// sequence notes whether a header block is open after f.
-func (r *Reader) sequence(f *Frame) {
-	switch f.Type {
-	case TypeHeaders, TypePushPromise, TypeContinuation:
-		r.block = f.StreamID
-		if f.Flags.Has(FlagEndHeaders) {
-			r.block = 0
-		}
-	}
-}
-
-// check checks a frame header before anything else of the frame is looked at.
+// check refuses a frame by its header, before any of its payload is looked at
+// or waited for.
 func (r *Reader) check(h Header) *Error {
 	if h.Length > r.maxSize() {
 		// "An endpoint MUST send an error code of FRAME_SIZE_ERROR if a frame
-		// exceeds the size defined in SETTINGS_MAX_FRAME_SIZE"
+		// exceeds the size defined in SETTINGS_MAX_FRAME_SIZE, exceeds any limit
+		// defined for the frame type, or is too small to contain mandatory frame
+		// data."
 		// https://www.rfc-editor.org/rfc/rfc9113#section-4.2
 		return connError(CodeFrameSize, "%v of %d octets: the largest payload is %d (SETTINGS_MAX_FRAME_SIZE)", h.Type, h.Length, r.maxSize())
 	}
-	if r.block != 0 && (h.Type != TypeContinuation || h.StreamID != r.block) {
-		// "A receiver MUST treat the receipt of any other type of frame or a frame
-		// on a different stream as a connection error (Section 5.4.1) of type
-		// PROTOCOL_ERROR."
-		// https://www.rfc-editor.org/rfc/rfc9113#section-6.2
-		return connError(CodeProtocol, "%v on stream %d between the header frames of stream %d", h.Type, h.StreamID, r.block)
-	}
-	if r.block == 0 && h.Type == TypeContinuation {
-		// "A CONTINUATION frame MUST be preceded by a HEADERS, PUSH_PROMISE or
-		// CONTINUATION frame without the END_HEADERS flag set."
-		// https://www.rfc-editor.org/rfc/rfc9113#section-6.10
-		return connError(CodeProtocol, "CONTINUATION without a header block to continue")
+	if r.block != 0 || h.Type == TypeContinuation {
+		if err := r.checkSequence(h); err != nil {
+			return err
+		}
 	}
 	switch h.Type {
-	case TypeData, TypeHeaders, TypePriority, TypeRSTStream, TypePushPromise, TypeContinuation:
-		if h.StreamID == 0 {
-			return connError(CodeProtocol, "%v on stream 0", h.Type)
-		}
-	case TypeSettings, TypePing, TypeGoAway:
-		if h.StreamID != 0 {
-			return connError(CodeProtocol, "%v on stream %d: it belongs to the connection", h.Type, h.StreamID)
-		}
-	}
-	if h.Flags.Has(FlagPadded) && h.Length == 0 && (h.Type == TypeData || h.Type == TypeHeaders || h.Type == TypePushPromise) {
-		return connError(CodeFrameSize, "%v with padding and without the octet that tells its length", h.Type)
+	case TypeData:
+		return checkData(h)
+	case TypeHeaders:
+		return checkHeaders(h)
+	case TypePriority:
+		return checkPriority(h)
+	case TypeRSTStream:
+		return checkRSTStream(h)
+	case TypeSettings:
+		return checkSettings(h)
+	case TypePushPromise:
+		return checkPushPromise(h)
+	case TypePing:
+		return checkPing(h)
+	case TypeGoAway:
+		return checkGoAway(h)
+	case TypeWindowUpdate:
+		return checkWindowUpdate(h)
 	}
 	return nil
 }
 
-// parse reads the payload of a whole frame.
-func (f *Frame) parse() *Error {
+// parse reads the payload of a whole frame that check has passed.
+func (r *Reader) parse(f *Frame) *Error {
 	switch f.Type {
 	case TypeHeaders:
-		return f.parseHeaders()
+		return r.parseHeaders(f)
 	case TypePriority:
-		return f.parsePriority()
+		f.parsePriority()
+		f.Payload = nil
 	case TypeRSTStream:
-		return f.parseRSTStream()
-	case TypeSettings:
-		return f.parseSettings()
+		f.parseRSTStream()
 	case TypePushPromise:
-		return f.parsePushPromise()
+		return r.parsePushPromise(f)
 	case TypePing:
-		return f.parsePing()
+		f.parsePing()
 	case TypeGoAway:
-		return f.parseGoAway()
+		f.parseGoAway()
 	case TypeWindowUpdate:
 		return f.parseWindowUpdate()
+	case TypeContinuation:
+		r.sequence(f)
 	}
-	return nil // CONTINUATION is its payload
+	return nil // SETTINGS and CONTINUATION are their payload
 }
 
-// length wants a payload of exactly n octets.
-func (f *Frame) length(n uint32) *Error {
-	if f.Length == n {
+// onStream wants a frame to name its stream.
+func onStream(h Header) *Error {
+	if h.StreamID != 0 {
 		return nil
 	}
-	return connError(CodeFrameSize, "%v of %d octets, it has %d", f.Type, f.Length, n)
+	return connError(CodeProtocol, "%v on stream 0: it belongs to a stream", h.Type)
 }
 
-// unpad takes the padding off the payload.
-func (f *Frame) unpad() *Error {
-	if !f.Flags.Has(FlagPadded) {
+// onConnection wants a frame to name none.
+func onConnection(h Header) *Error {
+	if h.StreamID == 0 {
 		return nil
 	}
-	pad := int(f.Payload[0])
-	if pad >= len(f.Payload) {
-		return tooMuchPadding(f.Type, pad, len(f.Payload))
-	}
-	f.Payload = f.Payload[1 : len(f.Payload)-pad]
-	return nil
+	return connError(CodeProtocol, "%v on stream %d: it belongs to the connection", h.Type, h.StreamID)
 }
 
-// "If the length of the padding is the length of the frame payload or greater,
-// the recipient MUST treat this as a connection error (Section 5.4.1) of type
-// PROTOCOL_ERROR."
-// https://www.rfc-editor.org/rfc/rfc9113#section-6.1
-func tooMuchPadding(t Type, pad, length int) *Error {
-	return connError(CodeProtocol, "%v of %d octets with %d of padding", t, length, pad)
+// wrongLength is the error of a frame that is not as long as want says.
+func wrongLength(h Header, want string) *Error {
+	return connError(CodeFrameSize, "%v of %d octets, it has %s", h.Type, h.Length, want)
 }

@@ -77,20 +77,25 @@ func Settings(payload []byte) iter.Seq[Setting] {
 	}
 }
 
+// checkSettings refuses a SETTINGS frame by its header.
+//
 // "Receipt of a SETTINGS frame with the ACK flag set and a length field value
 // other than 0 MUST be treated as a connection error (Section 5.4.1) of type
-// FRAME_SIZE_ERROR." [...] "A SETTINGS frame with a length other than a multiple
-// of 6 octets MUST be treated as a connection error (Section 5.4.1) of type
 // FRAME_SIZE_ERROR."
+// "If an endpoint receives a SETTINGS frame whose Stream Identifier field is
+// anything other than 0x00, the endpoint MUST respond with a connection error
+// (Section 5.4.1) of type PROTOCOL_ERROR."
+// "A SETTINGS frame with a length other than a multiple of 6 octets MUST be
+// treated as a connection error (Section 5.4.1) of type FRAME_SIZE_ERROR."
 // https://www.rfc-editor.org/rfc/rfc9113#section-6.5
-func (f *Frame) parseSettings() *Error {
-	if f.Flags.Has(FlagAck) {
-		return f.length(0)
+func checkSettings(h Header) *Error {
+	switch {
+	case h.Flags.Has(FlagAck) && h.Length != 0:
+		return wrongLength(h, "none with the ACK flag")
+	case h.Length%settingLen != 0 && h.StreamID == 0:
+		return wrongLength(h, "a multiple of 6")
 	}
-	if f.Length%settingLen != 0 {
-		return connError(CodeFrameSize, "SETTINGS of %d octets, which is no multiple of %d", f.Length, settingLen)
-	}
-	return nil
+	return onConnection(h)
 }
 
 // AppendSettings appends a SETTINGS frame.
