@@ -1,77 +1,82 @@
-// Package buffer keeps octet buffers to be used again, by size.
 package buffer
 
 import (
-	"math/bits"
 	"sync"
 	"sync/atomic"
+
+	"google.golang.org/grpc/mem"
 )
 
-// The sizes. A buffer has one of a row of capacities, four to each power of
-// two, so that no more than a quarter of it is wasted: 256, 320, 384, 448, 512,
-// 640 and so on. A larger one is made anew each time.
-const (
-	minShift = 8  // 256 octets
-	maxShift = 23 // 8 MiB
-	steps    = 4  // to each power of two
-	classes  = (maxShift-minShift)*steps + 1
-)
-
-// Pool is a pool of buffers by size. It is the mem.BufferPool of
-// google.golang.org/grpc/mem. The zero value is ready; a Pool may be used by
-// several goroutines at a time. It holds octets only, so that it may outlive
-// whoever used it.
+// A Pool keeps returned buffers until they are asked for again or the garbage
+// collector wants them. It holds octets only, so it may outlive whoever used
+// it. The zero value is ready; it is safe for use by several goroutines, and
+// must not be copied after first use.
 type Pool struct {
-	classes  [classes]sync.Pool
+	free     [classes]sync.Pool      // of *[]byte
 	tracking atomic.Pointer[tracker] // nil unless a test watches
 }
 
-// Default is the pool that weir uses.
+var _ mem.BufferPool = (*Pool)(nil)
+
+// Default is the pool of the whole process.
 var Default = &Pool{}
 
-// Get gives a buffer of n octets of Default. See Pool.Get.
+// Get takes a buffer from Default. See [Pool.Get].
 func Get(n int) *[]byte { return Default.Get(n) }
 
-// Put gives a buffer back to Default. See Pool.Put.
+// Put returns a buffer to Default. See [Pool.Put].
 func Put(b *[]byte) { Default.Put(b) }
 
-// Get gives a buffer of n octets. What is in them is undefined.
+// Grow makes a buffer of Default larger. See [Pool.Grow].
+func Grow(b *[]byte, n int) *[]byte { return Default.Grow(b, n) }
+
+// Get gives a buffer of n octets. Its contents are undefined: mostly what its
+// last owner left. Its capacity is that of its class, which is n or up to a
+// quarter more, at least 256 octets; above 8 MiB it is n, and the memory comes
+// from the heap.
 func (p *Pool) Get(n int) *[]byte {
-	b := p.get(n)
+	b := p.take(n)
 	if t := p.tracking.Load(); t != nil {
 		t.took(b)
 	}
 	return b
 }
 
-func (p *Pool) get(n int) *[]byte {
-	c := classAbove(n)
-	if c >= classes {
+func (p *Pool) take(n int) *[]byte {
+	if n > maxCapacity {
 		b := make([]byte, n)
 		return &b
 	}
-	if b, ok := p.classes[c].Get().(*[]byte); ok {
+	class := classFor(n)
+	if b, ok := p.free[class].Get().(*[]byte); ok {
 		*b = (*b)[:n]
 		return b
 	}
-	b := make([]byte, n, classSize(c))
+	b := make([]byte, n, classCapacity(class))
 	return &b
 }
 
-// Put gives b back, which nobody may use any more. A buffer that is too small
-// or too large for the pool, wherever it comes from, is left to the garbage
-// collector; one of another capacity serves as one of the next smaller size.
+// Put returns a buffer. It may have grown or been cut since Get: its capacity
+// counts, down to the class below, and less than 256 octets or more than 8 MiB
+// are left to the garbage collector. The pointer is Put's from now on, so it
+// must not be returned twice.
 func (p *Pool) Put(b *[]byte) {
 	if t := p.tracking.Load(); t != nil {
-		t.gave(b)
+		t.returned(b)
 	}
-	if n := cap(*b); n >= 1<<minShift && n <= 1<<maxShift {
-		p.classes[classBelow(n)].Put(b)
+	n := cap(*b)
+	if n < minCapacity || n > maxCapacity {
+		return
 	}
+	class := classWithin(n)
+	capacity := classCapacity(class)
+	*b = (*b)[:0:capacity]
+	p.free[class].Put(b)
 }
 
-// Grow gives a buffer of n octets that begins with those of b, and gives b
-// back. n is not less than the length of b.
+// Grow gives a buffer of n octets that begins with those of b. If b has the
+// capacity it is b itself; else b is returned, and nobody may touch it any
+// more. n is at least the length of b.
 func (p *Pool) Grow(b *[]byte, n int) *[]byte {
 	if n <= cap(*b) {
 		*b = (*b)[:n]
@@ -81,25 +86,4 @@ func (p *Pool) Grow(b *[]byte, n int) *[]byte {
 	copy(*next, *b)
 	p.Put(b)
 	return next
-}
-
-// classSize gives the capacity of class c.
-func classSize(c int) int {
-	return (steps + c%steps) << (minShift - 2 + c/steps)
-}
-
-// classBelow gives the largest class whose capacity is at most n, for n from
-// the smallest capacity to the largest.
-func classBelow(n int) int {
-	shift := bits.Len(uint(n)) - 1
-	return (shift-minShift)*steps + n>>(shift-2) - steps
-}
-
-// classAbove gives the smallest class whose capacity is at least n. It is
-// classes or more if there is none.
-func classAbove(n int) int {
-	if n <= 1<<minShift {
-		return 0
-	}
-	return classBelow(n-1) + 1
 }

@@ -236,7 +236,7 @@ func FuzzPair(f *testing.F) {
 // TestPair plays the game of FuzzPair with scripts by chance, always the same.
 func TestPair(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(6, 9))
-	limits := []uint32{1, 100, 16384, 65535, 1 << 20, MaxWindow}
+	limits := []uint32{60, 1000, 16384, 65535, 1 << 20, MaxWindow}
 	for range 300 {
 		p := newPair(t, limits[rnd.IntN(len(limits))], limits[rnd.IntN(len(limits))], rnd.IntN(2) == 0)
 		script := make([]byte, rnd.IntN(120))
