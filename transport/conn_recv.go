@@ -24,7 +24,6 @@ type headerBlock struct {
 	id        uint32
 	endStream bool
 	selfDep   bool // the stream depends on itself
-	promised  bool
 	octets    []byte
 	frames    int
 }

@@ -37,7 +37,7 @@ func TestGarbageInsteadOfPreface(t *testing.T) {
 				ts.peer.WriteRaw([]byte(tt.octets))
 				ts.peer.WantSettings("the server has said its preface")
 				ts.peer.Ignore(http2.FrameWindowUpdate)
-				if g := ts.peer.WantGoAway("the preface is wrong", http2.ErrCodeProtocol); !strings.Contains(string(g.Debug), tt.says) {
+				if g := ts.peer.WantGoAway("the preface is wrong", http2.ErrCodeProtocol); !strings.Contains(g.Debug, tt.says) {
 					t.Errorf("GOAWAY says %q, want %q", g.Debug, tt.says)
 				}
 				ts.peer.WantClosed("and the connection ends")
@@ -77,7 +77,7 @@ func TestSilentClient(t *testing.T) {
 		ts.peer.WantSettings("the server's preface")
 		ts.peer.Ignore(http2.FrameWindowUpdate)
 		simnet.Advance(DefaultConnectionTimeout)
-		if g := ts.peer.WantGoAway("nobody speaks", http2.ErrCodeProtocol); !strings.Contains(string(g.Debug), "ConnectionTimeout") {
+		if g := ts.peer.WantGoAway("nobody speaks", http2.ErrCodeProtocol); !strings.Contains(g.Debug, "ConnectionTimeout") {
 			t.Errorf("GOAWAY says %q, which does not name the option", g.Debug)
 		}
 		ts.wantConnError(CodeProtocol, ByLocal)

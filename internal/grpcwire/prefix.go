@@ -1,21 +1,21 @@
-// Package grpcwire is gRPC on the wire of HTTP/2: message prefixes,
-// compression, status, timeouts, metadata, and the tables that turn other
-// protocols' codes into gRPC's.
-//
-// https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
 package grpcwire
 
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 )
 
 // PrefixLen is the length of what stands before each message, in octets: a
 // flag that says whether it is compressed, and its length.
 const PrefixLen = 5
 
-// PutPrefix writes the prefix of a message of n octets to b.
+// PutPrefix writes the prefix of a message of n octets to b, which has
+// PrefixLen octets or more. It panics if the prefix cannot say n.
 func PutPrefix(b []byte, compressed bool, n int) {
+	if n < 0 || n > math.MaxUint32 {
+		panic("BUG: a message of a length that 32 bits cannot say")
+	}
 	_ = b[PrefixLen-1]
 	b[0] = 0
 	if compressed {
@@ -24,8 +24,9 @@ func PutPrefix(b []byte, compressed bool, n int) {
 	binary.BigEndian.PutUint32(b[1:], uint32(n))
 }
 
-// ParsePrefix reads the prefix at the start of b. It fails if the flag is
-// neither 0 nor 1.
+// ParsePrefix reads the prefix at the start of b, which has PrefixLen octets
+// or more. It fails if the flag is neither 0 nor 1; the status of the call is
+// INTERNAL then, and nothing that follows can be told apart.
 func ParsePrefix(b []byte) (compressed bool, n uint32, err error) {
 	_ = b[PrefixLen-1]
 	if b[0] > 1 {
