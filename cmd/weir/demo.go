@@ -23,16 +23,21 @@ const (
 	// demoLimit is how long the whole demo may take.
 	demoLimit = 20 * time.Second
 
-	// What the load does, and what it may take beside its rounds.
+	// What the load does.
 	loadOutstanding = 128
 	loadRounds      = 4
 	loadWindow      = 900 * time.Millisecond
 	loadWarmup      = 300 * time.Millisecond
-	loadReserve     = 2*loadWarmup + 2*time.Second
+
+	// loadLeast is the time without which the load does not begin, and
+	// loadEnd what its end may take.
+	loadLeast = 2*(loadWarmup+loadWindow) + loadEnd
+	loadEnd   = 2 * time.Second
 )
 
-// demoCommand is for gauges that newGauge makes, one for each pairing.
-func demoCommand(newGauge func() checks.Gauge) *cobra.Command {
+// demoCommand is for gauges that newGauge makes, one for each pairing. It ends
+// within the limit, or fails.
+func demoCommand(newGauge func() checks.Gauge, limit time.Duration) *cobra.Command {
 	var skipLoad, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "demo",
@@ -49,6 +54,7 @@ The exit status is 0 if all was as expected, 1 if not, and 130 when interrupted.
 				screen:   screen.New(cmd.OutOrStdout(), os.Environ()),
 				newGauge: newGauge,
 				started:  time.Now(),
+				limit:    limit,
 			}
 			if asJSON {
 				d.screen = screen.New(io.Discard, nil)
@@ -72,6 +78,7 @@ type demo struct {
 	screen   *screen.Screen
 	newGauge func() checks.Gauge
 	started  time.Time
+	limit    time.Duration
 	report   demoReport
 }
 
@@ -145,49 +152,53 @@ func (d *demo) check(ctx context.Context, pairings []peers.Pairing, all []checks
 	return len(problems), nil
 }
 
-// measure puts the load on, with fewer rounds if the checks have taken long.
+// measure puts the load on, with fewer rounds where time is short.
 func (d *demo) measure(ctx context.Context) error {
-	left := demoLimit - time.Since(d.started) - loadReserve
-	rounds := min(loadRounds, int(left/(2*loadWindow)))
-	if rounds < 1 {
-		return fmt.Errorf("no time is left of %v", demoLimit)
+	end := d.started.Add(d.limit)
+	if left := time.Until(end); left < loadLeast {
+		return fmt.Errorf("expected %v for the load; came %v, left of %v", loadLeast, left, d.limit)
 	}
 	program, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithDeadlineCause(ctx, d.started.Add(demoLimit),
-		fmt.Errorf("expected to end within %v; came no end", demoLimit))
+	ctx, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
 	progress := d.screen.NewProgress()
+	var at string
+	began := time.Now()
 	report, err := load.Compare(ctx, load.Plan{
 		Program:     program,
 		Subject:     peers.Weir(),
 		Baseline:    peers.GRPC(),
 		Outstanding: loadOutstanding,
-		Rounds:      rounds,
+		Rounds:      loadRounds,
 		Warmup:      loadWarmup,
 		Window:      loadWindow,
-		Progress:    progress.Step,
+		Until:       end.Add(-loadEnd),
+		Progress: func(done, steps int, doing string) {
+			at = fmt.Sprintf("%s, %.1f s after the load began", doing, time.Since(began).Seconds())
+			progress.Step(done, steps, doing)
+		},
 	})
 	progress.End()
 	if errors.Is(err, context.DeadlineExceeded) {
-		return context.Cause(ctx)
+		return fmt.Errorf("expected an end within %v; came none, the last step was %s", d.limit, at)
 	}
 	if err != nil {
 		return err
 	}
 	d.report.Load = &report
-	d.show(report, rounds)
+	d.show(report)
 	return nil
 }
 
-func (d *demo) show(r load.Report, rounds int) {
+func (d *demo) show(r load.Report) {
 	subject, baseline, ratio := r.Subject.Median, r.Baseline.Median, r.BaselineOverSubject
 	micros := func(t time.Duration) string { return fmt.Sprintf("%.1f µs", float64(t)/1e3) }
 	d.screen.Comparison(
 		fmt.Sprintf("unary %d B, %d outstanding on one connection, median of %d rounds in turns",
-			load.Payload, loadOutstanding, rounds),
+			load.Payload, loadOutstanding, len(r.Subject.Rounds)),
 		r.Subject.Name, r.Baseline.Name, []screen.Figure{
 			{Name: "calls/s", Subject: screen.Count(subject.CallsPerSecond), Baseline: screen.Count(baseline.CallsPerSecond), Ratio: ratio.CallsPerSecond},
 			{Name: "CPU per call *", Subject: micros(subject.CPUPerCall), Baseline: micros(baseline.CPUPerCall), Ratio: ratio.CPUPerCall},

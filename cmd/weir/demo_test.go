@@ -24,17 +24,16 @@ func TestDemo(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes ten seconds")
 	}
-	started := time.Now()
-	r := runFor(t.Context(), "demo", "--json")
-	if r.status != statusOK || r.errOut != "" {
-		t.Fatalf("exit status %d, stderr %q, stdout:\n%s", r.status, r.errOut, r.out)
-	}
-	if took := time.Since(started); took > demoLimit {
-		t.Errorf("the demo took %v, want at most %v", took, demoLimit)
+	// The race detector on a busy machine needs longer than people do.
+	patient := rootCommand(demoCommand(func() checks.Gauge { return gauge.New() }, 2*time.Minute))
+	var out, errOut bytes.Buffer
+	status := execute(t.Context(), patient, []string{"demo", "--json"}, strings.NewReader(""), &out, &errOut)
+	if status != statusOK || errOut.Len() != 0 {
+		t.Fatalf("exit status %d, stderr %q, stdout:\n%s", status, errOut.String(), out.String())
 	}
 	var report demoReport
-	if err := json.Unmarshal([]byte(r.out), &report); err != nil {
-		t.Fatalf("%v in:\n%s", err, r.out)
+	if err := json.Unmarshal(out.Bytes(), &report); err != nil {
+		t.Fatalf("%v in:\n%s", err, out.String())
 	}
 	if want := len(checks.All()) * len(peers.Pairings()); len(report.Checks) != want {
 		t.Errorf("%d checks in the report, want %d", len(report.Checks), want)
@@ -55,6 +54,15 @@ func TestDemo(t *testing.T) {
 		if ratio <= 0 {
 			t.Errorf("the ratio of %s is %v, want it known", name, ratio)
 		}
+	}
+}
+
+func TestDemoWithoutTimeForItsLoad(t *testing.T) {
+	hurried := rootCommand(demoCommand(func() checks.Gauge { return gauge.New() }, time.Second))
+	var out, errOut bytes.Buffer
+	status := execute(t.Context(), hurried, []string{"demo"}, strings.NewReader(""), &out, &errOut)
+	if status != statusFailed || !strings.Contains(out.String(), "✗ load\n  came     expected 4.4s for the load") {
+		t.Errorf("exit status %d, stderr %q, stdout:\n%s", status, errOut.String(), out.String())
 	}
 }
 
@@ -90,7 +98,7 @@ func (s salty) Read(ctx context.Context, req *demopb.ReadRequest) (*demopb.Readi
 
 func TestDemoTellsWhatIsWrong(t *testing.T) {
 	var out, errOut bytes.Buffer
-	broken := rootCommand(demoCommand(func() checks.Gauge { return salty{gauge.New()} }))
+	broken := rootCommand(demoCommand(func() checks.Gauge { return salty{gauge.New()} }, time.Minute))
 	status := execute(t.Context(), broken, []string{"demo", "--skip-load"}, strings.NewReader(""), &out, &errOut)
 	if status != statusFailed || errOut.Len() != 0 {
 		t.Errorf("exit status %d, stderr %q; want 1 and none", status, errOut.String())
@@ -108,7 +116,7 @@ func TestDemoTellsWhatIsWrong(t *testing.T) {
 
 func TestReportTellsWhatIsWrong(t *testing.T) {
 	var out, errOut bytes.Buffer
-	broken := rootCommand(demoCommand(func() checks.Gauge { return salty{gauge.New()} }))
+	broken := rootCommand(demoCommand(func() checks.Gauge { return salty{gauge.New()} }, time.Minute))
 	status := execute(t.Context(), broken, []string{"demo", "--skip-load", "--json"}, strings.NewReader(""), &out, &errOut)
 	if status != statusFailed || errOut.Len() != 0 {
 		t.Errorf("exit status %d, stderr %q; want 1 and none", status, errOut.String())

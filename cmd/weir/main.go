@@ -41,7 +41,7 @@ type failure struct{ error }
 // returns.
 func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
 	root := rootCommand(
-		demoCommand(func() checks.Gauge { return gauge.New() }),
+		demoCommand(func() checks.Gauge { return gauge.New() }, demoLimit),
 		demoLoadServerCommand(),
 		demoLoadClientCommand(),
 	)

@@ -34,6 +34,11 @@ type Plan struct {
 	Warmup      time.Duration // for each, before the first round
 	Window      time.Duration // of a round
 
+	// Until, if not zero, is when the rounds shall be over. A round of each
+	// that would not end by then, going by the one before, is left out. The
+	// first is never.
+	Until time.Time
+
 	// Progress, if not nil, is told before each step what it is.
 	Progress func(step, steps int, doing string)
 }
@@ -66,7 +71,12 @@ func Compare(ctx context.Context, plan Plan) (report Report, err error) {
 			return Report{}, err
 		}
 	}
+	var last time.Duration // a round of each
 	for n := range plan.Rounds {
+		began := time.Now()
+		if n > 0 && !plan.Until.IsZero() && began.Add(last).After(plan.Until) {
+			break
+		}
 		for _, s := range sides {
 			progress(fmt.Sprintf("%s, round %d of %d", s.impl.Name, n+1, plan.Rounds))
 			figures, err := s.measure(plan.Window)
@@ -75,6 +85,7 @@ func Compare(ctx context.Context, plan Plan) (report Report, err error) {
 			}
 			s.rounds = append(s.rounds, figures)
 		}
+		last = time.Since(began)
 	}
 	return newReport(sides[0].result(), sides[1].result()), nil
 }

@@ -53,6 +53,19 @@ func TestCompare(t *testing.T) {
 	}
 }
 
+func TestCompareLeavesRoundsOut(t *testing.T) {
+	p := plan(t)
+	p.Rounds = 1000
+	p.Until = time.Now() // which is over when the first round is
+	report, err := Compare(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, b := len(report.Subject.Rounds), len(report.Baseline.Rounds); a != 1 || b != 1 {
+		t.Errorf("%d and %d rounds, want one each", a, b)
+	}
+}
+
 func TestCompareInterrupted(t *testing.T) {
 	p := plan(t)
 	p.Window = time.Minute

@@ -8,6 +8,8 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/weir-rpc/weir"
 )
 
 // MaxMessage is the largest message, in octets, that servers of this package
@@ -68,9 +70,20 @@ func Named(name string) (Implementation, bool) {
 
 // Weir is this module's implementation.
 func Weir() Implementation {
-	weir := GRPC()
-	weir.Name = "(grpc-go)" // in the place of weir
-	return weir
+	return Implementation{
+		Name: "weir",
+		Dial: func(target string, opts ...grpc.CallOption) (Client, error) {
+			return weir.NewClient(target,
+				weir.WithTransportCredentials(insecure.NewCredentials()),
+				weir.WithDefaultCallOptions(opts...))
+		},
+		NewServer: func() Server {
+			return weir.NewServer(
+				weir.Creds(insecure.NewCredentials()),
+				weir.MaxRecvMsgSize(MaxMessage),
+				weir.MaxSendMsgSize(MaxMessage))
+		},
+	}
 }
 
 // GRPC is google.golang.org/grpc with its own transport.
