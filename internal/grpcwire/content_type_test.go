@@ -6,7 +6,10 @@ import "testing"
 func TestParseContentType(t *testing.T) {
 	for s, want := range map[string]string{
 		"application/grpc": "", "application/grpc+proto": "proto", "application/grpc+JSON": "json",
-		"Application/GRPC": "", "application/grpc;charset=utf-8": "charset=utf-8", "application/grpc+": "",
+		"Application/GRPC": "", "application/grpc+": "", "application/grpc;": "",
+		"application/grpc;json": "json", "application/grpc; JSON": "json",
+		"application/grpc;charset=utf-8": "", "application/grpc; charset=utf-8": "",
+		"application/grpc+proto;charset=utf-8": "proto", "application/grpc+proto ; x=y": "proto",
 	} {
 		if got, ok := ParseContentType(s); !ok || got != want {
 			t.Errorf("%q: %q, %v, want %q", s, got, ok, want)

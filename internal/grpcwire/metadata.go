@@ -107,7 +107,7 @@ func validateKey(k string) error {
 		case 'A' <= c && c <= 'Z':
 			return fmt.Errorf("metadata key %q: keys are in lower case, as metadata.Pairs and metadata.New write them", k)
 		default:
-			return fmt.Errorf("metadata key %q: octet 0x%02x is not one of 0-9 a-z - _ .", k, c)
+			return fmt.Errorf("metadata key %q: octet 0x%02x is none of 0-9 a-z . - _", k, c)
 		}
 	}
 	return nil

@@ -22,3 +22,16 @@ func TestPrefixFlagMustBeZeroOrOne(t *testing.T) {
 		}
 	}
 }
+
+func TestPrefixCannotSayAnyLength(t *testing.T) {
+	for _, n := range []int{-1, 1 << 32} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("a length of %d is written", n)
+				}
+			}()
+			PutPrefix(make([]byte, PrefixLen), false, n)
+		}()
+	}
+}
