@@ -3,6 +3,7 @@ package transport
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 	"unsafe"
 
@@ -99,6 +100,11 @@ func appendMetadataFields(b []byte, c *conn, md metadata.MD) []byte {
 		for _, v := range md[k] {
 			if grpcwire.IsBin(k) {
 				v = grpcwire.EncodeBin(v)
+			} else {
+				// "A field value MUST NOT start or end with an ASCII whitespace
+				// character". gRPC does not keep it.
+				// https://www.rfc-editor.org/rfc/rfc9113#section-8.2.1
+				v = strings.Trim(v, " ")
 			}
 			b = c.enc.AppendField(b, field.Field{Name: k, Value: v}, field.IndexAuto)
 		}

@@ -181,11 +181,7 @@ func appendMetadata(md metadata.MD, f field.Field) {
 		md[f.Name] = append(md[f.Name], f.Value)
 		return
 	}
-	for v := range strings.SplitSeq(f.Value, ",") {
-		if b, err := grpcwire.DecodeBin(strings.TrimSpace(v)); err == nil {
-			md[f.Name] = append(md[f.Name], b)
-		}
-	}
+	md[f.Name], _ = grpcwire.AppendBin(md[f.Name], f.Value)
 }
 
 func internalStatus(text string) *status.Status { return status.New(codes.Internal, text) }

@@ -82,6 +82,7 @@ type conn struct {
 	ctl      sched.ControlBuffer
 	round    sched.Round[*stream]
 	writing  bool // someone has the writer's turn
+	acked    bool // the peer knows our SETTINGS
 	linger   bool // the reader closes nc, when the peer has heard the last words
 	ping     pingState
 	drain    drainState

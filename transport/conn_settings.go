@@ -54,6 +54,15 @@ func (c *conn) handleSettings(f *frame.Frame) *frame.Error {
 	if f.Flags.Has(frame.FlagAck) {
 		c.ackTimer.Stop()
 		c.dec.SettingsAcked()
+		c.acked = true
+		open := c.streamsLocked()
+		c.mu.Unlock()
+		for _, st := range open {
+			st.in.Lock()
+			st.in.flow.Acked()
+			st.in.Unlock(false)
+		}
+		c.mu.Lock()
 		return nil
 	}
 	for s := range frame.Settings(f.Payload) {

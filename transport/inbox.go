@@ -32,10 +32,7 @@ type inbox struct {
 	count  int // complete messages that were not taken
 	inUse  bool
 
-	prefix [grpcwire.PrefixLen]byte
-	have   int    // octets of prefix that have come
-	left   uint32 // octets of payload that the message still lacks
-	within bool   // a message has begun and lacks octets
+	split grpcwire.Splitter
 
 	ended bool         // nothing more will come
 	fault *StreamError // why, if not by END_STREAM
@@ -57,6 +54,18 @@ const (
 	wordChunk  = 64 << 10
 )
 
+// openFlow gives the peer the credit of a new stream. Until it has
+// acknowledged our first SETTINGS it may count with the 65,535 octets that
+// HTTP/2 starts with.
+func (in *inbox) openFlow(window uint32, acked bool) {
+	if acked || window >= flow.DefaultWindow {
+		in.flow.Init(window)
+		return
+	}
+	in.flow.Init(flow.DefaultWindow)
+	in.flow.SetLimit(window)
+}
+
 // data takes one fragment of DATA. It reports false if the peer overran the
 // stream's window.
 func (in *inbox) data(f *frame.Frame, end bool) bool {
@@ -72,24 +81,16 @@ func (in *inbox) data(f *frame.Frame, end bool) bool {
 		in.update += in.flow.OnRead(uint32(pad))
 	}
 	for p := f.Payload; len(p) > 0 && in.fault == nil; {
-		if !in.within {
-			n := copy(in.prefix[in.have:], p)
-			in.have += n
-			p = p[n:]
-			if in.have == grpcwire.PrefixLen {
-				in.begin()
-			}
-			continue
-		}
-		n := min(int(in.left), len(p))
-		in.append(p[:n])
+		part, n, err := in.split.Next(p)
 		p = p[n:]
-		if in.left -= uint32(n); in.left == 0 {
-			in.complete()
+		if err != nil {
+			in.stop(localErrorf(CodeCancel, codes.Internal, "the peer sent a malformed message: %v", err))
+		} else {
+			in.take(part)
 		}
 	}
-	if in.within && !end {
-		in.update += in.flow.Raise(in.left)
+	if missing := in.split.Missing(); missing > 0 && !end && in.fault == nil {
+		in.update += in.flow.Raise(missing)
 	}
 	if end && in.fault == nil {
 		in.end()
@@ -97,19 +98,29 @@ func (in *inbox) data(f *frame.Frame, end bool) bool {
 	return true
 }
 
-// begin is a prefix that is complete.
-func (in *inbox) begin() {
-	_, n, err := grpcwire.ParsePrefix(in.prefix[:])
-	if err != nil {
-		in.stop(localErrorf(CodeCancel, codes.Internal, "the peer sent a malformed message: %v", err))
-		return
+// take takes a part of a message.
+func (in *inbox) take(part grpcwire.Part) {
+	if part.Begin {
+		if part.Size > in.limit {
+			in.stop(localErrorf(CodeCancel, codes.ResourceExhausted,
+				"the peer sent a message of %d octets, the limit here is %d (options MaxRecvMsgSize of a server, MaxCallRecvMsgSize of a client)", part.Size, in.limit))
+			return
+		}
+		in.begin(part)
 	}
-	if n > in.limit {
-		in.stop(localErrorf(CodeCancel, codes.ResourceExhausted,
-			"the peer sent a message of %d octets, the limit here is %d (options MaxRecvMsgSize of a server, MaxCallRecvMsgSize of a client)", n, in.limit))
-		return
+	if len(part.Payload) > 0 {
+		in.append(part.Payload)
 	}
-	whole := grpcwire.PrefixLen + int(n)
+	if part.End {
+		ch := &in.chunks[len(in.chunks)-1]
+		ch.done = len(*ch.b)
+		in.count++
+	}
+}
+
+// begin finds room for a message and puts its prefix there.
+func (in *inbox) begin(part grpcwire.Part) {
+	whole := grpcwire.PrefixLen + int(part.Size)
 	if !in.fits(whole) {
 		size := nextChunk
 		if len(in.chunks) == 0 {
@@ -119,11 +130,10 @@ func (in *inbox) begin() {
 		*b = (*b)[:0]
 		in.chunks = append(in.chunks, chunk{b: b})
 	}
-	in.within, in.left = true, n
-	in.append(in.prefix[:])
-	if n == 0 {
-		in.complete()
-	}
+	b := in.chunks[len(in.chunks)-1].b
+	n := len(*b)
+	*b = (*b)[:n+grpcwire.PrefixLen]
+	grpcwire.PutPrefix((*b)[n:], part.Compressed, int(part.Size))
 }
 
 // fits reports whether a message of n octets fits behind the others of the
@@ -141,7 +151,7 @@ func (in *inbox) fits(n int) bool {
 func (in *inbox) append(p []byte) {
 	ch := &in.chunks[len(in.chunks)-1]
 	if n := len(*ch.b); cap(*ch.b)-n < len(p) {
-		whole := n + int(in.left)
+		whole := n + len(p) + int(in.split.Missing())
 		b := buffer.Get(min(whole, max(4*n, n+len(p))))
 		*b = append((*b)[:0], *ch.b...)
 		buffer.Put(ch.b)
@@ -150,17 +160,9 @@ func (in *inbox) append(p []byte) {
 	*ch.b = append(*ch.b, p...)
 }
 
-// complete is the last octet of a message.
-func (in *inbox) complete() {
-	ch := &in.chunks[len(in.chunks)-1]
-	ch.done = len(*ch.b)
-	in.within, in.have = false, 0
-	in.count++
-}
-
 // end is END_STREAM from the peer.
 func (in *inbox) end() {
-	if in.within || in.have > 0 {
+	if in.split.Missing() > 0 {
 		in.stop(localErrorf(CodeInternal, codes.Internal, "the peer ended the stream in the middle of a message"))
 		return
 	}
@@ -210,8 +212,8 @@ func (in *inbox) freeLocked() {
 // resetLocked makes an inbox new of which everything is taken and freed.
 func (in *inbox) resetLocked() {
 	in.Gate.Reset()
-	in.update, in.count, in.have, in.left = 0, 0, 0, 0
-	in.within, in.ended = false, false
+	in.update, in.count, in.ended = 0, 0, false
+	in.split = grpcwire.Splitter{}
 }
 
 // release says that the message taken last is not needed any more.
@@ -251,7 +253,7 @@ func (in *inbox) takeLocked() (m Message, update uint32, ok bool) {
 	}
 	ch := &in.chunks[in.head]
 	b := (*ch.b)[ch.r:ch.done]
-	compressed, n, _ := grpcwire.ParsePrefix(b) // checked in begin
+	compressed, n, _ := grpcwire.ParsePrefix(b) // as begin put it
 	whole := grpcwire.PrefixLen + int(n)
 	ch.r += whole
 	in.count--

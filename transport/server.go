@@ -44,8 +44,8 @@ func NewServerTransport(nc net.Conn, cfg ServerConfig) (ServerTransport, error) 
 	s.answers.init()
 	s.chain.init(s, cfg.Workers)
 	_ = nc.SetReadDeadline(time.Now().Add(cfg.connectionTimeout()))
-	s.start()
 	s.reading = true
+	s.start()
 	err := s.readPreface()
 	for err == nil && !s.gotSetting {
 		err = s.readOnce()

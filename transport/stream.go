@@ -131,7 +131,7 @@ func (st *stream) openLocked() {
 	o.queue, o.head, o.queued = o.queue[:0], 0, 0
 	o.end, o.sentEnd, o.left, o.waiting, o.reason, o.trailers = false, false, false, false, 0, nil
 	o.flow.Init(st.c.settings.initialWindow)
-	st.in.flow.Init(st.c.cfg.initialWindowSize())
+	st.in.openFlow(st.c.cfg.initialWindowSize(), st.c.acked)
 	st.state = stateIdle
 	st.state.open()
 }
