@@ -303,21 +303,17 @@ func (t *http2Client) unaryStream(limit uint32) *stream {
 }
 
 // recycle takes back the stream of a call that ended by itself: the reader
-// removed it from the table and has told its end. One that failed is left to
-// the garbage collector.
+// removed it from the table and has told its end, so that nobody else looks at
+// it any more. One that failed is left to the garbage collector.
 func (t *http2Client) recycle(st *stream) {
 	cs, in := st.client, &st.in
-	in.Lock()
 	in.inUse = false
 	in.freeLocked()
-	clean := in.fault == nil && !in.dead
-	if clean {
-		in.resetLocked()
-		cs.gotHeader, cs.gotTrailer, cs.end = false, false, nil
-		cs.header, cs.trailer, cs.ctx = response{}, response{}, nil
+	if in.fault != nil || in.dead {
+		return
 	}
-	in.Unlock(false)
-	if clean {
-		t.idle.Put(st)
-	}
+	in.resetLocked()
+	cs.gotHeader, cs.gotTrailer, cs.end = false, false, nil
+	cs.header, cs.trailer, cs.ctx = response{}, response{}, nil
+	t.idle.Put(st)
 }

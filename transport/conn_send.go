@@ -14,6 +14,9 @@ const (
 	highWater = 64 << 10
 	// quantum is what a stream in the round sends in a turn.
 	quantum = 16 << 10
+	// inlineWrites is how often a caller writes, its own octets and what others
+	// add meanwhile, before it hands the writer's turn to a goroutine.
+	inlineWrites = 3
 	// copyLimit is the largest message that is copied behind its frame header.
 	// A larger one goes by reference.
 	copyLimit = 16 << 10
@@ -45,31 +48,33 @@ func (c *conn) flush(mode flushMode) {
 		go c.writeOn(nil)
 		return
 	}
-	if mode == flushInline && len(c.streams) > 1 {
-		// Others have calls in flight: let them add theirs to this write.
+	for range inlineWrites {
+		if mode == flushInline && len(c.streams) > 1 {
+			// Others have calls in flight: let them add theirs to this write.
+			c.mu.Unlock()
+			runtime.Gosched()
+			c.mu.Lock()
+		}
+		if !c.gatherLocked() {
+			c.turnOver()
+			return
+		}
+		batch := c.takeLocked()
 		c.mu.Unlock()
-		runtime.Gosched()
+		rest, err := c.sock.tryWrite(batch.segs)
+		if err != nil || len(rest) > 0 {
+			go c.writeOn(&written{batch: batch, rest: rest, err: err})
+			return
+		}
 		c.mu.Lock()
+		batch.drop()
+		if !c.hasOutputLocked() {
+			c.turnOver()
+			return
+		}
 	}
-	if !c.gatherLocked() {
-		c.turnOver()
-		return
-	}
-	batch := c.takeLocked()
 	c.mu.Unlock()
-	rest, err := c.sock.tryWrite(batch.segs)
-	if err != nil || len(rest) > 0 {
-		go c.writeOn(&written{batch: batch, rest: rest, err: err})
-		return
-	}
-	c.mu.Lock()
-	batch.drop()
-	if c.gatherLocked() {
-		c.mu.Unlock()
-		go c.writeOn(nil)
-		return
-	}
-	c.turnOver()
+	go c.writeOn(nil)
 }
 
 // written is a write that a socket took only a part of.

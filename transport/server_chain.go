@@ -108,14 +108,24 @@ func (ch *chain) work(w *worker) (locked bool) {
 			ch.flushLocked()
 		}
 	}
-	ch.flushLocked()
+	if !ch.standby {
+		ch.flushLocked() // else the stand-by will, with what comes until then
+	}
 	ch.mu.Unlock()
-	return w.lockedToThread()
+	if w.ends++; w.ends%lockCheckEvery == 0 {
+		return w.lockedToThread()
+	}
+	return false
 }
+
+// lockCheckEvery is how many chains a worker runs from one look at its lock to
+// the next.
+const lockCheckEvery = 16
 
 // lockedToThread reports whether the goroutine is locked to its thread. The
 // runtime tells only in its traces, which takes half a microsecond: so it is
-// asked after the first calls of a method, and at the end of a chain.
+// asked after the first calls of a method, and now and then at the end of a
+// chain.
 func (w *worker) lockedToThread() bool {
 	return bytes.Contains(w.trace[:runtime.Stack(w.trace[:], false)], []byte("locked to thread"))
 }
@@ -167,6 +177,7 @@ type Workers struct {
 
 type worker struct {
 	next  chan *chain
+	ends  int      // of chains
 	trace [80]byte // room for the first line of a trace
 }
 
