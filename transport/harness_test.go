@@ -3,8 +3,11 @@ package transport
 import (
 	"context"
 	"errors"
+	"net"
+	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/weir-rpc/weir/internal/h2peer"
 	"github.com/weir-rpc/weir/internal/simnet"
@@ -18,10 +21,11 @@ type testServer struct {
 	t       *testing.T
 	sv      ServerTransport
 	peer    *h2peer.Peer
-	link    *simnet.Conn       // the server's end
+	client  *laggard           // the client's end
 	streams chan *ServerStream // streams whose handler waits in finish
 	finish  chan func(*ServerStream)
-	result  chan error // of HandleStreams
+	every   func(*ServerStream) // if not nil: all that each handler does
+	result  chan error          // of HandleStreams
 }
 
 // inServer runs f as the client of a server, after the handshake. Methods that
@@ -31,16 +35,56 @@ func inServer(t *testing.T, cfg ServerConfig, f func(t *testing.T, ts *testServe
 	synctest.Test(t, func(t *testing.T) {
 		ts := newTestServer(t, cfg)
 		ts.peer.Handshake(settings...)
+		synctest.Wait() // ts.sv is set
 		f(t, ts)
 		ts.peer.Close()
 		<-ts.result
 	})
 }
 
+// laggard is the end of a peer that can stop reading. What is sent to it then
+// fills the link, and the sender has to wait.
+type laggard struct {
+	*simnet.Conn
+	mu      sync.Mutex
+	resumed chan struct{} // nil if it reads
+}
+
+func (l *laggard) Read(b []byte) (int, error) {
+	l.mu.Lock()
+	resumed := l.resumed
+	l.mu.Unlock()
+	if resumed != nil {
+		<-resumed
+	}
+	return l.Conn.Read(b)
+}
+
+func (l *laggard) stop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.resumed = make(chan struct{})
+}
+
+func (l *laggard) resume() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.resumed != nil {
+		close(l.resumed)
+		l.resumed = nil
+	}
+}
+
+func (l *laggard) Close() error {
+	l.resume()
+	return l.Conn.Close()
+}
+
 func newTestServer(t *testing.T, cfg ServerConfig) *testServer {
 	a, b := simnet.Pipe(simnet.Link{})
+	client := &laggard{Conn: a.(*simnet.Conn)}
 	ts := &testServer{
-		t: t, link: b.(*simnet.Conn), peer: h2peer.NewClient(t, a),
+		t: t, client: client, peer: h2peer.NewClient(t, client),
 		streams: make(chan *ServerStream, 64),
 		finish:  make(chan func(*ServerStream), 64),
 		result:  make(chan error, 1),
@@ -53,6 +97,10 @@ func newTestServer(t *testing.T, cfg ServerConfig) *testServer {
 		if err == nil {
 			ts.sv = sv
 			err = sv.HandleStreams(t.Context(), func(st *ServerStream) {
+				if ts.every != nil {
+					ts.every(st)
+					return
+				}
 				ts.streams <- st
 				if f, ok := <-ts.finish; ok {
 					f(st)
@@ -195,4 +243,102 @@ func wantStreamError(t *testing.T, err error, code ErrCode, by By) *StreamError 
 		t.Fatalf("the stream ended with %#v (%v), want %v by %v", err, err, code, by)
 	}
 	return se
+}
+
+// octets gives a message of n octets, ready to be sent.
+func octets(n int) Buffer {
+	b := NewBuffer(n)
+	for i := range b.Bytes() {
+		b.Bytes()[i] = byte(i)
+	}
+	return b
+}
+
+// text gives a message, ready to be sent.
+func text(s string) Buffer {
+	b := NewBuffer(len(s))
+	copy(b.Bytes(), s)
+	return b
+}
+
+// open opens a stream to a server whose handler does nothing until the test
+// has ended it: the test plays the handler.
+func (ts *testServer) open(id uint32, path string, extra ...string) (st *ServerStream, end func()) {
+	ts.t.Helper()
+	over := make(chan struct{})
+	ts.handle(func(*ServerStream) { <-over })
+	ts.peer.WriteRequest(id, path, nil, false, extra...)
+	end = sync.OnceFunc(func() { close(over) })
+	ts.t.Cleanup(end)
+	return <-ts.streams, end
+}
+
+// openStream opens a stream of a client.
+func openStream(ctx context.Context, t *testing.T, ct ClientTransport, p *h2peer.Peer, id uint32) *ClientStream {
+	t.Helper()
+	cs, err := ct.NewStream(ctx, &Call{Method: "/s/Stream", Authority: "sim"})
+	if err != nil {
+		t.Fatalf("NewStream: %v", err)
+	}
+	p.WantHeaders("the client opens a stream", id)
+	return cs
+}
+
+// wantMessage takes the next message of a stream.
+func wantMessage(t *testing.T, st interface{ Recv() (Message, error) }, want string) {
+	t.Helper()
+	m, err := st.Recv()
+	if err != nil || string(m.Data) != want {
+		t.Fatalf("Recv gave %q, %v, want %q", m.Data, err, want)
+	}
+	m.Free()
+}
+
+// async runs f and gives a channel with its result.
+func async[T any](f func() T) chan T {
+	c := make(chan T, 1)
+	go func() { c <- f() }()
+	return c
+}
+
+// wantPending wants f not to have returned.
+func wantPending[T any](t *testing.T, what string, c chan T) {
+	t.Helper()
+	synctest.Wait()
+	select {
+	case got := <-c:
+		t.Fatalf("%s did not wait: it gave %v", what, got)
+	default:
+	}
+}
+
+// jam makes st fill the way to a peer that does not read. The peer's octets
+// still arrive: it is the writer that is stuck.
+func jam(t *testing.T, ts *testServer, st *ServerStream) {
+	t.Helper()
+	ts.client.stop()
+	done := async(func() error {
+		for {
+			if err := st.Send(octets(60000)); err != nil {
+				return err
+			}
+		}
+	})
+	wantPending(t, "Send", done)
+}
+
+// timeToConnect is what a client of synctestClient waits for SETTINGS.
+const timeToConnect = 5 * time.Second
+
+// inBubble runs f in a synctest bubble.
+func inBubble(t *testing.T, f func(t *testing.T)) {
+	t.Helper()
+	synctest.Test(t, f)
+}
+
+// pipePeer gives one end of a connection and a scripted client at the other.
+func pipePeer(t *testing.T) (net.Conn, *h2peer.Peer) {
+	t.Helper()
+	a, b := simnet.Pipe(simnet.Link{})
+	return b, h2peer.NewClient(t, a)
 }
