@@ -1,0 +1,87 @@
+package transport
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/weir-rpc/weir/internal/h2peer"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+)
+
+// A call's headers are those of the gRPC specification, in its order, and then
+// the metadata; reserved keys are left out, -bin values encoded.
+func TestCallHeaders_AreThoseOfTheSpecification(t *testing.T) {
+	for name, tt := range map[string]struct {
+		cfg  ClientConfig
+		call Call
+		want []string
+	}{
+		"as little as possible": {ClientConfig{Authority: "sim"}, Call{Method: "/a.B/C"}, []string{
+			":method=POST", ":scheme=http", ":path=/a.B/C", ":authority=sim", "content-type=application/grpc",
+			"user-agent=" + defaultUserAgent, "te=trailers",
+		}},
+		"everything": {
+			ClientConfig{
+				Authority: "sim", UserAgent: "me/1", AcceptEncoding: "gzip,zstd",
+				ConnConfig: ConnConfig{AuthInfo: credentials.TLSInfo{}},
+			},
+			Call{
+				Method: "/a.B/C", Authority: "other", ContentSubtype: "proto", SendCompress: "gzip",
+				Metadata: metadata.MD{"b": {"1", "2"}, "a-bin": {"\x00\xff"}, "grpc-timeout": {"1S"}, "te": {"x"}, "content-type": {"y"}},
+			},
+			[]string{
+				":method=POST", ":scheme=https", ":path=/a.B/C", ":authority=other", "content-type=application/grpc+proto",
+				"user-agent=me/1", "te=trailers", "grpc-encoding=gzip", "grpc-accept-encoding=gzip,zstd", "a-bin=AP8", "b=1", "b=2",
+			},
+		},
+		"insecure credentials": {ClientConfig{Authority: "sim", ConnConfig: ConnConfig{AuthInfo: insecureInfo(t)}}, Call{Method: "/a.B/C"}, []string{
+			":method=POST", ":scheme=http", ":path=/a.B/C", ":authority=sim", "content-type=application/grpc",
+			"user-agent=" + defaultUserAgent, "te=trailers",
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inClient(t, tt.cfg, func(t *testing.T, ct ClientTransport, p *h2peer.Peer) {
+				for id := uint32(1); id <= 5; id += 2 { // blocks that recur are encoded from memory
+					if _, err := ct.NewStream(t.Context(), &tt.call); err != nil {
+						t.Fatal(err)
+					}
+					var got []string
+					for _, f := range p.WantHeaders("a call", id).Fields {
+						got = append(got, f.Name+"="+f.Value)
+					}
+					if !slices.Equal(got, tt.want) {
+						t.Errorf("headers are\n%q, want\n%q", got, tt.want)
+					}
+				}
+			})
+		})
+	}
+}
+
+func insecureInfo(t *testing.T) credentials.AuthInfo {
+	t.Helper()
+	_, info, err := insecure.NewCredentials().ClientHandshake(t.Context(), "sim", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info
+}
+
+// More kinds of calls than are remembered are sent all the same, each with its
+// own method.
+func TestCallHeaders_ManyMethods_AreNotMixedUp(t *testing.T) {
+	inClient(t, ClientConfig{}, func(t *testing.T, ct ClientTransport, p *h2peer.Peer) {
+		for i := range uint32(maxBlocks + 10) {
+			method := "/s/" + strings.Repeat("m", int(i%40)) + string(rune('0'+i%10)) + string(rune(0x4e00+i))
+			if _, err := ct.NewStream(t.Context(), &Call{Method: method}); err != nil {
+				t.Fatal(err)
+			}
+			if h := p.WantHeaders("a call", 2*i+1); h.Get(":path") != method {
+				t.Fatalf("the call of %q went to %q", method, h.Get(":path"))
+			}
+		}
+	})
+}

@@ -1,0 +1,179 @@
+package transport
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/weir-rpc/weir/internal/h2peer"
+	"golang.org/x/net/http2"
+	"google.golang.org/grpc/codes"
+)
+
+func maxStreams(n uint32) http2.Setting {
+	return http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: n}
+}
+
+// take wants the next call of the client and gives its message.
+func take(p *h2peer.Peer, id uint32) string {
+	p.WantHeaders("a call", id)
+	return string(p.WantMessage("its message", id))
+}
+
+// answer ends a call with a message.
+func answer(p *h2peer.Peer, id uint32, msg string) {
+	p.Batch(func() {
+		p.WriteResponse(id, []byte(msg))
+		p.WriteTrailers(id, codes.OK, "")
+	})
+}
+
+// "Endpoints MUST NOT exceed the limit set by their peer."
+// https://www.rfc-editor.org/rfc/rfc9113#section-5.1.2
+// Calls beyond the limit wait in line, first come, first served.
+func TestSlots_AllTaken_CallsWaitInLine(t *testing.T) {
+	inClient(t, ClientConfig{}, func(t *testing.T, ct ClientTransport, p *h2peer.Peer) {
+		var calls []*asyncCall
+		for _, msg := range []string{"a", "b", "c", "d"} {
+			calls = append(calls, roundTrip(t.Context(), ct, msg))
+			synctest.Wait()
+		}
+		for i, msg := range []string{"a", "b", "c", "d"} {
+			id := uint32(2*i + 1)
+			if got := take(p, id); got != msg {
+				t.Errorf("call %q has its turn, want %q", got, msg)
+			}
+			p.WantIdle("one at a time")
+			answer(p, id, "re: "+msg)
+			calls[i].want(t, "re: "+msg)
+		}
+	}, maxStreams(1))
+}
+
+// The wait ends with the call's context; the error says for what it waited and
+// which option decides.
+func TestSlots_ContextEnds_SaysWhy(t *testing.T) {
+	inClient(t, ClientConfig{}, func(t *testing.T, ct ClientTransport, p *h2peer.Peer) {
+		first := roundTrip(t.Context(), ct, "first")
+		take(p, 1)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		err := roundTrip(ctx, ct, "second").wantError(t, codes.DeadlineExceeded)
+		se := wantStreamError(t, err, CodeCancel, ByLocal)
+		if !se.Unprocessed || !strings.Contains(err.Error(), "MaxConcurrentStreams") || !strings.Contains(err.Error(), "1 streams") {
+			t.Errorf("the call ended with %v, Unprocessed %v", err, se.Unprocessed)
+		}
+		third := roundTrip(t.Context(), ct, "third")
+		p.WantIdle("the slot is taken")
+		answer(p, 1, "done")
+		first.want(t, "done")
+		if got := take(p, 3); got != "third" {
+			t.Errorf("the slot went to %q", got)
+		}
+		answer(p, 3, "done too")
+		third.want(t, "done too")
+	}, maxStreams(1))
+}
+
+// A raised limit lets those go on who wait; a lowered one takes nothing away,
+// and gives nothing until enough streams have ended.
+func TestSlots_LimitChanges_IsKept(t *testing.T) {
+	inClient(t, ClientConfig{}, func(t *testing.T, ct ClientTransport, p *h2peer.Peer) {
+		p.AnyOrder()
+		var calls []*asyncCall
+		for range 6 {
+			calls = append(calls, roundTrip(t.Context(), ct, "x"))
+		}
+		p.WantIdle("no stream is allowed")
+		p.WriteSettings(maxStreams(3))
+		p.WantSettingsAck("three are")
+		for id := uint32(1); id <= 5; id += 2 {
+			take(p, id)
+		}
+		p.WantIdle("and no more")
+		p.WriteSettings(maxStreams(1))
+		p.WantSettingsAck("one is")
+		answer(p, 1, "y")
+		answer(p, 3, "y")
+		p.WantIdle("one is open still")
+		answer(p, 5, "y")
+		take(p, 7)
+		p.WantIdle("one at a time")
+		p.WriteSettings(maxStreams(100))
+		p.WantSettingsAck("all may go")
+		take(p, 9)
+		take(p, 11)
+		for id := uint32(7); id <= 11; id += 2 {
+			answer(p, id, "y")
+		}
+		for _, c := range calls {
+			c.want(t, "y")
+		}
+	}, maxStreams(0))
+}
+
+// Whatever ends a stream gives its slot back once: a refused header list, a
+// reset of either side, an error, an answer.
+func TestSlots_StreamEnds_IsGivenBackOnce(t *testing.T) {
+	inClient(t, ClientConfig{}, func(t *testing.T, ct ClientTransport, p *h2peer.Peer) {
+		id := uint32(1)
+		for range 3 {
+			if _, err := ct.NewStream(t.Context(), &Call{Method: "/s/Stream", Metadata: map[string][]string{"long": {strings.Repeat("x", 3000)}}}); err == nil {
+				t.Fatal("a header list that is too large was sent")
+			}
+			for _, end := range []func(cs *ClientStream){
+				func(*ClientStream) { p.WriteReset(id, http2.ErrCodeInternal) },
+				func(*ClientStream) { p.WriteTrailersOnly(id, codes.NotFound, "") },
+				func(cs *ClientStream) { cs.Cancel(context.Canceled) },
+			} {
+				cs := openStream(t.Context(), t, ct, p, id)
+				end(cs)
+				if _, err := cs.Recv(); err == nil {
+					t.Error("the stream did not end")
+				}
+				p.Ignore(http2.FrameRSTStream)
+				id += 2
+			}
+			c := roundTrip(t.Context(), ct, "x")
+			take(p, id)
+			answer(p, id, "y")
+			c.want(t, "y")
+			id += 2
+		}
+		s := &ct.(*http2Client).slots
+		s.c.mu.Lock()
+		defer s.c.mu.Unlock()
+		if s.taken != 0 {
+			t.Errorf("%d slots are taken and no stream is open", s.taken)
+		}
+	}, maxStreams(1), http2.Setting{ID: http2.SettingMaxHeaderListSize, Val: 2000})
+}
+
+// A connection that drains sends those away who wait for a slot, to be tried
+// elsewhere.
+func TestSlots_ConnectionDrains_SendsWaitersAway(t *testing.T) {
+	for name, drain := range map[string]func(ct ClientTransport, p *h2peer.Peer){
+		"GOAWAY":        func(_ ClientTransport, p *h2peer.Peer) { p.WriteGoAway(1, http2.ErrCodeNo, "") },
+		"GracefulClose": func(ct ClientTransport, _ *h2peer.Peer) { ct.GracefulClose() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inClient(t, ClientConfig{}, func(t *testing.T, ct ClientTransport, p *h2peer.Peer) {
+				first := roundTrip(t.Context(), ct, "first")
+				take(p, 1)
+				second := roundTrip(t.Context(), ct, "second")
+				if !second.pending() {
+					t.Fatal("the second call does not wait")
+				}
+				drain(ct, p)
+				err := second.wantError(t, codes.Unavailable)
+				if se := wantStreamError(t, err, CodeRefusedStream, ByLocal); !se.Unprocessed {
+					t.Errorf("a call that was not sent is not Unprocessed: %v", err)
+				}
+				answer(p, 1, "done")
+				first.want(t, "done")
+			}, maxStreams(1))
+		})
+	}
+}

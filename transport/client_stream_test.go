@@ -1,0 +1,206 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/weir-rpc/weir/internal/simnet"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// pair runs f with a client and a server on a link, whose handlers do handle.
+func pair(t *testing.T, link simnet.Link, cc ClientConfig, sc ServerConfig, handle func(*ServerStream), f func(t *testing.T, ct ClientTransport, sv ServerTransport)) {
+	t.Helper()
+	inBubble(t, func(t *testing.T) {
+		a, b := simnet.Pipe(link)
+		server := make(chan ServerTransport, 1)
+		result := async(func() error {
+			sv, err := NewServerTransport(b, sc)
+			if err != nil {
+				close(server)
+				return err
+			}
+			server <- sv
+			return sv.HandleStreams(t.Context(), handle)
+		})
+		ct, err := NewHTTP2Client(t.Context(), a, cc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f(t, ct, <-server)
+		ct.Close("the test is over")
+		<-result
+	})
+}
+
+func unaryMethods(m string) bool { return strings.HasPrefix(m, "/u/") }
+
+// mixed answers as its request asks: an echo, an error, no message, two, none
+// at all.
+func mixed(st *ServerStream) {
+	m, err := st.Recv()
+	if err != nil {
+		st.WriteStatus(status.Convert(err))
+		return
+	}
+	msg := string(m.Data)
+	m.Free()
+	switch {
+	case strings.HasPrefix(msg, "error"):
+		st.WriteStatus(status.New(codes.NotFound, msg))
+	case strings.HasPrefix(msg, "none"):
+		st.WriteStatus(nil)
+	case strings.HasPrefix(msg, "two"):
+		_ = st.Send(text(msg))
+		_ = st.Send(text(msg))
+		st.WriteStatus(nil)
+	case strings.HasPrefix(msg, "late"):
+		<-st.Context().Done()
+		st.WriteStatus(status.FromContextError(st.Context().Err()))
+	default:
+		st.Reply(text(msg))
+	}
+}
+
+// Streams of unary calls serve again: whatever became of the one before,
+// answers are never mixed up and no state is left.
+func TestRoundTrip_ManyInterleaved_AnswersAreNotMixedUp(t *testing.T) {
+	for _, link := range []simnet.Link{{}, {RTT: time.Millisecond, Rate: 10 * simnet.Mbps}} {
+		pair(t, link, ClientConfig{}, ServerConfig{Unary: unaryMethods}, mixed, func(t *testing.T, ct ClientTransport, _ ServerTransport) {
+			var wg sync.WaitGroup
+			for w := range 20 {
+				wg.Go(func() {
+					rng := rand.New(rand.NewPCG(uint64(w), 9))
+					for i := range 40 {
+						kinds := []string{"echo", "echo", "echo", "big" + strings.Repeat(".", 3000), "error", "none", "two", "late"}
+						kind := kinds[rng.IntN(len(kinds))]
+						msg := fmt.Sprintf("%s %d.%d", kind, w, i)
+						ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, nil)
+						if kind == "late" {
+							cancel()
+							ctx, cancel = context.WithTimeout(t.Context(), time.Duration(1+rng.IntN(20))*time.Millisecond)
+						}
+						var reply Reply
+						err := ct.RoundTrip(ctx, &Call{Method: "/u/Echo"}, text(msg), &reply)
+						got := string(reply.Message.Data)
+						want := map[string]codes.Code{"error": codes.NotFound, "none": codes.Unimplemented, "two": codes.Unimplemented, "late": codes.DeadlineExceeded}[kind]
+						switch {
+						case status.Code(err) != want:
+							t.Errorf("%.20q ended with %v, want %v", msg, err, want)
+						case want == codes.NotFound && status.Convert(err).Message() != msg:
+							t.Errorf("%.20q got the error of another call: %v", msg, err)
+						case want == codes.OK && got != msg:
+							t.Errorf("%.20q got the answer of another call: %.20q", msg, got)
+						}
+						reply.Free()
+						cancel()
+					}
+				})
+			}
+			wg.Wait()
+		})
+	}
+}
+
+// A stream carries messages both ways at once, in their order, with small
+// windows and a slow link.
+func TestStream_BothWays_KeepsOrder(t *testing.T) {
+	echo := func(st *ServerStream) {
+		for {
+			m, err := st.Recv()
+			if err != nil {
+				st.WriteStatus(nil)
+				return
+			}
+			b := text(string(m.Data))
+			m.Free()
+			if err := st.Send(b); err != nil {
+				return
+			}
+		}
+	}
+	cfg := ConnConfig{InitialWindowSize: 1000, InitialConnWindowSize: 3000}
+	pair(t, simnet.Link{RTT: 3 * time.Millisecond}, ClientConfig{ConnConfig: cfg}, ServerConfig{ConnConfig: cfg}, echo, func(t *testing.T, ct ClientTransport, _ ServerTransport) {
+		var wg sync.WaitGroup
+		for w := range 4 {
+			cs, err := ct.NewStream(t.Context(), &Call{Method: "/s/Stream"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			message := func(i int) string { return fmt.Sprint(w, i, strings.Repeat("x", i*37%5000)) }
+			wg.Go(func() {
+				for i := range 100 {
+					if err := cs.Send(text(message(i))); err != nil {
+						t.Errorf("Send: %v", err)
+					}
+				}
+				cs.CloseSend()
+			})
+			wg.Go(func() {
+				for i := range 100 {
+					m, err := cs.Recv()
+					if err != nil || string(m.Data) != message(i) {
+						t.Errorf("message %d is %.20q, %v", i, m.Data, err)
+						cs.Cancel(errors.New("the test failed"))
+						return
+					}
+					m.Free()
+				}
+				if _, err := cs.Recv(); cs.Status().Code() != codes.OK {
+					t.Errorf("the stream ended with %v", err)
+				}
+			})
+		}
+		wg.Wait()
+	})
+}
+
+// Row A85: connections that end at any moment, by either side, let every call
+// end once, and leave nothing behind.
+func TestCalls_ConnectionEndsAnyTime_EndOnce(t *testing.T) {
+	for seed := range uint64(30) {
+		rng := rand.New(rand.NewPCG(seed, 5))
+		pair(t, simnet.Link{RTT: time.Millisecond}, ClientConfig{}, ServerConfig{Unary: unaryMethods}, mixed, func(t *testing.T, ct ClientTransport, sv ServerTransport) {
+			var wg sync.WaitGroup
+			for w := range 8 {
+				kind := []string{"echo", "late", "error", "two"}[w%4]
+				wg.Go(func() {
+					for {
+						var reply Reply
+						err := ct.RoundTrip(t.Context(), &Call{Method: "/u/Echo"}, text(kind), &reply)
+						reply.Free()
+						if status.Code(err) == codes.Unavailable {
+							return
+						}
+					}
+				})
+			}
+			simnet.Advance(time.Duration(rng.IntN(5000)) * time.Microsecond)
+			switch seed % 4 {
+			case 0:
+				ct.Close("client")
+			case 1:
+				sv.Close("server")
+			case 2:
+				sv.Drain("server")
+				simnet.Advance(time.Second)
+				ct.Close("client")
+			default:
+				ct.GracefulClose()
+				sv.Close("server")
+			}
+			wg.Wait()
+			<-ct.Done()
+			if ct.Err() == nil {
+				t.Error("the connection ended without an error")
+			}
+		})
+	}
+}
