@@ -1,0 +1,308 @@
+package transport
+
+import (
+	"bytes"
+	"context"
+	"runtime"
+	"runtime/pprof"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/weir-rpc/weir/internal/simnet"
+	"golang.org/x/net/http2"
+	"google.golang.org/grpc/codes"
+)
+
+// goid gives the number of the goroutine that calls it.
+func goid() string {
+	b := make([]byte, 64)
+	return string(bytes.Fields(b[:runtime.Stack(b, false)])[1])
+}
+
+// writeRequests sends n unary requests in one piece.
+func writeRequests(ts *testServer, first uint32, n int) {
+	ts.peer.Batch(func() {
+		for i := range n {
+			ts.peer.WriteRequest(first+uint32(2*i), "/u/Echo", []byte(strconv.Itoa(i)), true)
+		}
+	})
+}
+
+// wantAnswers wants the echo of what writeRequests sent.
+func wantAnswers(ts *testServer, first uint32, n int) {
+	ts.t.Helper()
+	ts.peer.AnyOrder()
+	for i := range n {
+		id := first + uint32(2*i)
+		ts.peer.WantHeaders("an answer", id)
+		if got := string(ts.peer.WantMessage("to the request", id)); got != strconv.Itoa(i) {
+			ts.t.Fatalf("stream %d got %q, want %d", id, got, i)
+		}
+		ts.peer.WantTrailers("and OK", id, codes.OK)
+	}
+}
+
+// Row A73: handlers do not run on the reader; those that are quick run in a
+// row, on few goroutines. On one processor, for on others that are idle the
+// stand-by finds something to do.
+func TestChain_QuickHandlers_RunInARow(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
+		var mu sync.Mutex
+		on := map[string]int{}
+		ts.every = func(st *ServerStream) {
+			mu.Lock()
+			on[goid()]++
+			mu.Unlock()
+			echoUnary(st)
+		}
+		const calls = 200
+		writeRequests(ts, 1, calls)
+		wantAnswers(ts, 1, calls)
+		mu.Lock()
+		defer mu.Unlock()
+		if len(on) > calls/4 {
+			t.Errorf("%d quick handlers ran on %d goroutines", calls, len(on))
+		}
+	})
+}
+
+// Rows A73, A101: a handler that blocks delays nobody: not the requests behind
+// it, nor the answers before it.
+func TestChain_BlockedHandler_DelaysNobody(t *testing.T) {
+	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
+		release := make(chan struct{})
+		var n atomic.Int32
+		ts.every = func(st *ServerStream) {
+			if n.Add(1)%10 == 5 {
+				<-release
+			}
+			echoUnary(st)
+		}
+		ts.peer.AnyOrder()
+		writeRequests(ts, 1, 100)
+		synctest.Wait()
+		if got := n.Load(); got != 100 {
+			t.Errorf("%d of 100 handlers have begun while 10 block", got)
+		}
+		s := ts.sv.(*http2Server)
+		s.mu.Lock()
+		open, pending := s.open, s.out.size
+		s.mu.Unlock()
+		if open != 10 || pending > 0 {
+			t.Errorf("%d calls are open, 10 block; %d octets of answers are not flushed", open, pending)
+		}
+		close(release)
+		wantAnswers(ts, 1, 100)
+	})
+}
+
+// A handler that ends its goroutine ends its own call, with INTERNAL, and
+// harms nobody.
+func TestChain_Goexit_EndsItsCallOnly(t *testing.T) {
+	for _, path := range []string{"/u/Echo", "/s/Stream"} {
+		inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
+			var n atomic.Int32
+			ts.every = func(st *ServerStream) {
+				if n.Add(1) == 3 {
+					runtime.Goexit()
+				}
+				echoUnary(st)
+			}
+			ts.peer.AnyOrder()
+			ts.peer.Batch(func() {
+				for id := uint32(1); id <= 19; id += 2 {
+					ts.peer.WriteRequest(id, path, []byte("x"), true)
+				}
+			})
+			failed := 0
+			for id := uint32(1); id <= 19; id += 2 {
+				h := ts.peer.WantHeaders("an answer", id)
+				if h.Get("grpc-status") != "" {
+					failed++
+					if h.Get("grpc-status") != strconv.Itoa(int(codes.Internal)) {
+						t.Errorf("the call ended with %v", h)
+					}
+					continue
+				}
+				ts.peer.WantMessage("a message", id)
+				ts.peer.WantTrailers("and OK", id, codes.OK)
+			}
+			if failed != 1 {
+				t.Errorf("%d calls failed, one handler ended its goroutine", failed)
+			}
+		})
+	}
+}
+
+// What a handler does to its goroutine does not show in the next one: labels
+// for the profiler, and a lock to the thread.
+func TestChain_GoroutineState_DoesNotLeak(t *testing.T) {
+	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
+		var leaked atomic.Int32
+		var mu sync.Mutex
+		locked := map[string]bool{}
+		ts.every = func(st *ServerStream) {
+			mu.Lock()
+			if locked[goid()] || labelled() {
+				leaked.Add(1)
+			}
+			mu.Unlock()
+			m, err := st.Recv()
+			if err != nil {
+				t.Error(err)
+			}
+			if i, _ := strconv.Atoi(string(m.Data)); i%4 == 1 {
+				pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels("whose", "mine")))
+				mu.Lock()
+				if !labelled() {
+					t.Error("a label does not show")
+				}
+				mu.Unlock()
+			} else if i%4 == 2 {
+				mu.Lock()
+				locked[goid()] = true
+				mu.Unlock()
+				runtime.LockOSThread()
+			}
+			m.Free()
+			st.WriteStatus(nil)
+		}
+		writeRequests(ts, 1, suspectCalls)
+		for i := range suspectCalls {
+			ts.peer.AnyOrder()
+			ts.peer.WantTrailers("an answer", uint32(2*i+1), codes.OK)
+		}
+		if n := leaked.Load(); n > 0 {
+			t.Errorf("%d handlers ran with what another one left behind", n)
+		}
+	})
+}
+
+// labelled reports whether the goroutine that calls it has a profiler label.
+// One goroutine at a time may call it.
+func labelled() bool {
+	var b bytes.Buffer
+	_ = pprof.Lookup("goroutine").WriteTo(&b, 1)
+	for record := range bytes.SplitSeq(b.Bytes(), []byte("\n\n")) {
+		if bytes.Contains(record, []byte("transport.labelled")) {
+			return bytes.Contains(record, []byte(`"whose":"mine"`))
+		}
+	}
+	return false
+}
+
+// Streaming handlers have a goroutine each: they start with the headers, and
+// one that blocks holds up nobody.
+func TestChain_StreamingHandlers_StayOutside(t *testing.T) {
+	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
+		var mu sync.Mutex
+		on := map[string]bool{}
+		ts.every = func(st *ServerStream) {
+			mu.Lock()
+			on[goid()] = true
+			mu.Unlock()
+			_, _ = st.Recv()
+			st.WriteStatus(nil)
+		}
+		for id := uint32(1); id <= 39; id += 2 {
+			ts.peer.WriteRequest(id, "/s/Stream", nil, false)
+		}
+		synctest.Wait()
+		mu.Lock()
+		if len(on) != 20 {
+			t.Errorf("20 streaming handlers began on %d goroutines", len(on))
+		}
+		mu.Unlock()
+		ts.peer.AnyOrder()
+		for id := uint32(39); id <= 39; id -= 2 {
+			ts.peer.WriteData(id, true, nil)
+			ts.peer.WantTrailers("each ends when its client does", id, codes.OK)
+		}
+	})
+}
+
+// A call whose deadline passed, or whose client left, while it was queued never
+// runs.
+func TestChain_CallEndedInTheQueue_NeverRuns(t *testing.T) {
+	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
+		var ran atomic.Int32
+		ts.every = func(st *ServerStream) { ran.Add(1); st.WriteStatus(nil) }
+		ts.peer.Batch(func() {
+			ts.peer.WriteRequest(1, "/u/Echo", nil, false, "grpc-timeout", "1S")
+			ts.peer.WriteRequest(3, "/u/Echo", nil, false)
+		})
+		simnet.Advance(time.Second)
+		ts.peer.AnyOrder()
+		ts.peer.WantTrailers("its deadline passed before its request came", 1, codes.DeadlineExceeded)
+		ts.peer.WantReset("the request is not wanted", 1, http2.ErrCodeNo)
+		ts.peer.Batch(func() { // request and reset come in one read: the queue is never empty between them
+			ts.peer.WriteData(3, true, []byte{0, 0, 0, 0, 0})
+			ts.peer.WriteReset(3, http2.ErrCodeCancel)
+		})
+		ts.peer.WantIdle("nothing is answered")
+		if n := ran.Load(); n != 0 {
+			t.Errorf("%d handlers ran for calls that were over", n)
+		}
+		s := ts.sv.(*http2Server)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.open != 0 {
+			t.Errorf("%d calls are open", s.open)
+		}
+	})
+}
+
+// Workers serve many connections and keep their goroutines, some; Close leaves
+// none, and work that comes later runs all the same.
+func TestWorkers_Close_LeavesNoGoroutine(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		workers := NewWorkers()
+		release := make(chan struct{})
+		serve := func(n int) {
+			b, p := pipePeer(t)
+			result := async(func() error {
+				sv, err := NewServerTransport(b, ServerConfig{Workers: workers, Unary: func(string) bool { return true }})
+				if err != nil {
+					return err
+				}
+				return sv.HandleStreams(t.Context(), func(st *ServerStream) { <-release; st.WriteStatus(nil) })
+			})
+			p.Handshake()
+			p.AnyOrder()
+			for i := range n {
+				p.WriteRequest(uint32(2*i+1), "/u/Echo", []byte("x"), true)
+			}
+			synctest.Wait()
+			if n > 1 {
+				close(release)
+			}
+			for i := range n {
+				p.WantTrailers("an answer", uint32(2*i+1), codes.OK)
+			}
+			p.Close()
+			<-result
+		}
+		serve(10 * maxIdleWorkers())
+		synctest.Wait()
+		if n := goroutinesIn("(*Workers).loop("); n < 1 || n > maxIdleWorkers() {
+			t.Errorf("%d workers stay, 1 to %d may", n, maxIdleWorkers())
+		}
+		workers.Close()
+		serve(1)
+		synctest.Wait()
+		if n := goroutinesIn("(*Workers).loop("); n > 0 {
+			t.Errorf("%d goroutines are left", n)
+		}
+	})
+}
+
+// goroutinesIn counts the goroutines with a function on their stacks.
+func goroutinesIn(function string) int {
+	b := make([]byte, 1<<20)
+	return bytes.Count(b[:runtime.Stack(b, true)], []byte("transport."+function))
+}

@@ -1,0 +1,215 @@
+package transport
+
+import (
+	"testing"
+	"testing/synctest"
+
+	"golang.org/x/net/http2"
+	"google.golang.org/grpc/codes"
+)
+
+// Row A62: a stream beyond the limit is refused, so that the client may try it
+// again elsewhere; a handler that still runs counts, whatever its client did.
+func TestStreams_BeyondTheLimit_AreRefused(t *testing.T) {
+	inServer(t, ServerConfig{MaxConcurrentStreams: 2}, func(t *testing.T, ts *testServer) {
+		_, endOne := ts.open(1, "/s/Stream")
+		ts.open(3, "/s/Stream")
+		ts.peer.WriteRequest(5, "/u/Echo", []byte("one too many"), true)
+		ts.peer.WantReset("a third stream is refused", 5, http2.ErrCodeRefusedStream)
+
+		ts.peer.WriteReset(1, http2.ErrCodeCancel)
+		ts.peer.WriteRequest(7, "/u/Echo", []byte("too early"), true)
+		ts.peer.WantReset("the handler of the first still runs", 7, http2.ErrCodeRefusedStream)
+		ts.peer.WriteWindowUpdate(7, 1)
+		ts.peer.WriteReset(7, http2.ErrCodeCancel)
+		ts.peer.WantIdle("frames that were on their way are ignored")
+
+		endOne()
+		synctest.Wait()
+		ts.wantUnharmed(9)
+	})
+}
+
+// Row A62: a thousand streams that are opened and reset at once are no more
+// handlers than the limit allows.
+func TestStreams_OpenedAndReset_KeepTheLimit(t *testing.T) {
+	inServer(t, ServerConfig{MaxConcurrentStreams: 10}, func(t *testing.T, ts *testServer) {
+		ts.peer.Ignore(http2.FrameRSTStream)
+		for id := uint32(1); id < 2000; id += 2 {
+			ts.peer.WriteRequest(id, "/s/Stream", nil, false)
+			ts.peer.WriteReset(id, http2.ErrCodeCancel)
+		}
+		ts.peer.WantIdle("the server is done with it")
+		if n := len(ts.streams); n != 10 {
+			t.Errorf("%d handlers run, 10 are allowed", n)
+		}
+		for range 10 {
+			<-ts.streams
+			ts.handle(func(*ServerStream) {})
+		}
+		synctest.Wait()
+		ts.wantUnharmed(2001)
+	})
+}
+
+// A unary call whose request never comes counts until it is reset.
+func TestStreams_WithoutTheirRequest_Count(t *testing.T) {
+	inServer(t, ServerConfig{MaxConcurrentStreams: 1}, func(t *testing.T, ts *testServer) {
+		for id := uint32(1); id < 20; id += 4 {
+			ts.peer.WriteRequest(id, "/u/Echo", nil, false)
+			ts.peer.WriteRequest(id+2, "/u/Echo", nil, false)
+			ts.peer.WantReset("one stream is open", id+2, http2.ErrCodeRefusedStream)
+			ts.peer.WriteReset(id, http2.ErrCodeCancel)
+		}
+		ts.wantUnharmed(101)
+	})
+}
+
+// Row A60: an id counts before anything becomes of its stream: GOAWAY names
+// streams that were refused too.
+func TestGoAway_AfterRefusals_NamesTheHighestStream(t *testing.T) {
+	inServer(t, ServerConfig{MaxConcurrentStreams: 1}, func(t *testing.T, ts *testServer) {
+		ts.peer.WriteHeaders(1, true, ":method", "POST")
+		ts.peer.WantReset("a malformed one", 1, http2.ErrCodeProtocol)
+		ts.open(3, "/s/Stream")
+		ts.peer.WriteRequest(9, "/s/Stream", nil, true)
+		ts.peer.WantReset("one too many", 9, http2.ErrCodeRefusedStream)
+		ts.sv.Close("the end")
+		if g := ts.peer.WantGoAway("the last word", http2.ErrCodeNo); g.LastStreamID != 9 {
+			t.Errorf("GOAWAY names stream %d, want 9", g.LastStreamID)
+		}
+	})
+}
+
+// Row A59: an id that is not larger than those before is an error of the
+// connection; so is an even one, see TestConnectionErrors.
+func TestStreamID_NotRising_EndsTheConnection(t *testing.T) {
+	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
+		ts.wantUnharmed(5)
+		ts.peer.Ignore(http2.FrameWindowUpdate)
+		ts.peer.WriteRequest(3, "/u/Echo", nil, true)
+		ts.peer.WantGoAway("stream 3 was closed when 5 was opened", http2.ErrCodeStreamClosed)
+		ts.wantConnError(CodeStreamClosed, ByLocal)
+	})
+}
+
+// Row A78: what comes on a stream after END_STREAM is STREAM_CLOSED.
+func TestFrames_AfterEndStream_ResetTheStream(t *testing.T) {
+	for name, do := range map[string]func(ts *testServer){
+		"DATA":    func(ts *testServer) { ts.peer.WriteData(1, false, []byte("more")) },
+		"HEADERS": func(ts *testServer) { ts.peer.WriteHeaders(1, true, "with", "trailers") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
+				st, _ := ts.open(1, "/s/Stream")
+				ts.peer.WriteMessage(1, true, []byte("all of it"))
+				do(ts)
+				ts.peer.WantReset("the stream had ended", 1, http2.ErrCodeStreamClosed)
+				<-st.Context().Done()
+				ts.wantUnharmed(3)
+			})
+		})
+	}
+}
+
+// "An endpoint MUST ignore frames that it receives on closed streams after it
+// has sent a RST_STREAM frame": https://www.rfc-editor.org/rfc/rfc9113#section-5.1
+// Row A77: and their header blocks are decoded all the same.
+func TestFrames_AfterOurReset_AreIgnored(t *testing.T) {
+	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
+		_, end := ts.open(1, "/s/Stream")
+		end()
+		ts.peer.WantTrailers("the handler is gone", 1, codes.Internal)
+		ts.peer.WantReset("and wants no more", 1, http2.ErrCodeNo)
+		ts.peer.WriteMessage(1, false, []byte("late"))
+		ts.peer.WriteWindowUpdate(1, 10)
+		ts.peer.WriteHeaders(1, true, "late", "trailers", "to-be", "indexed")
+		ts.peer.WriteReset(1, http2.ErrCodeCancel)
+		ts.peer.WantIdle("all of that is ignored")
+		st, _ := ts.open(3, "/s/Stream", "to-be", "indexed")
+		if got := st.Metadata()["to-be"]; len(got) != 1 || got[0] != "indexed" {
+			t.Errorf("metadata is %v: the decoder is out of step", st.Metadata())
+		}
+	})
+}
+
+// Row A82: request trailers end the request; gRPC has no use for them. Without
+// END_STREAM or with pseudo-header fields they are malformed.
+func TestRequestTrailers(t *testing.T) {
+	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
+		ts.handle(echoUnary)
+		ts.peer.WriteRequest(1, "/u/Echo", []byte("hi"), false)
+		ts.peer.WantIdle("the request is not complete")
+		ts.peer.WriteHeaders(1, true, "with", "trailers")
+		ts.peer.WantHeaders("now it is", 1)
+		ts.peer.WantMessage("and answered", 1)
+		ts.peer.WantTrailers("well", 1, codes.OK)
+		<-ts.streams
+
+		ts.open(3, "/s/Stream")
+		ts.peer.WriteHeaders(3, false, "with", "more to come")
+		ts.peer.WantReset("trailers end a stream", 3, http2.ErrCodeProtocol)
+		ts.open(5, "/s/Stream")
+		ts.peer.WriteHeaders(5, true, ":path", "/s/Stream")
+		ts.peer.WantReset("trailers have no pseudo-header fields", 5, http2.ErrCodeProtocol)
+		ts.wantUnharmed(7)
+	})
+}
+
+// Row A77: PRIORITY and unknown frames are passed over, whatever their stream;
+// a stream that depends on itself is an error.
+func TestFrames_WithoutUse_ArePassedOver(t *testing.T) {
+	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
+		ts.peer.WritePriority(1, http2.PriorityParam{StreamDep: 99})
+		ts.peer.WritePriority(0x7fffffff, http2.PriorityParam{StreamDep: 1})
+		ts.peer.WriteFrame(0x42, 0xff, 77, []byte("what is this?"))
+		ts.peer.WantIdle("nothing to say to that")
+		ts.open(1, "/s/Stream")
+		ts.peer.WritePriority(1, http2.PriorityParam{StreamDep: 1})
+		ts.peer.WantReset("a stream depends on itself", 1, http2.ErrCodeProtocol)
+		ts.wantUnharmed(3)
+	})
+}
+
+// A reset ends the handler's context with the cause that the client gave.
+func TestReset_ByTheClient_EndsTheHandler(t *testing.T) {
+	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
+		st, _ := ts.open(1, "/s/Stream")
+		ts.peer.WriteMessage(1, false, []byte("dropped"))
+		ts.peer.WriteReset(1, http2.ErrCodeCancel)
+		<-st.Context().Done()
+		_, err := st.Recv()
+		wantStreamError(t, err, CodeCancel, ByPeer)
+		wantStreamError(t, st.Send(octets(3)), CodeCancel, ByPeer)
+		st.WriteStatus(nil)
+		ts.peer.WantIdle("nothing can be said any more")
+	})
+}
+
+// A transport whose connection ends before HandleStreams leaves nothing.
+func TestServer_EndsBeforeHandleStreams(t *testing.T) {
+	for name, end := range map[string]func(sv ServerTransport){
+		"Close": func(sv ServerTransport) { sv.Close("never used") },
+		"Drain": func(sv ServerTransport) { sv.Drain("never used"); sv.Close("now") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				b, p := pipePeer(t)
+				made := async(func() ServerTransport {
+					sv, err := NewServerTransport(b, ServerConfig{})
+					if err != nil {
+						t.Error(err)
+					}
+					return sv
+				})
+				p.Handshake()
+				sv := <-made
+				end(sv)
+				<-sv.Done()
+				if err := sv.HandleStreams(t.Context(), nil); err != sv.Err() || err == nil {
+					t.Errorf("HandleStreams gave %v, Err %v", err, sv.Err())
+				}
+			})
+		})
+	}
+}
