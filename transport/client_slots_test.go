@@ -151,8 +151,8 @@ func TestSlots_StreamEnds_IsGivenBackOnce(t *testing.T) {
 	}, maxStreams(1), http2.Setting{ID: http2.SettingMaxHeaderListSize, Val: 2000})
 }
 
-// A connection that drains sends those away who wait for a slot, to be tried
-// elsewhere.
+// Row A98: a call that waits to be opened on a connection that begins to drain
+// is sent away, to be tried elsewhere.
 func TestSlots_ConnectionDrains_SendsWaitersAway(t *testing.T) {
 	for name, drain := range map[string]func(ct ClientTransport, p *h2peer.Peer){
 		"GOAWAY":        func(_ ClientTransport, p *h2peer.Peer) { p.WriteGoAway(1, http2.ErrCodeNo, "") },

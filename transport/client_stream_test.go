@@ -162,8 +162,8 @@ func TestStream_BothWays_KeepsOrder(t *testing.T) {
 	})
 }
 
-// Row A85: connections that end at any moment, by either side, let every call
-// end once, and leave nothing behind.
+// Rows A85, A97: connections that end at any moment, by either side, let every call
+// end once, and leave nothing behind: no message's memory either, see TestMain.
 func TestCalls_ConnectionEndsAnyTime_EndOnce(t *testing.T) {
 	for seed := range uint64(30) {
 		rng := rand.New(rand.NewPCG(seed, 5))

@@ -98,7 +98,8 @@ func TestFlood_PeerDoesNotRead_EndsTheConnection(t *testing.T) {
 	}
 }
 
-// A peer that reads may ask as often as it likes.
+// Row A96: only replies that wait count: a peer that reads may ask as often as
+// it likes.
 func TestFlood_PeerReads_IsAnswered(t *testing.T) {
 	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
 		for range 50 {

@@ -4,11 +4,16 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
 	"github.com/weir-rpc/weir/internal/h2peer"
+	"github.com/weir-rpc/weir/internal/simnet"
 	"golang.org/x/net/http2"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -223,4 +228,63 @@ func TestReader_PeerDoesNotRead_GoesOn(t *testing.T) {
 		wantMessage(t, other, "hello")
 		ts.peer.Ignore(http2.FrameData, http2.FrameHeaders)
 	}, window(1<<29))
+}
+
+// counted counts how many are in Write, and how many in Read, at once.
+type counted struct {
+	net.Conn
+	writers, readers, most atomic.Int32
+}
+
+func (c *counted) Write(b []byte) (int, error) {
+	c.note(c.writers.Add(1))
+	defer c.writers.Add(-1)
+	runtime.Gosched()
+	return c.Conn.Write(b)
+}
+
+func (c *counted) Read(b []byte) (int, error) {
+	c.note(c.readers.Add(1))
+	defer c.readers.Add(-1)
+	return c.Conn.Read(b)
+}
+
+func (c *counted) note(n int32) {
+	for most := c.most.Load(); n > most && !c.most.CompareAndSwap(most, n); most = c.most.Load() {
+	}
+}
+
+// Row A53: one goroutine at a time writes and one reads, whoever has something
+// to send.
+func TestSocket_ManySenders_OneWriterAtATime(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		a, b := simnet.Pipe(simnet.Link{})
+		client, server := &counted{Conn: a}, &counted{Conn: b}
+		result := async(func() error {
+			sv, err := NewServerTransport(server, ServerConfig{Unary: unaryMethods})
+			if err != nil {
+				return err
+			}
+			return sv.HandleStreams(t.Context(), echoUnary)
+		})
+		ct, err := NewHTTP2Client(t.Context(), client, ClientConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		for w := range 20 {
+			wg.Go(func() {
+				for i := range 20 {
+					c := roundTrip(t.Context(), ct, strings.Repeat("m", i*w*10))
+					c.want(t, strings.Repeat("m", i*w*10))
+				}
+			})
+		}
+		wg.Wait()
+		ct.Close("the test is over")
+		<-result
+		if n, m := client.most.Load(), server.most.Load(); n != 1 || m != 1 {
+			t.Errorf("%d goroutines of the client and %d of the server were in Read or Write at once", n, m)
+		}
+	})
 }

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/weir-rpc/weir/internal/field"
+	"github.com/weir-rpc/weir/internal/frame"
 	"golang.org/x/net/http2"
 	"google.golang.org/grpc/codes"
 )
@@ -212,4 +214,31 @@ func TestServer_EndsBeforeHandleStreams(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Row A70: a transport that is closed is not revived by a request that its
+// reader still had in hand.
+func TestServer_Closed_OpensNoStream(t *testing.T) {
+	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
+		ts.sv.Close("before the request")
+		s := ts.sv.(*http2Server)
+		memo := &field.Memo{}
+		for i := 0; i < len(good); i += 2 {
+			memo.Fields = append(memo.Fields, field.Field{Name: good[i], Value: good[i+1]})
+		}
+		request := &field.List{Memo: memo}
+		for id, open := range map[uint32]func(uint32, bool, *field.List) *frame.Error{1: s.headers, 3: s.newStream} {
+			if err := open(id, true, request); err != nil {
+				t.Errorf("stream %d gave %v", id, err)
+			}
+		}
+		s.batchEnd()
+		synctest.Wait()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.streams != nil || s.open != 0 || len(ts.streams) > 0 {
+			t.Errorf("%d streams, %d of them open, %d handlers", len(s.streams), s.open, len(ts.streams))
+		}
+		ts.peer.Ignore(http2.FrameGoAway)
+	})
 }
