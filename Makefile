@@ -84,7 +84,7 @@ check-generate: plugins ## fail when the committed stubs are not what generate m
 
 .PHONY: rows
 rows: ## run the tests that prove rows of docs/from-grpc-go.md
-	go run ./tools/rows
+	go run ./tools/rows -strict
 
 .PHONY: rows-doc
 rows-doc: ## write the names of those tests into the table
