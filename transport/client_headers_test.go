@@ -85,3 +85,22 @@ func TestCallHeaders_ManyMethods_AreNotMixedUp(t *testing.T) {
 		}
 	})
 }
+
+// https://www.rfc-editor.org/rfc/rfc9113#section-8.2.1
+// Whitespace around a value of metadata stays at home; that within it does not.
+func TestMetadata_OuterSpaces_AreNotSent(t *testing.T) {
+	for value, want := range map[string]string{" a": "a", "a ": "a", "  a b  ": "a b", " ": "", "": ""} {
+		t.Run(value, func(t *testing.T) {
+			inClient(t, ClientConfig{}, func(t *testing.T, ct ClientTransport, p *h2peer.Peer) {
+				for id := uint32(1); id <= 5; id += 2 { // blocks that recur are encoded from memory
+					if _, err := ct.NewStream(t.Context(), &Call{Method: "/a.B/C", Metadata: metadata.Pairs("k", value)}); err != nil {
+						t.Fatal(err)
+					}
+					if h := p.WantHeaders("a call", id); h.Get("k") != want {
+						t.Errorf("%q was sent as %q", value, h.Get("k"))
+					}
+				}
+			})
+		})
+	}
+}

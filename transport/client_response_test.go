@@ -78,6 +78,8 @@ var badResponses = map[string]struct {
 	}, codes.Unimplemented, "cardinality", 0},
 }
 
+// https://www.rfc-editor.org/rfc/rfc9113#section-8.2.2
+// https://www.rfc-editor.org/rfc/rfc9113#section-8.3
 // Row A63: an answer that is not one ends its call with the status that the
 // gRPC specification names, its stream with a reset if it is still open, and
 // nothing else.

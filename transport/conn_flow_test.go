@@ -216,6 +216,7 @@ func TestMessage_LargerThanTheWindow_GetsItsRoom(t *testing.T) {
 	})
 }
 
+// https://www.rfc-editor.org/rfc/rfc9113#section-6.9.2
 // Rows A46, A50: SETTINGS_INITIAL_WINDOW_SIZE moves the windows of open
 // streams, below zero too: credit then has to make up for it first.
 func TestInitialWindowSize_Changed_MovesOpenStreams(t *testing.T) {
@@ -252,6 +253,7 @@ func TestInitialWindowSize_Changed_MovesOpenStreams(t *testing.T) {
 	}, window(100))
 }
 
+// https://www.rfc-editor.org/rfc/rfc9113#section-6.9.1
 // Row A47: a window that a WINDOW_UPDATE raises past 2^31-1 ends the stream,
 // one that SETTINGS raise past it the connection. 2^31-1 itself is legal.
 func TestSendWindow_PastTheMaximum_IsAnError(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
+// https://www.rfc-editor.org/rfc/rfc9113#section-6.7
 // Row A83: a PING is acknowledged with its own octets, in order.
 func TestPing_Received_IsAcknowledged(t *testing.T) {
 	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {

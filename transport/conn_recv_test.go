@@ -150,6 +150,11 @@ var serverFaults = []connFault{
 	}, http2.ErrCodeProtocol},
 }
 
+// https://www.rfc-editor.org/rfc/rfc9113#section-5.1.1
+// https://www.rfc-editor.org/rfc/rfc9113#section-6.1
+// https://www.rfc-editor.org/rfc/rfc9113#section-6.4
+// https://www.rfc-editor.org/rfc/rfc9113#section-6.5.2
+// https://www.rfc-editor.org/rfc/rfc9113#section-6.6
 // Rows A51, A56, A59, A77, A83: what is wrong with the connection ends it, with
 // the error that RFC 9113 names, and says why.
 func TestConnectionErrors(t *testing.T) {

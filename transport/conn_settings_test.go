@@ -57,6 +57,7 @@ func TestConnWindow_Announced_IsTheDifference(t *testing.T) {
 	}
 }
 
+// https://www.rfc-editor.org/rfc/rfc9113#section-6.5.3
 // Row A83: SETTINGS are acknowledged when they are applied: the limit holds for
 // what comes after the acknowledgement, and each frame is acknowledged once.
 func TestSettings_Received_AreAppliedThenAcknowledged(t *testing.T) {

@@ -5,15 +5,15 @@ import (
 	"strings"
 	"testing"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 // The order and the fields of an answer are those of the gRPC specification.
 func TestAnswer_Fields(t *testing.T) {
-	detailed, err := status.New(codes.NotFound, "gone").WithDetails(&errdetails.ErrorInfo{Reason: "why"})
+	detailed, err := status.New(codes.NotFound, "gone").WithDetails(durationpb.New(1))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,6 +33,10 @@ func but(name, value string) []string {
 	return append(kv, name, value)
 }
 
+// https://www.rfc-editor.org/rfc/rfc9113#section-8.2
+// https://www.rfc-editor.org/rfc/rfc9113#section-8.2.2
+// https://www.rfc-editor.org/rfc/rfc9113#section-8.3
+// https://www.rfc-editor.org/rfc/rfc9113#section-8.3.1
 // Rows A63, A65: a malformed request is a stream error PROTOCOL_ERROR, whether
 // it ends with its headers or not, and harms nobody.
 func TestRequest_Malformed_IsReset(t *testing.T) {

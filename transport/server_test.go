@@ -83,6 +83,7 @@ func TestGoAway_AfterRefusals_NamesTheHighestStream(t *testing.T) {
 	})
 }
 
+// https://www.rfc-editor.org/rfc/rfc9113#section-5.1.1
 // Row A59: an id that is not larger than those before is an error of the
 // connection; so is an even one, see TestConnectionErrors.
 func TestStreamID_NotRising_EndsTheConnection(t *testing.T) {

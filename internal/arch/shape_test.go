@@ -104,16 +104,6 @@ var (
 	must    = regexp.MustCompile(`\bMUST\b`)
 )
 
-// unproven are links, or packages with all of theirs, that stand beside a
-// quoted MUST and above no test yet, each for its reason.
-var unproven = map[string]string{
-	"transport": "its suites of scripted peers are being written",
-	"internal/field https://www.rfc-editor.org/rfc/rfc9113#section-4.3.1": "the test that proves it lacks the link",
-}
-
-// A claim is a quoted MUST without a test that links the same paragraph.
-type claim struct{ pkg, link, fault string }
-
 // quoted gives the links of a comment that say where a MUST is from: for each
 // MUST the next link, or the last one if none follows. Further links in a row
 // are places that say the same.
@@ -131,9 +121,9 @@ func quoted(comment string) map[string]bool {
 	return sources
 }
 
-// open lists the claims of all packages with tests. A package without any
-// waits for its first.
-func open(t *tree) (claims []claim) {
+// proven: where code quotes a MUST, a test of its package links the paragraph.
+// A package without any test waits for its first.
+func proven(t *tree) (faults []string) {
 	for _, p := range t.pkgs {
 		if len(p.tests()) == 0 {
 			continue
@@ -150,23 +140,11 @@ func open(t *tree) (claims []claim) {
 			for _, group := range s.ast.Comments {
 				for link := range quoted(group.Text()) {
 					if !linked[link] {
-						claims = append(claims, claim{p.name, link, fmt.Sprintf(
-							"%s quotes a MUST of %s, which no test of %s links: put the link above the test that proves it", s.at(group), link, p.name)})
+						faults = append(faults, fmt.Sprintf(
+							"%s quotes a MUST of %s, which no test of %s links: put the link above the test that proves it", s.at(group), link, p.name))
 					}
 				}
 			}
-		}
-	}
-	return claims
-}
-
-// proven: where code quotes a MUST, a test of its package links the paragraph.
-func proven(t *tree) (faults []string) {
-	for _, c := range open(t) {
-		_, all := unproven[c.pkg]
-		_, one := unproven[c.pkg+" "+c.link]
-		if !all && !one {
-			faults = append(faults, c.fault)
 		}
 	}
 	return faults
@@ -175,19 +153,6 @@ func proven(t *tree) (faults []string) {
 // current: exemptions go when nothing needs them any more.
 func current(t *tree) (faults []string) {
 	needed := make(map[string]bool)
-	for _, c := range open(t) {
-		needed[c.pkg], needed[c.pkg+" "+c.link] = true, true
-	}
-	tested := make(map[string]bool)
-	for _, p := range t.pkgs {
-		tested[p.name] = len(p.tests()) > 0
-	}
-	for name := range unproven {
-		pkg, _, _ := strings.Cut(name, " ")
-		if tested[pkg] && !needed[name] { // else its claims are yet to open
-			faults = append(faults, "unproven of internal/arch/shape_test.go has "+name+", where nothing is open: take it out")
-		}
-	}
 	for _, s := range t.files {
 		needed[s.name] = s.lines > mostLines || len(s.uses("time", "time", "Sleep")) > 0
 	}

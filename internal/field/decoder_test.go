@@ -85,7 +85,7 @@ func TestAdvertisedTableSizeIsApplied(t *testing.T) {
 		{"lowered, as far as announced", 100, true, append(update(100), insert...), 0, 100},
 		{"lowered, further than announced", 100, true, update(50), 0, 50},
 		{"lowered, not as far as announced", 100, true, update(101), SizeUpdateTooHigh, 0},
-		// RFC 9113, section 4.3.1; see SettingsAcked.
+		// https://www.rfc-editor.org/rfc/rfc9113#section-4.3.1; see SettingsAcked.
 		{"lowered, without the update", 100, true, insert, SizeUpdateMissing, 0},
 		{"lowered, without the update, empty block", 100, true, nil, SizeUpdateMissing, 0},
 		{"no table", 0, true, append(update(0), insert...), 0, 0},
