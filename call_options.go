@@ -95,7 +95,7 @@ func (ci *callInfo) applyOther(o grpc.CallOption) error {
 			return nil
 		}
 		v = v.Elem()
-		if inner, ok := v.Interface().(grpc.CallOption); ok && isOwn(v.Type()) {
+		if inner, ok := reflect.TypeAssert[grpc.CallOption](v); ok && isOwn(v.Type()) {
 			return ci.applyOne(inner)
 		}
 	}
@@ -110,7 +110,7 @@ func (ci *callInfo) applyOther(o grpc.CallOption) error {
 		if !f.Anonymous || !f.IsExported() {
 			continue
 		}
-		if inner, ok := v.Field(i).Interface().(grpc.CallOption); ok && inner != nil {
+		if inner, ok := reflect.TypeAssert[grpc.CallOption](v.Field(i)); ok && inner != nil {
 			if err := ci.applyOne(inner); err != nil {
 				return err
 			}

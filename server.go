@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"reflect"
 	"sync"
@@ -102,11 +103,7 @@ func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
 func (s *Server) GetServiceInfo() map[string]grpc.ServiceInfo {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := make(map[string]grpc.ServiceInfo, len(s.services))
-	for name, info := range s.services {
-		all[name] = info
-	}
-	return all
+	return maps.Clone(s.services)
 }
 
 // ErrServerStopped is what Serve returns after Stop or GracefulStop.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -184,13 +185,8 @@ func (c *Channel) connect(ctx context.Context, a *attempt, next time.Time) {
 
 // keepLocked remembers a connection until it has ended.
 func (c *Channel) keepLocked(tr transport.ClientTransport) {
-	alive := c.all[:0]
-	for _, t := range c.all {
-		if !isClosed(t.Done()) {
-			alive = append(alive, t)
-		}
-	}
-	c.all = append(alive, tr)
+	c.all = slices.DeleteFunc(c.all, func(t transport.ClientTransport) bool { return isClosed(t.Done()) })
+	c.all = append(c.all, tr)
 }
 
 // dial makes a connection, secures it and waits for the server's SETTINGS.

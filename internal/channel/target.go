@@ -33,8 +33,8 @@ func ParseTarget(target string) (Target, error) {
 	case "unix":
 		// unix:path, unix:///absolute
 		path := rest
-		if strings.HasPrefix(rest, "//") {
-			if path = strings.TrimPrefix(rest, "//"); !strings.HasPrefix(path, "/") {
+		if after, ok := strings.CutPrefix(rest, "//"); ok {
+			if path = after; !strings.HasPrefix(path, "/") {
 				return Target{}, fmt.Errorf("target %q: a unix target with an authority: write unix:path or unix:///absolute/path", target)
 			}
 		}
