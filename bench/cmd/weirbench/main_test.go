@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weir-rpc/weir/bench/internal/process"
+	"github.com/weir-rpc/weir/internal/leak"
+)
+
+// TestMain is also the main of the processes that the benchmark starts.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == process.Argument {
+		os.Exit(process.Main(os.Stdin, os.Stdout, os.Stderr))
+	}
+	leak.Main(m)
+}
+
+func runFor(ctx context.Context, args ...string) (status int, out, errOut string) {
+	var o, e strings.Builder
+	status = run(ctx, args, &o, &e)
+	return status, o.String(), e.String()
+}
+
+func TestCommandLine(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		args   []string
+		status int
+		out    string // is part of it
+		errOut string
+	}{
+		{"help", []string{"-help"}, statusOK, "", "-scenario regexp"},
+		{"list", []string{"-list"}, statusOK, "unary/32B/1\n", ""},
+		{"unknown flag", []string{"-fast"}, statusUsage, "", "not defined: -fast"},
+		{"argument", []string{"weir"}, statusUsage, "", `expected flags alone; came ["weir"]`},
+		{"no scenario", []string{"-scenario", "h3"}, statusUsage, "", `came "h3"`},
+		{"broken pattern", []string{"-scenario", "("}, statusUsage, "", "regular expression"},
+		{"unknown peer", []string{"-peer", "weir,h3"}, statusUsage, "", `came ["h3"]`},
+		{"no rounds", []string{"-rounds", "0"}, statusUsage, "", "-rounds: expected one or more; came 0"},
+		{"no duration", []string{"-duration", "0s"}, statusUsage, "", "-duration and -warmup"},
+		{"no number", []string{"-duration", "long"}, statusUsage, "", "invalid value"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			status, out, errOut := runFor(t.Context(), tt.args...)
+			if status != tt.status {
+				t.Errorf("exit status %d, want %d", status, tt.status)
+			}
+			if !strings.Contains(out, tt.out) || !strings.Contains(errOut, tt.errOut) {
+				t.Errorf("stdout %q, stderr %q; want %q and %q in them", out, errOut, tt.out, tt.errOut)
+			}
+		})
+	}
+}
+
+func TestQuick(t *testing.T) {
+	for _, tt := range []struct {
+		args     []string
+		rounds   int
+		duration time.Duration
+		budget   time.Duration
+	}{
+		{nil, 5, time.Second, 0},
+		{[]string{"-quick"}, quickRounds, quickDuration, quickBudget},
+		{[]string{"-quick", "-rounds", "7"}, 7, quickDuration, quickBudget},
+		{[]string{"-duration", "2s", "-quick"}, quickRounds, 2 * time.Second, quickBudget},
+	} {
+		o, err := parse(tt.args, t.Output())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o.rounds != tt.rounds || o.duration != tt.duration || o.budget != tt.budget {
+			t.Errorf("%q: %d rounds of %v in %v, want %d of %v in %v", tt.args, o.rounds, o.duration, o.budget, tt.rounds, tt.duration, tt.budget)
+		}
+	}
+}
+
+func TestBenchmark(t *testing.T) {
+	status, out, errOut := runFor(t.Context(), "-scenario", "^(unary/32B/1|observed/32B/1)$",
+		"-rounds", "2", "-duration", "5ms", "-warmup", "1ms")
+	if status != statusOK {
+		t.Fatalf("exit status %d: %s", status, errOut)
+	}
+	for _, want := range []string{"unary/32B/1  calls/s", " weir  ", " grpc-go  ", "without weir: not built yet"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in the table:\n%s", want, out)
+		}
+	}
+}
+
+func TestInterrupt(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(100*time.Millisecond, cancel)
+	status, _, errOut := runFor(ctx, "-scenario", "^unary/32B/1$", "-duration", "1m")
+	if status != statusInterrupted || errOut != "weirbench: interrupted\n" {
+		t.Errorf("exit status %d, stderr %q; want %d and that it was interrupted", status, errOut, statusInterrupted)
+	}
+}

@@ -1,0 +1,135 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/weir-rpc/weir/bench/internal/benchpb"
+	"github.com/weir-rpc/weir/bench/internal/peers"
+	"github.com/weir-rpc/weir/bench/internal/scenario"
+)
+
+// serve starts a server of the peer in this process, and clients of it.
+func serve(t *testing.T, p peers.Peer, s scenario.Scenario) []peers.Client {
+	t.Helper()
+	cfg := peers.Config{Deadline: s.Deadline, Observed: s.Observed}
+	server, err := p.Server.NewServer(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(lis) }()
+	t.Cleanup(func() {
+		server.Stop()
+		if err := <-served; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	var clients []peers.Client
+	for range s.Connections {
+		client, err := p.Client.Dial(lis.Addr().String(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { client.Close() })
+		clients = append(clients, client)
+	}
+	return clients
+}
+
+func TestRun(t *testing.T) {
+	peer, err := peers.Named(peers.Baseline)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range scenario.All() {
+		if s.Idle() || s.TLS {
+			continue
+		}
+		t.Run(s.Name, func(t *testing.T) {
+			c := NewCaller(s, serve(t, peer, s))
+			const d = 5 * time.Millisecond
+			w, err := c.Run(t.Context(), d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if w.Calls < 1 || w.Elapsed < d {
+				t.Errorf("%d calls in %v, want some in %v at least", w.Calls, w.Elapsed, d)
+			}
+			if l := w.Latency; (l.P50 == 0) != (w.Calls < 2) || l.P99 != 0 && l.P50 > l.P99 || l.P999 != 0 && l.P99 > l.P999 {
+				t.Errorf("%d calls have the latency %+v", w.Calls, l)
+			}
+			if w.Used.Allocs < uint64(w.Calls) || w.Midway.Goroutines < 2 || w.Midway.RSS == 0 {
+				t.Errorf("used %+v, held %+v", w.Used, w.Midway)
+			}
+		})
+	}
+}
+
+// spoiler is a client whose replies are right up to a point.
+type spoiler struct {
+	peers.Client
+
+	left  atomic.Int64
+	spoil func(m *benchpb.Message) (*benchpb.Message, error)
+}
+
+func (s *spoiler) Echo(_ context.Context, m *benchpb.Message) (*benchpb.Message, error) {
+	reply := &benchpb.Message{Sequence: m.Sequence, Payload: m.Payload}
+	if s.left.Add(-1) < 0 {
+		return s.spoil(reply)
+	}
+	return reply, nil
+}
+
+// TestWrongRepliesFail: a benchmark that takes any answer measures nothing.
+func TestWrongRepliesFail(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		spoil func(m *benchpb.Message) (*benchpb.Message, error)
+		err   string
+	}{
+		{"error", func(*benchpb.Message) (*benchpb.Message, error) { return nil, errors.New("no water") }, "no water"},
+		{"of another call", func(m *benchpb.Message) (*benchpb.Message, error) { m.Sequence--; return m, nil }, "expected message"},
+		{"short", func(m *benchpb.Message) (*benchpb.Message, error) { m.Payload = m.Payload[1:]; return m, nil }, "expected 32 octets; came 31"},
+		{"other octets", func(m *benchpb.Message) (*benchpb.Message, error) { m.Payload = make([]byte, 32); return m, nil }, "other octets"},
+		{"empty", func(*benchpb.Message) (*benchpb.Message, error) { return nil, nil }, "expected message"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := scenario.Scenario{Shape: scenario.Unary, Payload: 32, Outstanding: 4, Connections: 1}
+			client := &spoiler{spoil: tt.spoil}
+			client.left.Store(100)
+			_, err := NewCaller(s, []peers.Client{client}).Run(t.Context(), time.Minute)
+			if err == nil || !strings.Contains(err.Error(), tt.err) {
+				t.Errorf("error %v, want one with %q", err, tt.err)
+			}
+		})
+	}
+}
+
+func TestHangingCallsEnd(t *testing.T) {
+	s := scenario.Scenario{Shape: scenario.Unary, Payload: 32, Outstanding: 4, Connections: 1}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	gone := errors.New("the input has ended")
+	time.AfterFunc(10*time.Millisecond, func() { cancel(gone) })
+	_, err := NewCaller(s, []peers.Client{hanging{}}).Run(ctx, time.Hour)
+	if !errors.Is(err, gone) {
+		t.Errorf("error %v, want %v", err, gone)
+	}
+}
+
+type hanging struct{ peers.Client }
+
+func (hanging) Echo(ctx context.Context, _ *benchpb.Message) (*benchpb.Message, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}

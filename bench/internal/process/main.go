@@ -1,0 +1,226 @@
+package process
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"sync"
+	"sync/atomic"
+
+	"github.com/weir-rpc/weir/bench/internal/load"
+	"github.com/weir-rpc/weir/bench/internal/peers"
+	"github.com/weir-rpc/weir/bench/internal/usage"
+)
+
+// Main is the whole of a process of the benchmark. It returns its exit status.
+//
+// It ignores interrupts: those of a terminal are for the process that started
+// this one, which then ends its input.
+func Main(in io.Reader, out, errOut io.Writer) int {
+	signal.Ignore(os.Interrupt)
+	if err := serve(in, out); err != nil {
+		fmt.Fprintln(errOut, err)
+		return 1
+	}
+	return 0
+}
+
+// side is a server or a client.
+type side interface {
+	// hello is said once all stands.
+	hello() hello
+	answer(ctx context.Context, req request) (reply, error)
+	close() error
+}
+
+func serve(in io.Reader, out io.Writer) (err error) {
+	lines, answers := json.NewDecoder(in), json.NewEncoder(out)
+	var s setup
+	if err := lines.Decode(&s); err != nil {
+		return fmt.Errorf("expected a setup; came %w", err)
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	var me side
+	switch s.Role {
+	case server:
+		me, err = newServerSide(ctx, s)
+	case client:
+		me, err = newClientSide(ctx, s)
+	default:
+		err = fmt.Errorf("expected the role of a server or a client; came %q", s.Role)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, me.close()) }()
+	if err := answers.Encode(me.hello()); err != nil {
+		return err
+	}
+	// Requests are read while one is answered: the end of the input ends it.
+	requests := make(chan request)
+	go func() {
+		for {
+			var req request
+			if err := lines.Decode(&req); err != nil {
+				cancel(err)
+				return
+			}
+			select {
+			case requests <- req:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	for {
+		select {
+		case req := <-requests:
+			rep, err := me.answer(ctx, req)
+			if err != nil {
+				rep.Error = err.Error()
+			}
+			if err := answers.Encode(rep); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			if err := context.Cause(ctx); !errors.Is(err, io.EOF) {
+				return err
+			}
+			return nil
+		}
+	}
+}
+
+// look answers what both sides are asked.
+func look(req request) (rep reply, err error) {
+	switch {
+	case req.Used:
+		rep.Used, err = usage.Now()
+	case req.Glance:
+		rep.Holds, err = usage.Glance()
+	case req.Settle:
+		rep.Holds, err = usage.Settle()
+	default:
+		err = errors.New("expected a request that asks for something")
+	}
+	return rep, err
+}
+
+// config is what a scenario asks of either side.
+func (s setup) config() (peers.Config, error) {
+	tls, err := s.Identity.config()
+	return peers.Config{TLS: tls, Deadline: s.Scenario.Deadline, Observed: s.Scenario.Observed}, err
+}
+
+type serverSide struct {
+	server   peers.Server
+	listener *counting
+	served   chan error
+}
+
+func newServerSide(ctx context.Context, s setup) (*serverSide, error) {
+	peer, err := peers.Named(s.Peer)
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := s.config()
+	if err != nil {
+		return nil, err
+	}
+	srv, err := peer.Server.NewServer(cfg)
+	if err != nil {
+		return nil, err
+	}
+	lis, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	me := &serverSide{server: srv, listener: &counting{Listener: lis}, served: make(chan error, 1)}
+	go func() { me.served <- srv.Serve(me.listener) }()
+	return me, nil
+}
+
+func (s *serverSide) hello() hello { return hello{Address: s.listener.Addr().String()} }
+
+func (s *serverSide) answer(_ context.Context, req request) (reply, error) {
+	rep, err := look(req)
+	rep.Connections = s.listener.accepted.Load()
+	return rep, err
+}
+
+func (s *serverSide) close() error {
+	s.server.Stop()
+	return <-s.served
+}
+
+// counting counts the connections and hands them on untouched.
+type counting struct {
+	net.Listener
+
+	accepted atomic.Int64
+}
+
+func (c *counting) Accept() (net.Conn, error) {
+	conn, err := c.Listener.Accept()
+	if err == nil {
+		c.accepted.Add(1)
+	}
+	return conn, err
+}
+
+type clientSide struct {
+	clients []peers.Client
+	caller  *load.Caller
+}
+
+func newClientSide(ctx context.Context, s setup) (*clientSide, error) {
+	peer, err := peers.Named(s.Peer)
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := s.config()
+	if err != nil {
+		return nil, err
+	}
+	me := new(clientSide)
+	for range s.Scenario.Connections {
+		c, err := peer.Client.Dial(s.Target, cfg)
+		if err != nil {
+			return nil, errors.Join(err, me.close())
+		}
+		me.clients = append(me.clients, c)
+		// Connections stand before the first measured call, and are as many as
+		// there should be: some clients make more for calls that come at once.
+		if err := load.Once(ctx, s.Scenario, c); err != nil {
+			return nil, errors.Join(err, me.close())
+		}
+	}
+	me.caller = load.NewCaller(s.Scenario, me.clients)
+	return me, nil
+}
+
+func (c *clientSide) hello() hello { return hello{} }
+
+func (c *clientSide) answer(ctx context.Context, req request) (rep reply, err error) {
+	if req.Run > 0 {
+		rep.Window, err = c.caller.Run(ctx, req.Run)
+		return rep, err
+	}
+	return look(req)
+}
+
+func (c *clientSide) close() error {
+	errs := make([]error, len(c.clients))
+	var closing sync.WaitGroup
+	for i, client := range c.clients {
+		closing.Go(func() { errs[i] = client.Close() })
+	}
+	closing.Wait()
+	return errors.Join(errs...)
+}

@@ -1,0 +1,36 @@
+package process
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/weir-rpc/weir/internal/leak"
+)
+
+// misbehave names what the process that a test starts does in place of Main.
+const misbehave = "WEIRBENCH_TEST_MISBEHAVE"
+
+// TestMain is also the main of the processes that tests start.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == Argument {
+		switch os.Getenv(misbehave) {
+		case "fail":
+			fmt.Fprintln(os.Stderr, "no water")
+			os.Exit(3)
+		case "babble":
+			fmt.Println("hello")
+		}
+		os.Exit(Main(os.Stdin, os.Stdout, os.Stderr))
+	}
+	leak.Main(m)
+}
+
+func program(t *testing.T) string {
+	t.Helper()
+	name, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name
+}

@@ -1,0 +1,115 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/weir-rpc/weir/bench/internal/load"
+	"github.com/weir-rpc/weir/bench/internal/peers"
+	"github.com/weir-rpc/weir/bench/internal/scenario"
+	"github.com/weir-rpc/weir/bench/internal/usage"
+)
+
+// Pair is a server's process and a client's, with their connections. It is for
+// one goroutine.
+type Pair struct {
+	scenario       scenario.Scenario
+	server, client *child
+}
+
+// Round is what one run measured on both sides.
+type Round struct {
+	Client load.Window `json:"client"`
+	Server Server      `json:"server"`
+}
+
+// Server is what the server's process used during a run, and held in its
+// middle.
+type Server struct {
+	Used   usage.Used  `json:"used"`
+	Midway usage.Holds `json:"midway"`
+}
+
+// Start starts the program twice. It has to call Main when its first argument
+// is Argument. The end of ctx is the end of both processes; Stop waits for
+// them.
+func Start(ctx context.Context, program string, peer peers.Peer, s scenario.Scenario) (*Pair, error) {
+	p := &Pair{scenario: s}
+	if err := p.start(ctx, program, peer.Name); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s of %s: %w", s.Name, peer.Name, err), p.Stop())
+	}
+	return p, nil
+}
+
+func (p *Pair) start(ctx context.Context, program, peer string) (err error) {
+	var id *identity
+	if p.scenario.TLS {
+		if id, err = newIdentity(); err != nil {
+			return err
+		}
+	}
+	var h hello
+	p.server, h, err = start(ctx, program, setup{Role: server, Peer: peer, Scenario: p.scenario, Identity: id})
+	if err != nil {
+		return err
+	}
+	p.client, _, err = start(ctx, program, setup{Role: client, Peer: peer, Scenario: p.scenario, Identity: id, Target: h.Address})
+	return err
+}
+
+// Run calls for the duration. Nothing else runs in the two processes between
+// the readings of what they used.
+func (p *Pair) Run(d time.Duration) (Round, error) {
+	before, err := p.server.ask(request{Used: true})
+	if err != nil {
+		return Round{}, err
+	}
+	type result struct {
+		reply
+
+		err error
+	}
+	ran := make(chan result, 1)
+	go func() {
+		rep, err := p.client.ask(request{Run: d})
+		ran <- result{rep, err}
+	}()
+	half := time.NewTimer(d / 2)
+	defer half.Stop()
+	var midway reply
+	var r result
+	select {
+	case r = <-ran: // it failed, or the two clocks disagree
+	case <-half.C:
+		midway, err = p.server.ask(request{Glance: true})
+		r = <-ran
+	}
+	if err := errors.Join(r.err, err); err != nil {
+		return Round{}, err
+	}
+	after, err := p.server.ask(request{Used: true})
+	if err != nil {
+		return Round{}, err
+	}
+	if after.Connections != int64(p.scenario.Connections) {
+		return Round{}, fmt.Errorf("%s: expected %d connections; came %d", p.server.name, p.scenario.Connections, after.Connections)
+	}
+	return Round{
+		Client: r.Window,
+		Server: Server{Used: after.Used.Sub(before.Used), Midway: midway.Holds},
+	}, nil
+}
+
+// Stop ends the client first, so that the server sees it go. A second call does
+// nothing.
+func (p *Pair) Stop() error {
+	var errs []error
+	for _, c := range []*child{p.client, p.server} {
+		if c != nil {
+			errs = append(errs, c.stop())
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,138 @@
+package process
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weir-rpc/weir/bench/internal/peers"
+	"github.com/weir-rpc/weir/bench/internal/scenario"
+)
+
+// TestPeers measures every peer in every scenario, for a moment.
+func TestPeers(t *testing.T) {
+	all, _ := peers.All()
+	for _, s := range scenario.All() {
+		if s.Idle() || s.Outstanding > 128 || s.Payload > 64<<10 {
+			continue
+		}
+		for _, p := range all {
+			if p.Lacks(s) != "" || !p.Measures(s) {
+				continue
+			}
+			t.Run(s.Name+"/"+p.Name, func(t *testing.T) { measure(t, p, s) })
+		}
+	}
+}
+
+func measure(t *testing.T, p peers.Peer, s scenario.Scenario) {
+	t.Helper()
+	pair, err := Start(t.Context(), program(t), p, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		r, err := pair.Run(5 * time.Millisecond)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Client.Used.CPU <= 0 || r.Server.Used.CPU <= 0 || r.Server.Used.Allocs == 0 {
+			t.Errorf("the client used %+v, the server %+v", r.Client.Used, r.Server.Used)
+		}
+		if r.Client.Midway.Goroutines == 0 || r.Server.Midway.RSS == 0 {
+			t.Errorf("the client held %+v, the server %+v", r.Client.Midway, r.Server.Midway)
+		}
+	}
+	if err := pair.Stop(); err != nil {
+		t.Error(err)
+	}
+	if err := pair.Stop(); err != nil {
+		t.Errorf("a second Stop: %v", err)
+	}
+}
+
+func small() scenario.Scenario {
+	return scenario.Scenario{Name: "small", Shape: scenario.Unary, Payload: 32, Outstanding: 1, Connections: 1}
+}
+
+func baseline(t *testing.T) peers.Peer {
+	t.Helper()
+	p, err := peers.Named(peers.Baseline)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestTLS(t *testing.T) {
+	s := small()
+	s.TLS = true
+	measure(t, baseline(t), s)
+}
+
+func TestProcessesThatFail(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		env   string
+		peer  func(p *peers.Peer)
+		shape func(s *scenario.Scenario)
+		err   string
+	}{
+		{name: "ends", env: "fail", err: "server of grpc-go: expected an answer; came nothing: no water"},
+		{name: "answers something else", env: "babble", err: "server of grpc-go: expected an answer; came invalid character"},
+		{name: "unknown peer", peer: func(p *peers.Peer) { p.Name = "h3" }, err: `came ["h3"]`},
+		{name: "call fails", shape: func(s *scenario.Scenario) { s.Deadline = true; s.Shape = "h3" }, err: `came "h3"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Setenv(misbehave, tt.env)
+			p, s := baseline(t), small()
+			if tt.peer != nil {
+				tt.peer(&p)
+			}
+			if tt.shape != nil {
+				tt.shape(&s)
+			}
+			pair, err := Start(t.Context(), program(t), p, s)
+			if err == nil {
+				_, err = pair.Run(time.Millisecond)
+				if err := pair.Stop(); err != nil {
+					t.Error(err)
+				}
+			}
+			if err == nil || !strings.Contains(err.Error(), tt.err) {
+				t.Errorf("error %v, want one with %q", err, tt.err)
+			}
+		})
+	}
+}
+
+func TestTheEndOfTheContextEndsARun(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	pair, err := Start(ctx, program(t), baseline(t), small())
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(50*time.Millisecond, cancel)
+	if _, err := pair.Run(time.Minute); err == nil {
+		t.Error("a run succeeds that was cut off")
+	}
+	if err := pair.Stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestConnectionsAreCounted(t *testing.T) {
+	s := small()
+	pair, err := Start(t.Context(), program(t), baseline(t), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair.scenario.Connections = 2
+	if _, err := pair.Run(time.Millisecond); err == nil || !strings.Contains(err.Error(), "expected 2 connections; came 1") {
+		t.Errorf("error %v", err)
+	}
+	if err := pair.Stop(); err != nil {
+		t.Error(err)
+	}
+}

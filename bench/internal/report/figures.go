@@ -1,0 +1,152 @@
+// Package report makes figures of what was measured, and shows them.
+package report
+
+import (
+	"slices"
+	"time"
+
+	"github.com/weir-rpc/weir/bench/internal/peers"
+	"github.com/weir-rpc/weir/bench/internal/process"
+	"github.com/weir-rpc/weir/bench/internal/scenario"
+	"github.com/weir-rpc/weir/bench/internal/usage"
+)
+
+// Sides has a figure of the client's process and one of the server's.
+type Sides struct {
+	Client float64 `json:"client"`
+	Server float64 `json:"server"`
+}
+
+// Sum is that of both processes.
+func (s Sides) Sum() float64 { return s.Client + s.Server }
+
+// Figures are those of one round, or the medians of several. Those that a
+// scenario does not measure are zero.
+type Figures struct {
+	CallsPerSecond float64 `json:"calls_per_second"`
+	CPU            Sides   `json:"cpu_us_per_call"`
+	P50            float64 `json:"p50_us"`
+	P99            float64 `json:"p99_us"`
+	P999           float64 `json:"p999_us"`
+	Allocs         Sides   `json:"allocs_per_call"`
+	Bytes          Sides   `json:"bytes_per_call"`
+	Goroutines     Sides   `json:"goroutines"`
+	RSS            Sides   `json:"rss_bytes"`
+}
+
+// all are pointers to the figures, in an order of their own.
+func (f *Figures) all() []*float64 {
+	return []*float64{
+		&f.CallsPerSecond, &f.P50, &f.P99, &f.P999,
+		&f.CPU.Client, &f.CPU.Server, &f.Allocs.Client, &f.Allocs.Server, &f.Bytes.Client, &f.Bytes.Server,
+		&f.Goroutines.Client, &f.Goroutines.Server, &f.RSS.Client, &f.RSS.Server,
+	}
+}
+
+func newFigures(r process.Round) Figures {
+	calls := float64(r.Client.Calls)
+	per := func(of func(usage.Used) float64) Sides {
+		return Sides{Client: of(r.Client.Used) / calls, Server: of(r.Server.Used) / calls}
+	}
+	held := func(of func(usage.Holds) float64) Sides {
+		return Sides{Client: of(r.Client.Midway), Server: of(r.Server.Midway)}
+	}
+	return Figures{
+		CallsPerSecond: calls / r.Client.Elapsed.Seconds(),
+		CPU:            per(func(u usage.Used) float64 { return micro(u.CPU) }),
+		P50:            micro(r.Client.Latency.P50),
+		P99:            micro(r.Client.Latency.P99),
+		P999:           micro(r.Client.Latency.P999),
+		Allocs:         per(func(u usage.Used) float64 { return float64(u.Allocs) }),
+		Bytes:          per(func(u usage.Used) float64 { return float64(u.Bytes) }),
+		Goroutines:     held(func(h usage.Holds) float64 { return float64(h.Goroutines) }),
+		RSS:            held(func(h usage.Holds) float64 { return float64(h.RSS) }),
+	}
+}
+
+func micro(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+
+// Cell is one scenario with one peer.
+type Cell struct {
+	Scenario scenario.Scenario `json:"scenario"`
+	Peer     string            `json:"peer"`
+	LeftOut  string            `json:"left_out,omitempty"` // why, if nothing was measured
+	Rounds   []Figures         `json:"rounds,omitempty"`
+	Raw      []process.Round   `json:"raw,omitempty"` // of the same rounds
+	Median   Figures           `json:"median,omitzero"`
+	Ratios   *Ratios           `json:"ratios,omitempty"` // nil where the baseline was not measured
+}
+
+// Ratios are how many times better than the baseline a peer is: above one is
+// less CPU or more calls. Each is the median of the ratios of the rounds, and
+// a round of the peer is compared with that of the baseline beside it.
+type Ratios struct {
+	CPU            float64 `json:"cpu"` // of both sides together
+	CallsPerSecond float64 `json:"calls_per_second"`
+}
+
+// Add takes a round.
+func (c *Cell) Add(r process.Round) {
+	c.Raw = append(c.Raw, r)
+	c.Rounds = append(c.Rounds, newFigures(r))
+}
+
+// Conclude finds the medians of the cells of one scenario, and the ratios to
+// the baseline among them.
+func Conclude(cells []*Cell) {
+	var baseline *Cell
+	for _, c := range cells {
+		c.Median = medians(c.Rounds)
+		if c.Peer == peers.Baseline && len(c.Rounds) > 0 {
+			baseline = c
+		}
+	}
+	if baseline == nil {
+		return
+	}
+	for _, c := range cells {
+		n := min(len(c.Rounds), len(baseline.Rounds))
+		if n == 0 {
+			continue
+		}
+		var cpu, calls []float64
+		for i, f := range c.Rounds[:n] {
+			cpu = append(cpu, ratio(baseline.Rounds[i].CPU.Sum(), f.CPU.Sum()))
+			calls = append(calls, ratio(f.CallsPerSecond, baseline.Rounds[i].CallsPerSecond))
+		}
+		c.Ratios = &Ratios{CPU: median(cpu), CallsPerSecond: median(calls)}
+	}
+}
+
+// ratio is zero over zero.
+func ratio(a, b float64) float64 {
+	if b == 0 {
+		return 0
+	}
+	return a / b
+}
+
+func medians(rounds []Figures) (m Figures) {
+	for i, to := range m.all() {
+		values := make([]float64, len(rounds))
+		for j, f := range rounds {
+			values[j] = *f.all()[i]
+		}
+		*to = median(values)
+	}
+	return m
+}
+
+// median is the mean of the middle two when there are as many above as below.
+// It is zero for none.
+func median(values []float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	middle := len(sorted) / 2
+	if len(sorted)%2 == 1 {
+		return sorted[middle]
+	}
+	return (sorted[middle-1] + sorted[middle]) / 2
+}

@@ -1,0 +1,45 @@
+package report
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/weir-rpc/weir/bench/internal/scenario"
+)
+
+func TestTable(t *testing.T) {
+	figures := Figures{
+		CallsPerSecond: 123456, CPU: Sides{1.234, 56.78}, P50: 12.3, P99: 4567,
+		Allocs: Sides{3, 4}, Bytes: Sides{132, 1.25e6}, Goroutines: Sides{5, 6}, RSS: Sides{1 << 20, 3 << 19},
+	}
+	cells := []*Cell{
+		{Scenario: scenario.Scenario{Name: "first"}, Peer: "weir", Rounds: []Figures{figures}, Median: figures, Ratios: &Ratios{2, 0.5}},
+		{Scenario: scenario.Scenario{Name: "first"}, Peer: "raw", Median: Figures{}},
+		{Scenario: scenario.Scenario{Name: "second"}, Peer: "weir", LeftOut: "not built yet"},
+	}
+	var out strings.Builder
+	if err := WriteTable(&out, cells); err != nil {
+		t.Fatal(err)
+	}
+	var rows [][]string
+	for line := range strings.Lines(out.String()) {
+		rows = append(rows, strings.Fields(line))
+	}
+	want := []string{
+		"first calls/s CPU µs/call CPU × calls × p50 µs p99 p99.9 allocs/call bytes/call goroutines RSS MiB",
+		"weir 123.5k 1.23+56.8 2.00 0.50 12.3 4567 - 3.00+4.00 132+1.25M 5.00+6.00 1.00+1.50",
+		"raw 0 0+0 - - - - - 0+0 0+0 0+0 0+0",
+		"",
+		"second calls/s CPU µs/call CPU × calls × p50 µs p99 p99.9 allocs/call bytes/call goroutines RSS MiB",
+		"without weir: not built yet",
+		"",
+	}
+	if len(rows) != len(want) {
+		t.Fatalf("%d lines, want %d:\n%s", len(rows), len(want), &out)
+	}
+	for i, row := range rows {
+		if got := strings.Join(row, " "); got != want[i] {
+			t.Errorf("line %d is %q, want %q", i, got, want[i])
+		}
+	}
+}

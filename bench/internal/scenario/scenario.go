@@ -1,0 +1,105 @@
+// Package scenario says what is measured.
+package scenario
+
+import (
+	"fmt"
+	"regexp"
+)
+
+// Shape is the kind of call.
+type Shape string
+
+// The shapes.
+const (
+	Unary    Shape = "unary"
+	PingPong Shape = "bidi"   // one message there and back, again and again
+	Stream   Shape = "stream" // from the server
+
+	// IdleConns and IdleStreams are opened, used once, and left alone.
+	IdleConns   Shape = "idle-conns"
+	IdleStreams Shape = "idle-streams"
+)
+
+// Scenario is one line of work for every peer.
+type Scenario struct {
+	Name        string `json:"name"`
+	Shape       Shape  `json:"shape"`
+	Payload     int    `json:"payload"`     // of each message, in octets
+	Outstanding int    `json:"outstanding"` // calls or streams, over all connections
+	Connections int    `json:"connections"`
+
+	// Burst is how many messages the server sends on each stream.
+	Burst int `json:"burst,omitempty"`
+
+	Deadline bool `json:"deadline,omitempty"` // of its own for each call
+	Observed bool `json:"observed,omitempty"` // metadata, an interceptor and a stats handler
+	TLS      bool `json:"tls,omitempty"`
+
+	// Mixed scenarios are also measured with weir on one side only.
+	Mixed bool `json:"mixed,omitempty"`
+}
+
+// Idle says whether memory is measured and not calls.
+func (s Scenario) Idle() bool { return s.Shape == IdleConns || s.Shape == IdleStreams }
+
+// MetadataKeys is how many keys each call of an observed scenario has.
+const MetadataKeys = 8
+
+// MaxStreams is how many streams all servers allow on a connection.
+const MaxStreams = 1 << 16
+
+const (
+	kib = 1 << 10
+	mib = 1 << 20
+)
+
+// All are the scenarios in the order of the table.
+func All() []Scenario {
+	return []Scenario{
+		unary("unary/32B/1", 32, 1, mixed),
+		unary("unary/32B/16", 32, 16),
+		unary("unary/32B/128", 32, 128, mixed),
+		unary("unary/32B/1024", 32, 1024),
+		unary("unary/32B/128x8", 32, 128, func(s *Scenario) { s.Connections = 8 }),
+		unary("unary/1KiB/1", kib, 1),
+		unary("unary/1KiB/128", kib, 128),
+		unary("unary/8KiB/1", 8*kib, 1),
+		unary("unary/8KiB/128", 8*kib, 128),
+		unary("unary/1MiB/1", mib, 1),
+		unary("unary/1MiB/16", mib, 16, mixed),
+		unary("deadline/32B/1", 32, 1, deadline),
+		unary("deadline/32B/128", 32, 128, deadline),
+		unary("observed/32B/1", 32, 1, observed),
+		unary("observed/32B/128", 32, 128, observed),
+	}
+}
+
+func unary(name string, payload, outstanding int, changes ...func(*Scenario)) Scenario {
+	s := Scenario{Name: name, Shape: Unary, Payload: payload, Outstanding: outstanding, Connections: 1}
+	for _, change := range changes {
+		change(&s)
+	}
+	return s
+}
+
+func mixed(s *Scenario)    { s.Mixed = true }
+func deadline(s *Scenario) { s.Deadline = true }
+func observed(s *Scenario) { s.Observed = true }
+
+// Select gives those whose name has a match of the pattern. None is an error.
+func Select(all []Scenario, pattern string) ([]Scenario, error) {
+	re, err := regexp.Compile(pattern)
+	if err != nil {
+		return nil, fmt.Errorf("scenarios: expected a regular expression; came %w", err)
+	}
+	var some []Scenario
+	for _, s := range all {
+		if re.MatchString(s.Name) {
+			some = append(some, s)
+		}
+	}
+	if len(some) == 0 {
+		return nil, fmt.Errorf("scenarios: expected a pattern that matches some; came %q, which matches none (-list shows them)", pattern)
+	}
+	return some, nil
+}

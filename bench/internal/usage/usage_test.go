@@ -1,0 +1,77 @@
+package usage
+
+import (
+	"runtime"
+	"testing"
+	"time"
+)
+
+var kept []byte
+
+func TestNow(t *testing.T) {
+	before, err := Now()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const objects, size = 64, 1 << 10
+	for range objects {
+		kept = make([]byte, size)
+	}
+	for began := time.Now(); time.Since(began) < 20*time.Millisecond; {
+		runtime.KeepAlive(kept)
+	}
+	after, err := Now()
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := after.Sub(before)
+	if used.CPU < time.Millisecond || used.CPU > time.Minute {
+		t.Errorf("CPU %v for a loop of 20 ms", used.CPU)
+	}
+	if used.Allocs < objects || used.Allocs > 100*objects {
+		t.Errorf("%d objects, want about %d", used.Allocs, objects)
+	}
+	if used.Bytes < objects*size || used.Bytes > 100*objects*size {
+		t.Errorf("%d octets, want about %d", used.Bytes, objects*size)
+	}
+}
+
+func TestSettle(t *testing.T) {
+	before, err := Settle()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const size = 32 << 20
+	kept = make([]byte, size)
+	for i := 0; i < size; i += 512 {
+		kept[i] = 1
+	}
+	stop := make(chan struct{})
+	for range 10 {
+		go func() { <-stop }()
+	}
+	full, err := Settle()
+	if err != nil {
+		t.Fatal(err)
+	}
+	close(stop)
+	if got := full.Goroutines - before.Goroutines; got != 10 {
+		t.Errorf("%d more goroutines, want 10", got)
+	}
+	for _, m := range []struct {
+		name          string
+		before, after uint64
+	}{{"RSS", before.RSS, full.RSS}, {"heap", before.Heap, full.Heap}} {
+		if grown := int64(m.after - m.before); grown < size*9/10 || grown > 2*size {
+			t.Errorf("%s grew by %d octets, want about %d", m.name, grown, size)
+		}
+	}
+	kept = nil
+	empty, err := Settle()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if shrunk := int64(full.RSS - empty.RSS); shrunk < size*9/10 {
+		t.Errorf("RSS shrank by %d octets when %d were freed", shrunk, size)
+	}
+}
