@@ -46,6 +46,9 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 	if err != nil {
 		return nil, errors.New("weir: " + err.Error())
 	}
+	if err := cfg.connect.check(); err != nil {
+		return nil, errors.New("weir: " + err.Error())
+	}
 	authority := t.Authority
 	if name := cfg.creds.Info().ServerName; name != "" { //nolint:staticcheck // still how an override is told
 		authority = name
@@ -66,6 +69,10 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 			Target:      t,
 			Credentials: cfg.creds.Clone(),
 			Dial:        cfg.dial,
+			Observer:    cfg.observer,
+
+			Backoff:           cfg.connect.Backoff,
+			MinConnectTimeout: cfg.connect.MinConnectTimeout,
 			Transport: transport.ClientConfig{
 				Authority:      authority,
 				UserAgent:      agent,

@@ -5,6 +5,7 @@ import (
 	"net"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
 )
 
@@ -16,6 +17,8 @@ type clientConfig struct {
 	dial      func(context.Context, string) (net.Conn, error)
 	callOpts  []grpc.CallOption
 	userAgent string
+	connect   connectParams
+	observer  func(from, to connectivity.State, err error)
 }
 
 type dialOption func(*clientConfig)
@@ -33,8 +36,11 @@ func WithDefaultCallOptions(opts ...grpc.CallOption) DialOption {
 	return dialOption(func(c *clientConfig) { c.callOpts = append(c.callOpts, opts...) })
 }
 
-// WithContextDialer sets how connections are made. The function gets the
-// address of the target: host and port, or the path of a unix socket.
+// WithContextDialer sets how connections are made. As in grpc-go the function
+// gets the endpoint of a passthrough target as it is, an address of a dns
+// target after its host was resolved, and a unix socket as unix:///absolute or
+// unix:relative. Its context ends with the connect timeout and with the Client.
+// The connection of a function that does not heed it is closed when it comes.
 func WithContextDialer(dial func(ctx context.Context, address string) (net.Conn, error)) DialOption {
 	return dialOption(func(c *clientConfig) { c.dial = dial })
 }

@@ -3,96 +3,199 @@ package channel
 import (
 	"fmt"
 	"net"
-	"net/url"
+	"net/netip"
+	"path/filepath"
+	"strconv"
 	"strings"
 )
 
 // Target is where a channel connects to.
 type Target struct {
-	Network   string // of net.Dial
-	Address   string
-	Authority string // the :authority of calls, unless an option says otherwise
+	Text       string // as the user wrote it
+	Network    string // of net.Dial
+	Address    string
+	Lookup     bool   // Address has a host name that DNS is asked about
+	NameServer string // host:port of the DNS server to ask; empty means the system's
+	Authority  string // the :authority of calls, unless an option says otherwise
 }
 
-// defaultPort is the port of a dns target that names none.
-const defaultPort = "443"
+const (
+	defaultPort     = "443" // of a dns target that names none
+	defaultNamePort = "53"  // of a name server
+)
 
 // ParseTarget reads a target as gRPC's naming specification has it: dns, which
 // is the default, passthrough, unix and unix-abstract.
 //
 // https://github.com/grpc/grpc/blob/master/doc/naming.md
-func ParseTarget(target string) (Target, error) {
-	scheme, rest, ok := strings.Cut(target, ":")
-	if !ok || !knownScheme(scheme) {
-		if u, err := url.Parse(target); err == nil && strings.HasPrefix(u.Opaque+u.Host+u.Path, "/") || strings.Contains(target, "://") {
-			return Target{}, fmt.Errorf("target %q: scheme %q is not known: use dns, passthrough, unix or unix-abstract", target, scheme)
-		}
-		scheme, rest = "dns", "///"+target
+func ParseTarget(text string) (Target, error) {
+	t, err := parseTarget(text)
+	if err != nil {
+		return Target{}, fmt.Errorf("target %q: %w", text, err)
 	}
-	switch scheme {
-	case "unix":
-		// unix:path, unix:///absolute
-		path := rest
-		if after, ok := strings.CutPrefix(rest, "//"); ok {
-			if path = after; !strings.HasPrefix(path, "/") {
-				return Target{}, fmt.Errorf("target %q: a unix target with an authority: write unix:path or unix:///absolute/path", target)
-			}
+	t.Text = text
+	return t, nil
+}
+
+func parseTarget(text string) (Target, error) {
+	scheme, rest, ok := strings.Cut(text, ":")
+	switch scheme = strings.ToLower(scheme); {
+	case ok && scheme == "unix":
+		return parseUnix(rest)
+	case ok && scheme == "unix-abstract":
+		return parseAbstract(rest)
+	case ok && scheme == "passthrough":
+		_, endpoint, err := splitURI(rest)
+		if err != nil {
+			return Target{}, err
 		}
-		if path == "" {
-			return Target{}, fmt.Errorf("target %q: the path is missing", target)
+		return parsePassthrough(endpoint)
+	case ok && scheme == "dns":
+		server, endpoint, err := splitURI(rest)
+		if err != nil {
+			return Target{}, err
 		}
-		return Target{"unix", path, "localhost"}, nil
-	case "unix-abstract":
-		name := strings.TrimPrefix(rest, "///")
-		if name == "" {
-			return Target{}, fmt.Errorf("target %q: the name is missing", target)
-		}
-		return Target{"unix", "@" + name, "localhost"}, nil
+		return parseDNS(server, endpoint)
+	case strings.HasPrefix(text, "/"), ok && strings.HasPrefix(rest, "//"):
+		return Target{}, fmt.Errorf("scheme %q is not known: use dns, passthrough, unix or unix-abstract", scheme)
 	}
-	endpoint := rest
+	return parseDNS("", text)
+}
+
+// splitURI takes what follows the colon of a scheme apart: //authority/endpoint
+// or the endpoint alone.
+func splitURI(rest string) (authority, endpoint string, err error) {
+	endpoint = rest
 	if after, ok := strings.CutPrefix(rest, "//"); ok {
-		server, path, found := strings.Cut(after, "/")
-		if !found || server != "" {
-			return Target{}, fmt.Errorf("target %q: write %s:///host:port (a name server in the target is not supported)", target, scheme)
+		if authority, endpoint, ok = strings.Cut(after, "/"); !ok {
+			return "", "", fmt.Errorf("an address is missing after the authority %q: write three slashes for none", authority)
 		}
-		endpoint = path
 	}
 	if endpoint == "" {
-		return Target{}, fmt.Errorf("target %q: the address is missing", target)
+		return "", "", fmt.Errorf("the address is missing")
 	}
-	if scheme == "passthrough" {
-		return Target{"tcp", endpoint, endpoint}, nil
+	return authority, endpoint, nil
+}
+
+// parseUnix reads unix:path and unix:///absolute/path.
+func parseUnix(rest string) (Target, error) {
+	path := rest
+	if after, ok := strings.CutPrefix(rest, "//"); ok {
+		if path = after; !strings.HasPrefix(path, "/") {
+			return Target{}, fmt.Errorf("a unix target with an authority: write unix:path or unix:///absolute/path")
+		}
 	}
-	address, err := withPort(endpoint)
+	if path == "" {
+		return Target{}, fmt.Errorf("the path is missing")
+	}
+	return Target{Network: "unix", Address: path, Authority: "localhost"}, nil
+}
+
+func parseAbstract(rest string) (Target, error) {
+	name := rest
+	if after, ok := strings.CutPrefix(rest, "//"); ok {
+		if name, ok = strings.CutPrefix(after, "/"); !ok {
+			return Target{}, fmt.Errorf("a unix-abstract target with an authority: write unix-abstract:name or unix-abstract:///name")
+		}
+	}
+	if name == "" {
+		return Target{}, fmt.Errorf("the name is missing")
+	}
+	return Target{Network: "unix", Address: "@" + name, Authority: "localhost"}, nil
+}
+
+// parsePassthrough hands the endpoint on as it is. One that begins with unix:
+// is a socket's path, for the sake of programs from the time before that scheme.
+func parsePassthrough(endpoint string) (Target, error) {
+	t := Target{Network: "tcp", Address: endpoint, Authority: authorityOf(endpoint)}
+	if path, ok := strings.CutPrefix(endpoint, "unix:"); ok {
+		u, err := parseUnix(path)
+		if err != nil {
+			return Target{}, err
+		}
+		t.Network, t.Address = u.Network, u.Address
+	}
+	return t, nil
+}
+
+func parseDNS(server, endpoint string) (Target, error) {
+	host, port, err := hostPort(endpoint, defaultPort)
 	if err != nil {
-		return Target{}, fmt.Errorf("target %q: %w", target, err)
+		return Target{}, err
 	}
-	return Target{"tcp", address, endpoint}, nil
+	if server != "" {
+		h, p, err := hostPort(server, defaultNamePort)
+		if err != nil {
+			return Target{}, fmt.Errorf("the name server: %w", err)
+		}
+		server = net.JoinHostPort(h, p)
+	}
+	_, err = netip.ParseAddr(host)
+	return Target{
+		Network:    "tcp",
+		Address:    net.JoinHostPort(host, port),
+		Lookup:     err != nil,
+		NameServer: server,
+		Authority:  authorityOf(endpoint),
+	}, nil
 }
 
-func knownScheme(s string) bool {
-	switch s {
-	case "dns", "passthrough", "unix", "unix-abstract":
-		return true
+// hostPort takes an address apart: an IP address or a name, with a port or
+// without. A port alone means this machine.
+func hostPort(address, port string) (string, string, error) {
+	bare := strings.TrimSuffix(strings.TrimPrefix(address, "["), "]")
+	if ip, err := netip.ParseAddr(bare); err == nil {
+		return ip.String(), port, nil
 	}
-	return false
+	if !strings.Contains(address, ":") {
+		return address, port, nil
+	}
+	host, p, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", "", err
+	}
+	if p == "" {
+		return "", "", fmt.Errorf("the port is missing after %q", address)
+	}
+	if n, err := strconv.Atoi(p); err == nil && (n < 0 || n > 65535) {
+		return "", "", fmt.Errorf("there is no port %d", n)
+	}
+	if host == "" {
+		host = "localhost"
+	}
+	return host, p, nil
 }
 
-// withPort adds the default port to an address that has none.
-func withPort(address string) (string, error) {
-	if ip := net.ParseIP(strings.Trim(address, "[]")); ip != nil {
-		return net.JoinHostPort(ip.String(), defaultPort), nil
+// authorityOf makes an endpoint the :authority of calls: what may not stand
+// there is percent-encoded.
+//
+// https://www.rfc-editor.org/rfc/rfc3986#section-3.2
+func authorityOf(endpoint string) string {
+	if strings.HasPrefix(endpoint, ":") {
+		endpoint = "localhost" + endpoint
 	}
-	host, port, err := net.SplitHostPort(address)
+	var b strings.Builder
+	for i := range len(endpoint) {
+		c := endpoint[i]
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9',
+			strings.IndexByte("-._~!$&'()*+,;=:[]@", c) >= 0:
+			b.WriteByte(c)
+		default:
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
+}
+
+// forDialer is how an address is told to a dialer that the user gave: as in
+// grpc-go, the path of a unix socket has its scheme.
+func (t *Target) forDialer(address string) string {
 	switch {
-	case err == nil && port == "":
-		return "", fmt.Errorf("the port is missing after %q", address)
-	case err == nil && host == "":
-		return net.JoinHostPort("localhost", port), nil
-	case err == nil:
-		return address, nil
-	case strings.Contains(address, ":"):
-		return "", err
+	case t.Network != "unix":
+		return address
+	case filepath.IsAbs(address):
+		return "unix://" + address
 	}
-	return net.JoinHostPort(address, defaultPort), nil
+	return "unix:" + address
 }

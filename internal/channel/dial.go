@@ -1,0 +1,93 @@
+package channel
+
+import (
+	"context"
+	"errors"
+	"net"
+
+	"github.com/weir-rpc/weir/transport"
+	"google.golang.org/grpc/credentials"
+)
+
+// dialer connects to one address: it dials, secures the connection and waits
+// for the server's SETTINGS, all within one context.
+type dialer struct {
+	target      Target
+	custom      func(ctx context.Context, address string) (net.Conn, error) // may be nil
+	credentials credentials.TransportCredentials
+	transport   transport.ClientConfig
+}
+
+func (d *dialer) connect(ctx context.Context, address string) (transport.ClientTransport, error) {
+	nc, err := d.dial(ctx, address)
+	if err != nil {
+		return nil, newConnectError(ctx, address, stepDial, err)
+	}
+	secured, info, err := d.secure(ctx, nc)
+	if err != nil {
+		_ = nc.Close()
+		return nil, secureError(ctx, address, err)
+	}
+	cfg := d.transport
+	cfg.AuthInfo = info
+	tr, err := transport.NewHTTP2Client(ctx, secured, cfg)
+	if err != nil {
+		e := newConnectError(ctx, address, stepHTTP2, err)
+		if d.credentials.Info().SecurityProtocol == "insecure" {
+			e.hint = "is it a gRPC server? One that wants TLS needs other credentials: WithTransportCredentials"
+		}
+		return nil, e
+	}
+	return tr, nil
+}
+
+// secure makes the security handshake. Credentials that do not heed ctx find
+// the connection closed when it ends.
+func (d *dialer) secure(ctx context.Context, nc net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	stop := context.AfterFunc(ctx, func() { _ = nc.Close() })
+	secured, info, err := d.credentials.ClientHandshake(ctx, d.transport.Authority, nc)
+	if !stop() && err == nil {
+		_ = secured.Close()
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return secured, info, nil
+}
+
+var errNoConn = errors.New("the function of WithContextDialer gave neither a connection nor an error")
+
+// dial makes a connection. A dialer of the user that does not heed ctx is left
+// behind when ctx ends; what it gives later is closed.
+func (d *dialer) dial(ctx context.Context, address string) (net.Conn, error) {
+	if d.custom == nil {
+		var nd net.Dialer
+		return nd.DialContext(ctx, d.target.Network, address)
+	}
+	type result struct {
+		nc  net.Conn
+		err error
+	}
+	results := make(chan result)
+	go func() {
+		var r result
+		r.nc, r.err = d.custom(ctx, d.target.forDialer(address))
+		select {
+		case results <- r:
+		case <-ctx.Done():
+			if r.nc != nil {
+				_ = r.nc.Close()
+			}
+		}
+	}()
+	select {
+	case r := <-results:
+		if r.err == nil && r.nc == nil {
+			r.err = errNoConn
+		}
+		return r.nc, r.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}

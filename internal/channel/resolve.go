@@ -1,0 +1,109 @@
+package channel
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// A Resolver looks host names up. *net.Resolver is one.
+type Resolver interface {
+	LookupHost(ctx context.Context, host string) (addresses []string, err error)
+}
+
+// minResolutionInterval is the least time between two successful lookups.
+const minResolutionInterval = 30 * time.Second
+
+// addresses gives those that a target stands for. It is used by one round of
+// attempts at a time.
+type addresses struct {
+	target   Target
+	resolver Resolver
+
+	known []string
+	next  time.Time // of a lookup
+}
+
+func newAddresses(t Target, r Resolver) *addresses {
+	a := &addresses{target: t, resolver: r}
+	switch {
+	case !t.Lookup:
+		a.known = []string{t.Address}
+	case r != nil:
+	case t.NameServer == "":
+		a.resolver = net.DefaultResolver
+	default:
+		a.resolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, network, t.NameServer)
+		}}
+	}
+	return a
+}
+
+// outdate makes the next list ask again: the channel was READY since, and what
+// ended its connection may be why its server has moved.
+func (a *addresses) outdate() { a.next = time.Time{} }
+
+// list gives the addresses in the order in which to try them. When a lookup
+// fails, those of an earlier one serve; the error comes with them.
+func (a *addresses) list(ctx context.Context) ([]string, error) {
+	if !a.target.Lookup || len(a.known) > 0 && time.Now().Before(a.next) {
+		return a.known, nil
+	}
+	found, err := a.lookup(ctx)
+	if err != nil {
+		return a.known, err
+	}
+	a.known, a.next = found, time.Now().Add(minResolutionInterval)
+	return found, nil
+}
+
+func (a *addresses) lookup(ctx context.Context) ([]string, error) {
+	host, port, err := net.SplitHostPort(a.target.Address)
+	if err != nil {
+		return nil, err
+	}
+	names, err := a.resolver.LookupHost(ctx, host)
+	if err == nil && len(names) == 0 {
+		err = fmt.Errorf("the name has no addresses")
+	}
+	if err != nil {
+		return nil, newConnectError(ctx, host, stepResolve, err)
+	}
+	return inOrder(names, port), nil
+}
+
+// inOrder leaves out what is there twice and lets the two families take turns,
+// so that a network that carries only one of them delays by one address.
+//
+// https://www.rfc-editor.org/rfc/rfc8305#section-4
+func inOrder(names []string, port string) []string {
+	var turns [2][]string
+	first := -1
+	for _, name := range names {
+		family := 0
+		if ip, err := netip.ParseAddr(name); err == nil && ip.Unmap().Is4() {
+			family = 1
+		}
+		if first < 0 {
+			first = family
+		}
+		address := net.JoinHostPort(name, port)
+		if !slices.Contains(turns[family], address) {
+			turns[family] = append(turns[family], address)
+		}
+	}
+	var list []string
+	for i := range names {
+		for _, family := range []int{first, 1 - first} {
+			if i < len(turns[family]) {
+				list = append(list, turns[family][i])
+			}
+		}
+	}
+	return list
+}

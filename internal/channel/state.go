@@ -1,0 +1,105 @@
+package channel
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"google.golang.org/grpc/connectivity"
+)
+
+// view is what a channel shows of itself until the next one.
+type view struct {
+	state    connectivity.State
+	picker   picker
+	err      error         // the latest reason why there is no connection; may be nil
+	replaced chan struct{} // closed when there is a next view
+	left     chan struct{} // closed when the state has changed, shared by the views in between
+}
+
+// states publishes views, and tells an observer of changes of state.
+type states struct {
+	current  atomic.Pointer[view]
+	observer func(from, to connectivity.State, err error) // may be nil
+
+	mu      sync.Mutex
+	pending []change // that the observer has not been told
+	telling bool
+}
+
+type change struct {
+	from, to connectivity.State
+	err      error
+}
+
+// begin publishes the first view: IDLE.
+func (s *states) begin(p picker) {
+	s.current.Store(&view{
+		state: connectivity.Idle, picker: p,
+		replaced: make(chan struct{}), left: make(chan struct{}),
+	})
+}
+
+// set publishes the next view. After SHUTDOWN there is none.
+func (s *states) set(to connectivity.State, p picker, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.current.Load()
+	if old.state == connectivity.Shutdown {
+		return
+	}
+	v := &view{state: to, picker: p, err: err, replaced: make(chan struct{}), left: old.left}
+	moved := old.state != to
+	if moved {
+		v.left = make(chan struct{})
+	}
+	s.current.Store(v)
+	close(old.replaced)
+	if !moved {
+		return
+	}
+	close(old.left)
+	if s.observer == nil {
+		return
+	}
+	if to == connectivity.Connecting {
+		err = nil // that of the state before, which its change told
+	}
+	s.pending = append(s.pending, change{old.state, to, err})
+	if !s.telling {
+		s.telling = true
+		go s.tell()
+	}
+}
+
+// tell calls the observer, one change after the other and without a lock, so
+// that it may use the channel. It ends when there is nothing more to tell.
+func (s *states) tell() {
+	for {
+		s.mu.Lock()
+		if len(s.pending) == 0 {
+			s.telling, s.pending = false, nil
+			s.mu.Unlock()
+			return
+		}
+		c := s.pending[0]
+		s.pending = s.pending[1:]
+		s.mu.Unlock()
+		s.observer(c.from, c.to, c.err)
+	}
+}
+
+// wait waits until the state is or was another than source. It reports false
+// if ctx ended before.
+func (s *states) wait(ctx context.Context, source connectivity.State) bool {
+	v := s.current.Load()
+	if v.state != source {
+		return true
+	}
+	select {
+	case <-v.left:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
