@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"time"
 
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc/credentials"
@@ -30,6 +31,11 @@ func (d *dialer) connect(ctx context.Context, address string) (transport.ClientT
 	}
 	cfg := d.transport
 	cfg.AuthInfo = info
+	if deadline, ok := ctx.Deadline(); ok && cfg.SettingsTimeout == 0 {
+		// It runs from now on too: a server that says nothing gets the connect
+		// timeout, and the error names that.
+		cfg.SettingsTimeout = max(transport.DefaultSettingsTimeout, time.Until(deadline)+time.Second)
+	}
 	tr, err := transport.NewHTTP2Client(ctx, secured, cfg)
 	if err != nil {
 		e := newConnectError(ctx, address, stepHTTP2, err)

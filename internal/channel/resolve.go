@@ -2,7 +2,7 @@ package channel
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"net"
 	"net/netip"
 	"slices"
@@ -69,7 +69,7 @@ func (a *addresses) lookup(ctx context.Context) ([]string, error) {
 	}
 	names, err := a.resolver.LookupHost(ctx, host)
 	if err == nil && len(names) == 0 {
-		err = fmt.Errorf("the name has no addresses")
+		err = errors.New("the name has no addresses")
 	}
 	if err != nil {
 		return nil, newConnectError(ctx, host, stepResolve, err)

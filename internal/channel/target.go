@@ -1,6 +1,7 @@
 package channel
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -72,7 +73,7 @@ func splitURI(rest string) (authority, endpoint string, err error) {
 		}
 	}
 	if endpoint == "" {
-		return "", "", fmt.Errorf("the address is missing")
+		return "", "", errors.New("the address is missing")
 	}
 	return authority, endpoint, nil
 }
@@ -82,11 +83,11 @@ func parseUnix(rest string) (Target, error) {
 	path := rest
 	if after, ok := strings.CutPrefix(rest, "//"); ok {
 		if path = after; !strings.HasPrefix(path, "/") {
-			return Target{}, fmt.Errorf("a unix target with an authority: write unix:path or unix:///absolute/path")
+			return Target{}, errors.New("a unix target with an authority: write unix:path or unix:///absolute/path")
 		}
 	}
 	if path == "" {
-		return Target{}, fmt.Errorf("the path is missing")
+		return Target{}, errors.New("the path is missing")
 	}
 	return Target{Network: "unix", Address: path, Authority: "localhost"}, nil
 }
@@ -95,11 +96,11 @@ func parseAbstract(rest string) (Target, error) {
 	name := rest
 	if after, ok := strings.CutPrefix(rest, "//"); ok {
 		if name, ok = strings.CutPrefix(after, "/"); !ok {
-			return Target{}, fmt.Errorf("a unix-abstract target with an authority: write unix-abstract:name or unix-abstract:///name")
+			return Target{}, errors.New("a unix-abstract target with an authority: write unix-abstract:name or unix-abstract:///name")
 		}
 	}
 	if name == "" {
-		return Target{}, fmt.Errorf("the name is missing")
+		return Target{}, errors.New("the name is missing")
 	}
 	return Target{Network: "unix", Address: "@" + name, Authority: "localhost"}, nil
 }
@@ -143,7 +144,15 @@ func parseDNS(server, endpoint string) (Target, error) {
 // hostPort takes an address apart: an IP address or a name, with a port or
 // without. A port alone means this machine.
 func hostPort(address, port string) (string, string, error) {
-	bare := strings.TrimSuffix(strings.TrimPrefix(address, "["), "]")
+	if address == "" {
+		return "", "", errors.New("the address is missing")
+	}
+	bare := address
+	if inner, ok := strings.CutPrefix(address, "["); ok {
+		if inner, ok = strings.CutSuffix(inner, "]"); ok {
+			bare = inner
+		}
+	}
 	if ip, err := netip.ParseAddr(bare); err == nil {
 		return ip.String(), port, nil
 	}
@@ -171,7 +180,9 @@ func hostPort(address, port string) (string, string, error) {
 //
 // https://www.rfc-editor.org/rfc/rfc3986#section-3.2
 func authorityOf(endpoint string) string {
-	if strings.HasPrefix(endpoint, ":") {
+	if ip, err := netip.ParseAddr(endpoint); err == nil && ip.Is6() {
+		endpoint = "[" + endpoint + "]"
+	} else if strings.HasPrefix(endpoint, ":") {
 		endpoint = "localhost" + endpoint
 	}
 	var b strings.Builder
