@@ -5,6 +5,7 @@ go 1.26.0
 replace github.com/weir-rpc/weir => ..
 
 require (
+	connectrpc.com/connect v1.21.1
 	github.com/weir-rpc/weir v0.0.0-00010101000000-000000000000
 	google.golang.org/grpc v1.85.0
 	google.golang.org/protobuf v1.36.12

@@ -16,6 +16,8 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == process.Argument {
 		os.Exit(process.Main(os.Stdin, os.Stdout, os.Stderr))
 	}
+	// A process with the race detector waits for a second before it ends.
+	os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0")
 	leak.Main(m)
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 )
 
 // stride is between the marks that tell the places of a payload apart. Larger
@@ -20,9 +21,21 @@ func Fill(seed uint64, size int) []byte {
 	p := make([]byte, size)
 	var key [32]byte
 	binary.LittleEndian.PutUint64(key[:], seed)
-	rand.NewChaCha8(key).Read(p)
+	_, _ = rand.NewChaCha8(key).Read(p) // which never fails
 	return p
 }
+
+// Sent is the payload of all messages of that size that servers make, filled
+// once. It is only read.
+func Sent(size int) []byte {
+	if p, ok := sent.Load(size); ok {
+		return p.([]byte)
+	}
+	p, _ := sent.LoadOrStore(size, Fill(0, size))
+	return p.([]byte)
+}
+
+var sent sync.Map // of size to payload
 
 // Check fails unless the message is the one with the sequence, and its payload
 // is as sent: all of it if it is short, at both ends and once in each KiB if it

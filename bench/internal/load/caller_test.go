@@ -3,6 +3,7 @@ package load
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"strings"
 	"sync/atomic"
@@ -46,32 +47,40 @@ func serve(t *testing.T, p peers.Peer, s scenario.Scenario) []peers.Client {
 	return clients
 }
 
+// TestRun runs every peer in every scenario, in this process.
 func TestRun(t *testing.T) {
-	peer, err := peers.Named(peers.Baseline)
-	if err != nil {
-		t.Fatal(err)
-	}
+	all, usual := peers.All()
 	for _, s := range scenario.All() {
 		if s.Idle() || s.TLS {
 			continue
 		}
-		t.Run(s.Name, func(t *testing.T) {
-			c := NewCaller(s, serve(t, peer, s))
-			const d = 5 * time.Millisecond
-			w, err := c.Run(t.Context(), d)
-			if err != nil {
-				t.Fatal(err)
+		for _, p := range all[:usual] {
+			if p.Lacks(s) == "" && p.Measures(s) {
+				t.Run(s.Name+"/"+p.Name, func(t *testing.T) { run(t, p, s) })
 			}
-			if w.Calls < 1 || w.Elapsed < d {
-				t.Errorf("%d calls in %v, want some in %v at least", w.Calls, w.Elapsed, d)
-			}
-			if l := w.Latency; (l.P50 == 0) != (w.Calls < 2) || l.P99 != 0 && l.P50 > l.P99 || l.P999 != 0 && l.P99 > l.P999 {
-				t.Errorf("%d calls have the latency %+v", w.Calls, l)
-			}
-			if w.Used.Allocs < uint64(w.Calls) || w.Midway.Goroutines < 2 || w.Midway.RSS == 0 {
-				t.Errorf("used %+v, held %+v", w.Used, w.Midway)
-			}
-		})
+		}
+	}
+}
+
+func run(t *testing.T, p peers.Peer, s scenario.Scenario) {
+	t.Helper()
+	c := NewCaller(s, serve(t, p, s))
+	const d = 2 * time.Millisecond
+	w, err := c.Run(t.Context(), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w.Calls < s.Outstanding || w.Elapsed < d {
+		t.Errorf("%d calls in %v, want one of each lane in %v at least", w.Calls, w.Elapsed, d)
+	}
+	if s.Burst > 0 && w.Calls%s.Burst != 0 {
+		t.Errorf("%d messages in bursts of %d", w.Calls, s.Burst)
+	}
+	if l := w.Latency; l.P99 != 0 && l.P50 > l.P99 || l.P999 != 0 && l.P99 > l.P999 {
+		t.Errorf("%d calls have the latency %+v", w.Calls, l)
+	}
+	if w.Used.Allocs < uint64(w.Calls) || w.Midway.Goroutines < 2 || w.Midway.RSS == 0 {
+		t.Errorf("used %+v, held %+v", w.Used, w.Midway)
 	}
 }
 
@@ -114,6 +123,72 @@ func TestWrongRepliesFail(t *testing.T) {
 			}
 		})
 	}
+}
+
+// script is a stream whose Recv says what it is told.
+type script struct {
+	peers.PingPong
+
+	recv func(sent *benchpb.Message) (*benchpb.Message, error)
+	sent *benchpb.Message
+}
+
+func (s *script) Send(m *benchpb.Message) error   { s.sent = m; return nil }
+func (s *script) Recv() (*benchpb.Message, error) { return s.recv(s.sent) }
+func (s *script) CloseSend() error                { s.sent = nil; return nil }
+
+type scriptedClient struct {
+	peers.Client
+
+	script *script
+}
+
+func (c *scriptedClient) PingPong(context.Context) (peers.PingPong, error) { return c.script, nil }
+func (c *scriptedClient) Send(_ context.Context, req *benchpb.SendRequest) (peers.Messages, error) {
+	c.script.sent = &benchpb.Message{Sequence: req.GetFirst()}
+	return c.script, nil
+}
+
+func TestWrongStreamsFail(t *testing.T) {
+	payload := benchpb.Fill(0, 32)
+	right := func(sent *benchpb.Message) (*benchpb.Message, error) {
+		if sent == nil {
+			return nil, io.EOF
+		}
+		return &benchpb.Message{Sequence: sent.Sequence, Payload: payload}, nil
+	}
+	upTo := func(n int, then func(*benchpb.Message) (*benchpb.Message, error)) func(*benchpb.Message) (*benchpb.Message, error) {
+		return func(sent *benchpb.Message) (*benchpb.Message, error) {
+			if n--; n < 0 {
+				return then(sent)
+			}
+			return right(sent)
+		}
+	}
+	for _, tt := range []struct {
+		name string
+		work func(ctx context.Context, l *lane, over *atomic.Bool) error
+		recv func(*benchpb.Message) (*benchpb.Message, error)
+		err  string
+	}{
+		{"bidi ends early", pingPong, upTo(3, func(*benchpb.Message) (*benchpb.Message, error) { return nil, io.EOF }), "expected message 4; came EOF"},
+		{"bidi answers another", pingPong, upTo(3, func(*benchpb.Message) (*benchpb.Message, error) { return right(&benchpb.Message{Sequence: 3}) }), "expected message 4; came 3"},
+		{"stream repeats", burstOf(2), right, "expected message 2; came 1"},
+		{"stream ends early", burstOf(2), upTo(1, func(*benchpb.Message) (*benchpb.Message, error) { return nil, io.EOF }), "expected message 2; came EOF"},
+		{"stream does not end", burstOf(1), right, "expected the end of the stream; came message 1"},
+		{"stream fails at its end", burstOf(1), upTo(1, func(*benchpb.Message) (*benchpb.Message, error) { return nil, errors.New("no water") }), "expected the end of the stream; came no water"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l := &lane{client: &scriptedClient{script: &script{recv: tt.recv}}, payload: payload}
+			if err := tt.work(t.Context(), l, new(atomic.Bool)); err == nil || !strings.Contains(err.Error(), tt.err) {
+				t.Errorf("error %v, want one with %q", err, tt.err)
+			}
+		})
+	}
+}
+
+func burstOf(n int) func(ctx context.Context, l *lane, over *atomic.Bool) error {
+	return func(ctx context.Context, l *lane, over *atomic.Bool) error { return stream(ctx, l, over, n) }
 }
 
 func TestHangingCallsEnd(t *testing.T) {

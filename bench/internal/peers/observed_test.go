@@ -10,13 +10,14 @@ import (
 )
 
 // metadataOfAll is what a call has after the interceptor.
-func metadataOfAll(ctx context.Context) (all context.Context) {
+func metadataOfAll(ctx context.Context) context.Context {
+	var md metadata.MD
 	_ = interceptClient(withMetadata(ctx), "", nil, nil, nil,
 		func(ctx context.Context, _ string, _, _ any, _ *grpc.ClientConn, _ ...grpc.CallOption) error {
-			all = ctx
+			md, _ = metadata.FromOutgoingContext(ctx)
 			return nil
 		})
-	return all
+	return metadata.NewOutgoingContext(ctx, md)
 }
 
 // incoming plays the wire.

@@ -99,10 +99,18 @@ func All() (peers []Peer, usual int) {
 	peers = []Peer{
 		same(weir),
 		same(plain),
+		same(grpcGo(grpcTuned())),
+		same(Implementation{Name: "connect-go", Dial: dialConnect, NewServer: newConnectServer, lacks: connectLacks}),
+		same(raw("raw", octets{})),
+		same(raw("raw+protobuf", protobuf{})),
 		{Name: "weir-to-grpc-go", Client: weir, Server: plain, mixed: true},
 		{Name: "grpc-go-to-weir", Client: plain, Server: weir, mixed: true},
 	}
-	return peers, len(peers)
+	usual = len(peers)
+	for _, v := range grpcVariants {
+		peers = append(peers, same(grpcGo(v)))
+	}
+	return peers, usual
 }
 
 func same(impl Implementation) Peer {

@@ -59,7 +59,7 @@ func pingPong(stream interface {
 
 // send makes a message for each Send, because a stream may keep it.
 func send(req *benchpb.SendRequest, to func(*benchpb.Message) error) error {
-	payload := benchpb.Fill(req.GetFirst(), int(req.GetSize()))
+	payload := benchpb.Sent(int(req.GetSize()))
 	for i := range req.GetMessages() {
 		if err := to(&benchpb.Message{Sequence: req.GetFirst() + uint64(i), Payload: payload}); err != nil {
 			return err

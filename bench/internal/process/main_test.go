@@ -23,6 +23,8 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(Main(os.Stdin, os.Stdout, os.Stderr))
 	}
+	// A process with the race detector waits for a second before it ends.
+	os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0")
 	leak.Main(m)
 }
 

@@ -134,7 +134,19 @@ func medians(rounds []Figures) (m Figures) {
 		}
 		*to = median(values)
 	}
+	for _, f := range rounds {
+		// A round with too few calls for a percentile has none.
+		m.P50, m.P99, m.P999 = both(m.P50, f.P50), both(m.P99, f.P99), both(m.P999, f.P999)
+	}
 	return m
+}
+
+// both is the first, unless one of them is zero.
+func both(a, b float64) float64 {
+	if b == 0 {
+		return 0
+	}
+	return a
 }
 
 // median is the mean of the middle two when there are as many above as below.

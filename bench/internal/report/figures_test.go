@@ -71,6 +71,13 @@ func TestMedians(t *testing.T) {
 	}
 }
 
+func TestMediansOfTooFewCalls(t *testing.T) {
+	got := medians([]Figures{{P50: 1, P99: 5, P999: 9}, {P50: 3, P99: 7}, {P50: 2, P99: 6, P999: 8}})
+	if want := (Figures{P50: 2, P99: 6}); got != want {
+		t.Errorf("medians %+v, want %+v", got, want)
+	}
+}
+
 func TestConclude(t *testing.T) {
 	round := func(calls, client, server float64) Figures {
 		return Figures{CallsPerSecond: calls, CPU: Sides{client, server}}

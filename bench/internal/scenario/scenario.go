@@ -71,7 +71,26 @@ func All() []Scenario {
 		unary("deadline/32B/128", 32, 128, deadline),
 		unary("observed/32B/1", 32, 1, observed),
 		unary("observed/32B/128", 32, 128, observed),
+		unary("tls/32B/1", 32, 1, secured),
+		unary("tls/32B/128", 32, 128, secured),
+		stream("tls/stream/64KiB/16", 64*kib, 16, 32, secured),
+		pingPong("bidi/32B/1", 1),
+		pingPong("bidi/32B/16", 16),
+		pingPong("bidi/32B/128", 128, mixed),
+		pingPong("bidi/32B/1024", 1024),
+		stream("stream/32B/1", 32, 1, 512),
+		stream("stream/32B/16", 32, 16, 512, mixed),
+		stream("stream/64KiB/1", 64*kib, 1, 32),
+		stream("stream/64KiB/16", 64*kib, 16, 32, mixed),
 	}
+}
+
+func pingPong(name string, outstanding int, changes ...func(*Scenario)) Scenario {
+	return unary(name, 32, outstanding, append(changes, func(s *Scenario) { s.Shape = PingPong })...)
+}
+
+func stream(name string, payload, outstanding, burst int, changes ...func(*Scenario)) Scenario {
+	return unary(name, payload, outstanding, append(changes, func(s *Scenario) { s.Shape, s.Burst = Stream, burst })...)
 }
 
 func unary(name string, payload, outstanding int, changes ...func(*Scenario)) Scenario {
@@ -85,6 +104,7 @@ func unary(name string, payload, outstanding int, changes ...func(*Scenario)) Sc
 func mixed(s *Scenario)    { s.Mixed = true }
 func deadline(s *Scenario) { s.Deadline = true }
 func observed(s *Scenario) { s.Observed = true }
+func secured(s *Scenario)  { s.TLS = true }
 
 // Select gives those whose name has a match of the pattern. None is an error.
 func Select(all []Scenario, pattern string) ([]Scenario, error) {

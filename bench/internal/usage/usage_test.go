@@ -62,7 +62,8 @@ func TestSettle(t *testing.T) {
 		name          string
 		before, after uint64
 	}{{"RSS", before.RSS, full.RSS}, {"heap", before.Heap, full.Heap}} {
-		if grown := int64(m.after - m.before); grown < size*9/10 || grown > 2*size {
+		// The race detector needs memory of its own for that.
+		if grown := int64(m.after - m.before); grown < size*9/10 || grown > 8*size {
 			t.Errorf("%s grew by %d octets, want about %d", m.name, grown, size)
 		}
 	}

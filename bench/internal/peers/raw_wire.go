@@ -1,0 +1,220 @@
+package peers
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/weir-rpc/weir/bench/internal/benchpb"
+	"github.com/weir-rpc/weir/bench/internal/scenario"
+)
+
+// The references are no RPC: frames of a length, an id and a body go over one
+// connection, and come back. They show what is left when HTTP/2 and gRPC are
+// taken away, with protobuf and without.
+
+func raw(name string, c rawCodec) Implementation {
+	return Implementation{
+		Name:      name,
+		Dial:      func(target string, cfg Config) (Client, error) { return dialRaw(target, cfg, c) },
+		NewServer: func(cfg Config) (Server, error) { return newRawServer(cfg, c), nil },
+		lacks: func(s scenario.Scenario) string {
+			if s.Shape != scenario.Unary || s.Deadline || s.Observed {
+				return "a reference for unary calls"
+			}
+			return ""
+		},
+	}
+}
+
+// rawCodec makes bodies of messages.
+type rawCodec interface {
+	size(m *benchpb.Message) int
+	append(b []byte, m *benchpb.Message) ([]byte, error)
+
+	// decode keeps nothing of the body.
+	decode(body []byte) (*benchpb.Message, error)
+
+	// echo appends the body of the answer to a body.
+	echo(b, body []byte) ([]byte, error)
+}
+
+// octets have the sequence in front of the payload.
+type octets struct{}
+
+const sequenceLen = 8
+
+func (octets) size(m *benchpb.Message) int { return sequenceLen + len(m.GetPayload()) }
+
+func (octets) append(b []byte, m *benchpb.Message) ([]byte, error) {
+	b = binary.LittleEndian.AppendUint64(b, m.GetSequence())
+	return append(b, m.GetPayload()...), nil
+}
+
+func (octets) decode(body []byte) (*benchpb.Message, error) {
+	if len(body) < sequenceLen {
+		return nil, fmt.Errorf("expected a sequence of %d octets; came %d", sequenceLen, len(body))
+	}
+	return &benchpb.Message{Sequence: binary.LittleEndian.Uint64(body), Payload: slices.Clone(body[sequenceLen:])}, nil
+}
+
+func (octets) echo(b, body []byte) ([]byte, error) { return append(b, body...), nil }
+
+// protobuf does what every RPC with these messages has to.
+type protobuf struct{}
+
+func (protobuf) size(m *benchpb.Message) int { return proto.Size(m) }
+
+func (protobuf) append(b []byte, m *benchpb.Message) ([]byte, error) {
+	return proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(b, m)
+}
+
+func (protobuf) decode(body []byte) (*benchpb.Message, error) {
+	m := new(benchpb.Message)
+	return m, proto.Unmarshal(body, m)
+}
+
+func (p protobuf) echo(b, body []byte) ([]byte, error) {
+	m, err := p.decode(body)
+	if err != nil {
+		return b, err
+	}
+	reply := &benchpb.Message{Sequence: m.GetSequence(), Payload: m.GetPayload()}
+	p.size(reply)
+	return p.append(b, reply)
+}
+
+const (
+	headLen  = 12 // length of the body, id
+	readSize = 128 << 10
+	pageSize = 64 << 10
+)
+
+// frames are read one after the other.
+type frames struct {
+	r    *bufio.Reader
+	held []byte // a body that is larger than the buffer
+	last int    // what of the buffer is the body that was given last
+}
+
+func newFrames(r io.Reader) *frames { return &frames{r: bufio.NewReaderSize(r, readSize)} }
+
+// next gives the next frame. Its body is valid until the call after.
+func (f *frames) next() (id uint64, body []byte, err error) {
+	if _, err := f.r.Discard(f.last); err != nil {
+		return 0, nil, err
+	}
+	f.last = 0
+	head, err := f.r.Peek(headLen)
+	if err != nil {
+		if errors.Is(err, io.EOF) && len(head) > 0 {
+			err = io.ErrUnexpectedEOF
+		}
+		return 0, nil, err
+	}
+	n := int(binary.LittleEndian.Uint32(head))
+	id = binary.LittleEndian.Uint64(head[4:])
+	if n > MaxMessage {
+		return 0, nil, fmt.Errorf("expected frames up to %d octets; came %d", MaxMessage, n)
+	}
+	if headLen+n <= f.r.Size() {
+		whole, err := f.r.Peek(headLen + n)
+		if err != nil {
+			return 0, nil, cutShort(err)
+		}
+		f.last = headLen + n
+		return id, whole[headLen:], nil
+	}
+	if _, err := f.r.Discard(headLen); err != nil {
+		return 0, nil, err
+	}
+	f.held = slices.Grow(f.held[:0], n)[:n]
+	if _, err := io.ReadFull(f.r, f.held); err != nil {
+		return 0, nil, cutShort(err)
+	}
+	return id, f.held, nil
+}
+
+// more says whether a frame's head is there without a read.
+func (f *frames) more() bool { return f.r.Buffered()-f.last >= headLen }
+
+func cutShort(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// pages hold what is to be written. Full ones are not copied into larger ones,
+// and all are used again.
+type pages struct {
+	full net.Buffers
+	tail []byte
+	free [][]byte
+}
+
+// kept is how many pages wait to be used again.
+const kept = 32
+
+// begin appends the head of a frame and makes room for its body of n octets.
+func (p *pages) begin(id uint64, n int) {
+	if len(p.tail)+headLen+n > cap(p.tail) {
+		p.turn(headLen + n)
+	}
+	p.tail = binary.LittleEndian.AppendUint32(p.tail, uint32(n))
+	p.tail = binary.LittleEndian.AppendUint64(p.tail, id)
+}
+
+func (p *pages) turn(room int) {
+	if len(p.tail) > 0 {
+		p.full = append(p.full, p.tail)
+		p.tail = nil
+	}
+	for i, page := range slices.Backward(p.free) {
+		if cap(page) >= room {
+			p.free = slices.Delete(p.free, i, i+1)
+			p.tail = page[:0]
+			return
+		}
+	}
+	p.tail = make([]byte, 0, max(pageSize, room))
+}
+
+// take gives all that is to be written.
+func (p *pages) take() net.Buffers {
+	if len(p.tail) > 0 {
+		p.full = append(p.full, p.tail)
+		p.tail = nil
+	}
+	all := p.full
+	p.full = nil
+	return all
+}
+
+// giveBack takes pages that are written.
+func (p *pages) giveBack(some net.Buffers) {
+	for _, page := range some {
+		if len(p.free) < kept {
+			p.free = append(p.free, page[:0])
+		}
+	}
+}
+
+func (p *pages) empty() bool { return len(p.tail) == 0 && len(p.full) == 0 }
+
+// write writes the pages and leaves them as they were.
+func write(nc net.Conn, some net.Buffers) error {
+	if len(some) == 1 {
+		_, err := nc.Write(some[0])
+		return err
+	}
+	rest := slices.Clone(some)
+	_, err := rest.WriteTo(nc)
+	return err
+}
