@@ -90,6 +90,10 @@ rows: ## run the tests that prove rows of docs/from-grpc-go.md
 rows-doc: ## write the names of those tests into the table
 	go run ./tools/rows -write
 
+.PHONY: interop
+interop: ## gRPC's interop cases between weir and grpc-go, as processes
+	go run ./interop/matrix
+
 .PHONY: demo
 demo: ## the demo: calls checked, then a few seconds of load
 	go run ./cmd/weir demo
@@ -105,7 +109,7 @@ bench-once: ## compile each benchmark and run it once
 # Everything, cheap and telling steps first.
 .PHONY: check
 check: ## all of the above that can fail, from a bare machine
-	tools/check build fmt-check tidy-check vet test alone rows race bench-once fuzz check-generate lint demo
+	tools/check build fmt-check tidy-check vet test alone rows interop race bench-once fuzz check-generate lint demo
 
 .PHONY: proof
 proof: ## the long form: check, then each fuzz target for PROOF_FUZZTIME and the race suite ten times

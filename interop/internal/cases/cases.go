@@ -34,7 +34,10 @@ type Target struct {
 	// Dial makes another client of the same server.
 	Dial func() (*weir.Client, error)
 	Soak Soak
-	Log  io.Writer
+	// Calls is how many concurrent_large_unary makes. Zero means 1,000, as in
+	// the descriptions.
+	Calls int
+	Log   io.Writer
 }
 
 func (t *Target) service() testgrpc.TestServiceClient {

@@ -32,18 +32,19 @@ func large(ctx context.Context, service testgrpc.TestServiceClient, in *testgrpc
 	return out, nil
 }
 
-// concurrentCalls is how many calls concurrent_large_unary makes.
-const concurrentCalls = 1000
-
 func concurrentLargeUnary(ctx context.Context, t *Target) error {
 	service := t.service()
 	in := &testgrpc.SimpleRequest{ResponseSize: largeResponse, Payload: zeros(largeRequest)}
-	failed := make([]error, concurrentCalls)
-	var calls sync.WaitGroup
-	for i := range failed {
-		calls.Go(func() { _, failed[i] = large(ctx, service, in) })
+	calls := 1000
+	if t.Calls > 0 {
+		calls = t.Calls
 	}
-	calls.Wait()
+	failed := make([]error, calls)
+	var running sync.WaitGroup
+	for i := range failed {
+		running.Go(func() { _, failed[i] = large(ctx, service, in) })
+	}
+	running.Wait()
 	var first error
 	n := 0
 	for _, err := range failed {
@@ -53,7 +54,7 @@ func concurrentLargeUnary(ctx context.Context, t *Target) error {
 		}
 	}
 	if n > 0 {
-		return fmt.Errorf("%d of %d calls failed, one with: %w", n, concurrentCalls, first)
+		return fmt.Errorf("%d of %d calls failed, one with: %w", n, calls, first)
 	}
 	return nil
 }
