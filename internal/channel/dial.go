@@ -27,7 +27,7 @@ func (d *dialer) connect(ctx context.Context, address string) (transport.ClientT
 	secured, info, err := d.secure(ctx, nc)
 	if err != nil {
 		_ = nc.Close()
-		return nil, secureError(ctx, address, err)
+		return nil, secureError(ctx, address, stepSecure, err)
 	}
 	cfg := d.transport
 	cfg.AuthInfo = info
@@ -38,7 +38,7 @@ func (d *dialer) connect(ctx context.Context, address string) (transport.ClientT
 	}
 	tr, err := transport.NewHTTP2Client(ctx, secured, cfg)
 	if err != nil {
-		e := newConnectError(ctx, address, stepHTTP2, err)
+		e := secureError(ctx, address, stepHTTP2, err)
 		if d.credentials.Info().SecurityProtocol == "insecure" {
 			e.hint = "is it a gRPC server? One that wants TLS needs other credentials: WithTransportCredentials"
 		}

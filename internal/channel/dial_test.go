@@ -170,6 +170,40 @@ func TestRefusedCertificate(t *testing.T) {
 	}
 }
 
+// A server that wants a certificate of the client says so after the client's
+// handshake, in TLS 1.3.
+func TestServerRefusesClient(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			var cert *tls.Certificate
+			inWorld(t, "passthrough:///svc:80", func(_ *world, cfg *Config) {
+				cert = newCertificate(t, "svc", time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
+				pool := x509.NewCertPool()
+				pool.AddCert(cert.Leaf)
+				cfg.Credentials = credentials.NewTLS(&tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12})
+			}, func(t *testing.T, w *world) {
+				creds := credentials.NewTLS(&tls.Config{
+					MinVersion: version, MaxVersion: version,
+					Certificates: []tls.Certificate{*cert}, ClientAuth: tls.RequireAnyClientCert,
+				})
+				w.accept("svc:80", func(_ *host, nc net.Conn) {
+					if _, _, err := creds.ServerHandshake(nc); err == nil {
+						t.Error("the handshake without a certificate succeeded")
+					}
+					silent(nil, nc)
+				})
+				_, err := w.within(time.Minute, false)
+				wantStatus(t, err, codes.Unavailable, "svc:80", "certificate", "refuses the handshake", "WithTransportCredentials")
+				errs := w.wantMoves("IDLE>CONNECTING", "CONNECTING>TRANSIENT_FAILURE")
+				var ce *ConnectError
+				if !errors.As(errs[1], &ce) || !ce.Permanent {
+					t.Errorf("%v is not told as permanent", errs[1])
+				}
+			})
+		})
+	}
+}
+
 // A plain server behind TLS credentials.
 func TestServerWithoutTLS(t *testing.T) {
 	inWorld(t, "passthrough:///a", func(_ *world, cfg *Config) {

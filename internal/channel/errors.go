@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"time"
 
@@ -75,16 +76,18 @@ func (e *connectTimeoutError) Error() string {
 // Is makes it a context.DeadlineExceeded.
 func (e *connectTimeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
 
-// secureError is the error of a security handshake.
-func secureError(ctx context.Context, address string, err error) *ConnectError {
-	e := newConnectError(ctx, address, stepSecure, err)
+// secureError is the error of a connection that was to be secured. A server
+// may refuse the client's certificate when the client's handshake is over, so
+// this is not only for the handshake.
+func secureError(ctx context.Context, address string, s step, err error) *ConnectError {
+	e := newConnectError(ctx, address, s, err)
 	var (
 		refused  *tls.CertificateVerificationError
 		unknown  x509.UnknownAuthorityError
 		hostname x509.HostnameError
 		invalid  x509.CertificateInvalidError
 		plain    tls.RecordHeaderError
-		alert    tls.AlertError
+		op       *net.OpError
 	)
 	switch {
 	case errors.As(err, &refused), errors.As(err, &unknown), errors.As(err, &hostname), errors.As(err, &invalid):
@@ -93,8 +96,8 @@ func secureError(ctx context.Context, address string, err error) *ConnectError {
 	case errors.As(err, &plain):
 		e.Permanent = true
 		e.hint = "the server does not speak TLS here: WithTransportCredentials(insecure.NewCredentials()) does without"
-	case errors.As(err, &alert):
-		e.Permanent = true
+	case errors.As(err, &op) && op.Op == "remote error": // crypto/tls's word for an alert
+		e.Permanent = !strings.Contains(op.Err.Error(), "internal error")
 		e.hint = "the server refuses the handshake: WithTransportCredentials sets certificate, protocol versions and server name"
 	}
 	return e
