@@ -182,12 +182,13 @@ func TestServerRefusesClient(t *testing.T) {
 				pool.AddCert(cert.Leaf)
 				cfg.Credentials = credentials.NewTLS(&tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12})
 			}, func(t *testing.T, w *world) {
-				creds := credentials.NewTLS(&tls.Config{
-					MinVersion: version, MaxVersion: version,
-					Certificates: []tls.Certificate{*cert}, ClientAuth: tls.RequireAnyClientCert,
-				})
+				// It does not close at once, so that what it says is read.
 				w.accept("svc:80", func(_ *host, nc net.Conn) {
-					if _, _, err := creds.ServerHandshake(nc); err == nil {
+					secured := tls.Server(nc, &tls.Config{
+						MinVersion: version, MaxVersion: version, NextProtos: []string{"h2"},
+						Certificates: []tls.Certificate{*cert}, ClientAuth: tls.RequireAnyClientCert,
+					})
+					if secured.Handshake() == nil {
 						t.Error("the handshake without a certificate succeeded")
 					}
 					silent(nil, nc)
