@@ -106,16 +106,21 @@ fuzz: ## each fuzz target for FUZZTIME
 bench-once: ## compile each benchmark and run it once
 	go test -run '^$$' -bench . -benchtime 1x -timeout 10m work
 
+.PHONY: bench
+bench: ## measure weir beside grpc-go and others, in five minutes at most; see bench/README.md
+	go run ./bench/cmd/weirbench -quick
+
 # Everything, cheap and telling steps first.
 .PHONY: check
 check: ## all of the above that can fail, from a bare machine
 	tools/check build fmt-check tidy-check vet test alone rows interop race bench-once fuzz check-generate lint demo
 
 .PHONY: proof
-proof: ## the long form: check, then each fuzz target for PROOF_FUZZTIME and the race suite ten times
+proof: ## the long form: check, then each fuzz target for PROOF_FUZZTIME, the race suite ten times and bench
 	$(MAKE) check
 	go test -race -count 10 -timeout 60m work
 	tools/fuzz $(PROOF_FUZZTIME)
+	$(MAKE) bench
 
 .PHONY: clean
 clean: ## remove what make put here

@@ -6,43 +6,83 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
+	"github.com/weir-rpc/weir/bench/internal/peers"
 	"github.com/weir-rpc/weir/bench/internal/process"
 	"github.com/weir-rpc/weir/bench/internal/report"
 	"github.com/weir-rpc/weir/bench/internal/scenario"
 )
 
-// benchmark measures scenario after scenario and writes each as it is done.
+// The files in the directory of -out.
+const (
+	resultsFile = "results.json"
+	plotFile    = "plot.svg"
+)
+
+// benchmark measures scenario after scenario, and writes each as it is done.
 func benchmark(ctx context.Context, o options, out, errOut io.Writer) error {
 	program, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	var all []*report.Cell
-	began := time.Now()
-	fmt.Fprintln(out, "Two figures are those of client+server. × is grpc-go's CPU of both sides over the peer's, and the peer's calls/s over grpc-go's.")
-	fmt.Fprintln(out)
+	if o.out != "" {
+		if err := os.MkdirAll(o.out, 0o750); err != nil {
+			return err
+		}
+	}
+	results := &report.Results{
+		Began: time.Now(), Duration: o.duration, Warmup: o.warmup, Rounds: o.rounds,
+		Machine: report.ThisMachine(), Modules: report.Modules(ctx),
+	}
+	if results.Machine.Busy() {
+		fmt.Fprintf(errOut, "weirbench: the machine is busy (load %.1f on %d processors): do not keep these figures\n",
+			results.Machine.Load, results.Machine.Processors)
+	}
+	fmt.Fprint(out, explanation)
 	for i, s := range o.scenarios {
-		b := bench{options: o, program: program, errOut: errOut}
+		b := bench{options: o, program: program}
 		if o.budget > 0 {
-			b.until = began.Add(o.budget * time.Duration(i+1) / time.Duration(len(o.scenarios)))
+			b.until = results.Began.Add(o.budget * time.Duration(i+1) / time.Duration(len(o.scenarios)))
 		}
 		cells, err := b.measure(ctx, s)
 		if err != nil {
 			return err
 		}
 		if len(cells) == 0 {
-			continue
+			continue // peers that are not for this scenario
 		}
 		report.Conclude(cells)
 		if err := report.WriteTable(out, cells); err != nil {
 			return err
 		}
-		all = append(all, cells...)
+		results.Cells = append(results.Cells, cells...)
 	}
-	_ = all
-	return nil
+	results.Ended = time.Now()
+	if o.out == "" {
+		return nil
+	}
+	return write(o.out, results, errOut)
+}
+
+// explanation stands above the table.
+const explanation = `Medians of the rounds. Two figures are those of the client's and the server's process.
+CPU × and RSS × are grpc-go's of both sides over the peer's, calls × is the peer's over grpc-go's: more is better.
+A call of a stream is a message; the latency of stream/... is that of a burst with its call.
+
+`
+
+func write(dir string, results *report.Results, errOut io.Writer) error {
+	if err := results.WriteFile(filepath.Join(dir, resultsFile)); err != nil {
+		return err
+	}
+	err := report.WritePlot(filepath.Join(dir, plotFile), results.Cells)
+	if errors.Is(err, report.ErrNothingToPlot) {
+		fmt.Fprintf(errOut, "weirbench: no plot: %v\n", err)
+		return nil
+	}
+	return err
 }
 
 // bench measures one scenario.
@@ -51,7 +91,6 @@ type bench struct {
 
 	program string
 	until   time.Time // zero for no end
-	errOut  io.Writer
 }
 
 // contestant is a peer that is measured.
@@ -68,6 +107,9 @@ func (b *bench) measure(ctx context.Context, s scenario.Scenario) (cells []*repo
 			err = errors.Join(err, c.pair.Stop())
 		}
 	}()
+	if s.Idle() {
+		return b.measureIdle(ctx, s)
+	}
 	for _, p := range b.peers {
 		if !p.Measures(s) {
 			continue
@@ -99,6 +141,45 @@ func (b *bench) measure(ctx context.Context, s scenario.Scenario) (cells []*repo
 		}
 	}
 	return cells, nil
+}
+
+// measureIdle starts new processes for each round: memory that has been used
+// is not given back in full.
+func (b *bench) measureIdle(ctx context.Context, s scenario.Scenario) (cells []*report.Cell, err error) {
+	for n := range b.rounds {
+		if n > 0 && b.late() {
+			break
+		}
+		i := 0
+		for _, p := range b.peers {
+			if !p.Measures(s) {
+				continue
+			}
+			if n == 0 {
+				cells = append(cells, &report.Cell{Scenario: s, Peer: p.Name, LeftOut: p.Lacks(s)})
+			}
+			cell := cells[i]
+			i++
+			if cell.LeftOut != "" {
+				continue
+			}
+			round, err := b.open(ctx, s, p)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", s.Name, err)
+			}
+			cell.Add(round)
+		}
+	}
+	return cells, nil
+}
+
+func (b *bench) open(ctx context.Context, s scenario.Scenario, p peers.Peer) (round process.Round, err error) {
+	pair, err := process.Start(ctx, b.program, p, s)
+	if err != nil {
+		return process.Round{}, err
+	}
+	defer func() { err = errors.Join(err, pair.Stop()) }()
+	return pair.Open()
 }
 
 // late says whether the time for the scenario is over.

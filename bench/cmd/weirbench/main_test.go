@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/weir-rpc/weir/bench/internal/process"
+	"github.com/weir-rpc/weir/bench/internal/report"
 	"github.com/weir-rpc/weir/internal/leak"
 )
 
@@ -81,8 +84,9 @@ func TestQuick(t *testing.T) {
 }
 
 func TestBenchmark(t *testing.T) {
+	dir := t.TempDir()
 	status, out, errOut := runFor(t.Context(), "-scenario", "^(unary/32B/1|observed/32B/1)$",
-		"-rounds", "2", "-duration", "5ms", "-warmup", "1ms")
+		"-rounds", "2", "-duration", "5ms", "-warmup", "1ms", "-out", filepath.Join(dir, "new"))
 	if status != statusOK {
 		t.Fatalf("exit status %d: %s", status, errOut)
 	}
@@ -91,13 +95,48 @@ func TestBenchmark(t *testing.T) {
 			t.Errorf("%q is not in the table:\n%s", want, out)
 		}
 	}
+	text, err := os.ReadFile(filepath.Join(dir, "new", resultsFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var results report.Results
+	if err := json.Unmarshal(text, &results); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range results.Cells {
+		if want := 2; c.LeftOut == "" && (len(c.Rounds) != want || len(c.Raw) != want) {
+			t.Errorf("%s of %s: %d rounds, and %d raw, want %d", c.Scenario.Name, c.Peer, len(c.Rounds), len(c.Raw), want)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "new", plotFile)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestBenchmarkWithoutABaseline(t *testing.T) {
+	dir := t.TempDir()
+	status, out, errOut := runFor(t.Context(), "-scenario", "^unary/32B/1$", "-peer", "raw",
+		"-rounds", "1", "-duration", "2ms", "-warmup", "1ms", "-out", dir)
+	if status != statusOK || !strings.Contains(errOut, "no plot") || !strings.Contains(out, " raw ") {
+		t.Errorf("exit status %d, stdout %q, stderr %q; want figures of raw and no plot", status, out, errOut)
+	}
+}
+
+func TestOutThatCannotBeWritten(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, errOut := runFor(t.Context(), "-out", file); status != statusFailed || !strings.Contains(errOut, "not a directory") {
+		t.Errorf("exit status %d, stderr %q; want %d before anything is measured", status, errOut, statusFailed)
+	}
 }
 
 func TestInterrupt(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(100*time.Millisecond, cancel)
 	status, _, errOut := runFor(ctx, "-scenario", "^unary/32B/1$", "-duration", "1m")
-	if status != statusInterrupted || errOut != "weirbench: interrupted\n" {
+	if status != statusInterrupted || !strings.HasSuffix(errOut, "weirbench: interrupted\n") {
 		t.Errorf("exit status %d, stderr %q; want %d and that it was interrupted", status, errOut, statusInterrupted)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"sync"
 	"sync/atomic"
 
 	"github.com/weir-rpc/weir/bench/internal/load"
@@ -177,6 +176,7 @@ func (c *counting) Accept() (net.Conn, error) {
 type clientSide struct {
 	clients []peers.Client
 	caller  *load.Caller
+	idle    *load.Idle
 }
 
 func newClientSide(ctx context.Context, s setup) (*clientSide, error) {
@@ -188,9 +188,13 @@ func newClientSide(ctx context.Context, s setup) (*clientSide, error) {
 	if err != nil {
 		return nil, err
 	}
+	dial := func() (peers.Client, error) { return peer.Client.Dial(s.Target, cfg) }
+	if s.Scenario.Connections < 1 {
+		return nil, errors.New("expected a scenario with connections; came one without")
+	}
 	me := new(clientSide)
 	for range s.Scenario.Connections {
-		c, err := peer.Client.Dial(s.Target, cfg)
+		c, err := dial()
 		if err != nil {
 			return nil, errors.Join(err, me.close())
 		}
@@ -201,26 +205,36 @@ func newClientSide(ctx context.Context, s setup) (*clientSide, error) {
 			return nil, errors.Join(err, me.close())
 		}
 	}
-	me.caller = load.NewCaller(s.Scenario, me.clients)
+	if s.Scenario.Idle() {
+		me.idle = load.NewIdle(s.Scenario, me.clients[0], dial)
+	} else {
+		me.caller = load.NewCaller(s.Scenario, me.clients)
+	}
 	return me, nil
 }
 
 func (c *clientSide) hello() hello { return hello{} }
 
 func (c *clientSide) answer(ctx context.Context, req request) (rep reply, err error) {
-	if req.Run > 0 {
+	switch {
+	case req.Run > 0 && c.caller != nil:
 		rep.Window, err = c.caller.Run(ctx, req.Run)
 		return rep, err
+	case req.Open && c.idle != nil:
+		return rep, c.idle.Open(ctx)
+	case req.Run > 0 || req.Open:
+		return rep, errors.New("expected a request that is for the scenario; came one for others")
 	}
 	return look(req)
 }
 
 func (c *clientSide) close() error {
-	errs := make([]error, len(c.clients))
-	var closing sync.WaitGroup
-	for i, client := range c.clients {
-		closing.Go(func() { errs[i] = client.Close() })
+	var errs []error
+	if c.idle != nil {
+		errs = append(errs, c.idle.Close())
 	}
-	closing.Wait()
+	for _, client := range c.clients {
+		errs = append(errs, client.Close())
+	}
 	return errors.Join(errs...)
 }

@@ -21,8 +21,23 @@ type Pair struct {
 
 // Round is what one run measured on both sides.
 type Round struct {
-	Client load.Window `json:"client"`
-	Server Server      `json:"server"`
+	Client load.Window `json:"client,omitzero"`
+	Server Server      `json:"server,omitzero"`
+	Idle   *Idle       `json:"idle,omitempty"` // of idle scenarios, which have nothing else
+}
+
+// Idle is what both processes held before and after something was opened, both
+// times after they had settled.
+type Idle struct {
+	Opened int         `json:"opened"`
+	Client BeforeAfter `json:"client"`
+	Server BeforeAfter `json:"server"`
+}
+
+// BeforeAfter is what one process held.
+type BeforeAfter struct {
+	Before usage.Holds `json:"before"`
+	After  usage.Holds `json:"after"`
 }
 
 // Server is what the server's process used during a run, and held in its
@@ -93,13 +108,58 @@ func (p *Pair) Run(d time.Duration) (Round, error) {
 	if err != nil {
 		return Round{}, err
 	}
-	if after.Connections != int64(p.scenario.Connections) {
-		return Round{}, fmt.Errorf("%s: expected %d connections; came %d", p.server.name, p.scenario.Connections, after.Connections)
+	if err := p.connections(p.scenario.Connections); err != nil {
+		return Round{}, err
 	}
 	return Round{
 		Client: r.Window,
 		Server: Server{Used: after.Used.Sub(before.Used), Midway: midway.Holds},
 	}, nil
+}
+
+// Open opens what the scenario leaves idle. It is called once.
+func (p *Pair) Open() (Round, error) {
+	idle := &Idle{Opened: p.scenario.Outstanding}
+	if err := p.settle(&idle.Client.Before, &idle.Server.Before); err != nil {
+		return Round{}, err
+	}
+	if _, err := p.client.ask(request{Open: true}); err != nil {
+		return Round{}, err
+	}
+	if err := p.settle(&idle.Client.After, &idle.Server.After); err != nil {
+		return Round{}, err
+	}
+	want := p.scenario.Connections
+	if p.scenario.Shape == scenario.IdleConns {
+		want += p.scenario.Outstanding
+	}
+	return Round{Idle: idle}, p.connections(want)
+}
+
+func (p *Pair) settle(ofClient, ofServer *usage.Holds) error {
+	for _, side := range []struct {
+		process *child
+		to      *usage.Holds
+	}{{p.client, ofClient}, {p.server, ofServer}} {
+		rep, err := side.process.ask(request{Settle: true})
+		if err != nil {
+			return err
+		}
+		*side.to = rep.Holds
+	}
+	return nil
+}
+
+// connections fails unless that many have ever been made.
+func (p *Pair) connections(want int) error {
+	rep, err := p.server.ask(request{Glance: true})
+	if err != nil {
+		return err
+	}
+	if rep.Connections != int64(want) {
+		return fmt.Errorf("%s: expected %d connections; came %d", p.server.name, want, rep.Connections)
+	}
+	return nil
 }
 
 // Stop ends the client first, so that the server sees it go. A second call does

@@ -53,6 +53,49 @@ func measure(t *testing.T, p peers.Peer, s scenario.Scenario) {
 	}
 }
 
+// TestIdle opens a few of what the benchmark opens thousands of.
+func TestIdle(t *testing.T) {
+	all, usual := peers.All()
+	for _, s := range []scenario.Scenario{
+		{Name: "connections", Shape: scenario.IdleConns, Payload: 32, Outstanding: 40, Connections: 1},
+		{Name: "streams", Shape: scenario.IdleStreams, Payload: 32, Outstanding: 400, Connections: 1},
+	} {
+		for _, p := range all[:usual] {
+			if p.Lacks(s) == "" && p.Measures(s) {
+				t.Run(s.Name+"/"+p.Name, func(t *testing.T) { open(t, p, s) })
+			}
+		}
+	}
+}
+
+func open(t *testing.T, p peers.Peer, s scenario.Scenario) {
+	t.Helper()
+	pair, err := Start(t.Context(), program(t), p, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := pair.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, side := range map[string]BeforeAfter{"client": r.Idle.Client, "server": r.Idle.Server} {
+		if grown := int64(side.After.Heap) - int64(side.Before.Heap); grown < int64(s.Outstanding)*100 {
+			t.Errorf("the heap of the %s grew by %d octets with %d %s", name, grown, s.Outstanding, s.Name)
+		}
+	}
+	// Each stream has a handler on the server; those that wait for work count.
+	more := r.Idle.Server.After.Goroutines - r.Idle.Server.Before.Goroutines
+	if s.Shape == scenario.IdleStreams && more < s.Outstanding*9/10 {
+		t.Errorf("%d more goroutines on the server for %d %s", more, s.Outstanding, s.Name)
+	}
+	if _, err := pair.Run(time.Millisecond); err == nil || !strings.Contains(err.Error(), "came one for others") {
+		t.Errorf("a run of an idle scenario: error %v", err)
+	}
+	if err := pair.Stop(); err != nil {
+		t.Error(err)
+	}
+}
+
 func small() scenario.Scenario {
 	return scenario.Scenario{Name: "small", Shape: scenario.Unary, Payload: 32, Outstanding: 1, Connections: 1}
 }

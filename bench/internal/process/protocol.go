@@ -41,6 +41,7 @@ type hello struct {
 // request asks for one thing. What is zero is not asked for.
 type request struct {
 	Run    time.Duration `json:"run_ns,omitempty"` // of a client
+	Open   bool          `json:"open,omitempty"`   // by a client, what is idle then
 	Used   bool          `json:"used,omitempty"`
 	Glance bool          `json:"glance,omitempty"`
 	Settle bool          `json:"settle,omitempty"`

@@ -12,6 +12,7 @@ func TestMainRefuses(t *testing.T) {
 		{"no role", "{}", "expected the role"},
 		{"an unknown peer", `{"role": "server", "peer": "h3"}`, `came ["h3"]`},
 		{"no server to call", `{"role": "client", "peer": "grpc-go", "target": "127.0.0.1:1", "scenario": {"connections": 1}}`, "expected a reply"},
+		{"no connections", `{"role": "client", "peer": "grpc-go"}`, "expected a scenario with connections"},
 		{"a broken identity", `{"role": "server", "peer": "grpc-go", "identity": {}}`, "asn1"},
 		{"a broken request", `{"role": "server", "peer": "grpc-go"} x`, "invalid character"},
 	} {

@@ -32,6 +32,11 @@ type Figures struct {
 	Bytes          Sides   `json:"bytes_per_call"`
 	Goroutines     Sides   `json:"goroutines"`
 	RSS            Sides   `json:"rss_bytes"`
+
+	// Of idle scenarios alone. Theirs, and with them Goroutines and RSS, are for
+	// each connection or stream.
+	Heap  Sides `json:"heap_bytes,omitzero"`
+	Stack Sides `json:"stack_bytes,omitzero"`
 }
 
 // all are pointers to the figures, in an order of their own.
@@ -40,10 +45,14 @@ func (f *Figures) all() []*float64 {
 		&f.CallsPerSecond, &f.P50, &f.P99, &f.P999,
 		&f.CPU.Client, &f.CPU.Server, &f.Allocs.Client, &f.Allocs.Server, &f.Bytes.Client, &f.Bytes.Server,
 		&f.Goroutines.Client, &f.Goroutines.Server, &f.RSS.Client, &f.RSS.Server,
+		&f.Heap.Client, &f.Heap.Server, &f.Stack.Client, &f.Stack.Server,
 	}
 }
 
 func newFigures(r process.Round) Figures {
+	if r.Idle != nil {
+		return idleFigures(r.Idle)
+	}
 	calls := float64(r.Client.Calls)
 	per := func(of func(usage.Used) float64) Sides {
 		return Sides{Client: of(r.Client.Used) / calls, Server: of(r.Server.Used) / calls}
@@ -64,6 +73,19 @@ func newFigures(r process.Round) Figures {
 	}
 }
 
+func idleFigures(i *process.Idle) Figures {
+	each := func(of func(usage.Holds) float64) Sides {
+		grown := func(b process.BeforeAfter) float64 { return (of(b.After) - of(b.Before)) / float64(i.Opened) }
+		return Sides{Client: grown(i.Client), Server: grown(i.Server)}
+	}
+	return Figures{
+		Goroutines: each(func(h usage.Holds) float64 { return float64(h.Goroutines) }),
+		RSS:        each(func(h usage.Holds) float64 { return float64(h.RSS) }),
+		Heap:       each(func(h usage.Holds) float64 { return float64(h.Heap) }),
+		Stack:      each(func(h usage.Holds) float64 { return float64(h.Stack) }),
+	}
+}
+
 func micro(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
 // Cell is one scenario with one peer.
@@ -78,11 +100,12 @@ type Cell struct {
 }
 
 // Ratios are how many times better than the baseline a peer is: above one is
-// less CPU or more calls. Each is the median of the ratios of the rounds, and
+// less CPU or memory, or more calls. Each is the median of the ratios of the rounds, and
 // a round of the peer is compared with that of the baseline beside it.
 type Ratios struct {
-	CPU            float64 `json:"cpu"` // of both sides together
-	CallsPerSecond float64 `json:"calls_per_second"`
+	CPU            float64 `json:"cpu,omitempty"` // of both sides together
+	CallsPerSecond float64 `json:"calls_per_second,omitempty"`
+	RSS            float64 `json:"rss,omitempty"` // of both sides together; of idle scenarios alone
 }
 
 // Add takes a round.
@@ -109,12 +132,16 @@ func Conclude(cells []*Cell) {
 		if n == 0 {
 			continue
 		}
-		var cpu, calls []float64
+		var cpu, calls, rss []float64
 		for i, f := range c.Rounds[:n] {
 			cpu = append(cpu, ratio(baseline.Rounds[i].CPU.Sum(), f.CPU.Sum()))
+			rss = append(rss, ratio(baseline.Rounds[i].RSS.Sum(), f.RSS.Sum()))
 			calls = append(calls, ratio(f.CallsPerSecond, baseline.Rounds[i].CallsPerSecond))
 		}
 		c.Ratios = &Ratios{CPU: median(cpu), CallsPerSecond: median(calls)}
+		if c.Scenario.Idle() {
+			c.Ratios = &Ratios{RSS: median(rss)}
+		}
 	}
 }
 

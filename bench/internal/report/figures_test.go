@@ -7,6 +7,7 @@ import (
 	"github.com/weir-rpc/weir/bench/internal/load"
 	"github.com/weir-rpc/weir/bench/internal/peers"
 	"github.com/weir-rpc/weir/bench/internal/process"
+	"github.com/weir-rpc/weir/bench/internal/scenario"
 	"github.com/weir-rpc/weir/bench/internal/usage"
 )
 
@@ -57,6 +58,24 @@ func TestFigures(t *testing.T) {
 	}
 }
 
+func TestIdleFigures(t *testing.T) {
+	got := newFigures(process.Round{Idle: &process.Idle{
+		Opened: 100,
+		Client: process.BeforeAfter{
+			Before: usage.Holds{Goroutines: 5, RSS: 10000, Heap: 5000, Stack: 3000},
+			After:  usage.Holds{Goroutines: 105, RSS: 20000, Heap: 9000, Stack: 3000},
+		},
+		Server: process.BeforeAfter{
+			Before: usage.Holds{Goroutines: 10, RSS: 10000, Heap: 5000, Stack: 3000},
+			After:  usage.Holds{Goroutines: 210, RSS: 9000, Heap: 5100, Stack: 3200},
+		},
+	}})
+	want := Figures{Goroutines: Sides{1, 2}, RSS: Sides{100, -10}, Heap: Sides{40, 1}, Stack: Sides{0, 2}}
+	if got != want {
+		t.Errorf("figures %+v\nwant %+v", got, want)
+	}
+}
+
 // TestMedians gives each figure a value of its own, so that none is missed or
 // taken for another.
 func TestMedians(t *testing.T) {
@@ -102,6 +121,13 @@ func TestConclude(t *testing.T) {
 	}
 	if weir.Median.CallsPerSecond != 200 {
 		t.Errorf("median of %v calls, want 200", weir.Median.CallsPerSecond)
+	}
+	idle := func(rss float64, name string) *Cell {
+		return &Cell{Scenario: scenario.Scenario{Shape: scenario.IdleStreams}, Peer: name, Rounds: []Figures{{RSS: Sides{rss, rss}}}}
+	}
+	two := []*Cell{idle(10, "weir"), idle(30, peers.Baseline)}
+	if Conclude(two); *two[0].Ratios != (Ratios{RSS: 3}) {
+		t.Errorf("ratios %+v of memory, want 3", two[0].Ratios)
 	}
 	alone := &Cell{Peer: "weir", Rounds: []Figures{round(300, 2, 3)}}
 	if Conclude([]*Cell{alone}); alone.Ratios != nil {

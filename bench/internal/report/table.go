@@ -40,6 +40,19 @@ var columns = []column{
 	}},
 }
 
+var idleColumns = []column{
+	{"RSS B each", func(c *Cell) string { return sides(c.Median.RSS) }},
+	{"RSS ×", func(c *Cell) string {
+		if c.Ratios == nil {
+			return "-"
+		}
+		return times(c.Ratios.RSS)
+	}},
+	{"heap B each", func(c *Cell) string { return sides(c.Median.Heap) }},
+	{"stack B each", func(c *Cell) string { return sides(c.Median.Stack) }},
+	{"goroutines each", func(c *Cell) string { return sides(c.Median.Goroutines) }},
+}
+
 // WriteTable writes the cells, which stand by scenario, with a block for each.
 func WriteTable(w io.Writer, cells []*Cell) error {
 	for len(cells) > 0 {
@@ -58,6 +71,10 @@ func WriteTable(w io.Writer, cells []*Cell) error {
 func writeBlock(w io.Writer, cells []*Cell) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	name := cells[0].Scenario.Name
+	columns := columns
+	if cells[0].Scenario.Idle() {
+		columns = idleColumns
+	}
 	heads := []string{name}
 	for _, col := range columns {
 		heads = append(heads, col.head)

@@ -13,9 +13,13 @@ func TestTable(t *testing.T) {
 		Allocs: Sides{3, 4}, Bytes: Sides{132, 1.25e6}, Goroutines: Sides{5, 6}, RSS: Sides{1 << 20, 3 << 19},
 	}
 	cells := []*Cell{
-		{Scenario: scenario.Scenario{Name: "first"}, Peer: "weir", Rounds: []Figures{figures}, Median: figures, Ratios: &Ratios{2, 0.5}},
+		{Scenario: scenario.Scenario{Name: "first"}, Peer: "weir", Rounds: []Figures{figures}, Median: figures, Ratios: &Ratios{CPU: 2, CallsPerSecond: 0.5}},
 		{Scenario: scenario.Scenario{Name: "first"}, Peer: "raw", Median: Figures{}},
 		{Scenario: scenario.Scenario{Name: "second"}, Peer: "weir", LeftOut: "not built yet"},
+		{
+			Scenario: scenario.Scenario{Name: "third", Shape: scenario.IdleConns}, Peer: "weir", Ratios: &Ratios{RSS: 3},
+			Median: Figures{RSS: Sides{4096, 8192}, Heap: Sides{1024, 2048}, Stack: Sides{2048, 12345}, Goroutines: Sides{1, 2}},
+		},
 	}
 	var out strings.Builder
 	if err := WriteTable(&out, cells); err != nil {
@@ -32,6 +36,9 @@ func TestTable(t *testing.T) {
 		"",
 		"second calls/s CPU µs/call CPU × calls × p50 µs p99 p99.9 allocs/call bytes/call goroutines RSS MiB",
 		"without weir: not built yet",
+		"",
+		"third RSS B each RSS × heap B each stack B each goroutines each",
+		"weir 4096+8192 3.00 1024+2048 2048+12.3k 1.00+2.00",
 		"",
 	}
 	if len(rows) != len(want) {

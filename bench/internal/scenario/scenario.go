@@ -15,7 +15,8 @@ const (
 	PingPong Shape = "bidi"   // one message there and back, again and again
 	Stream   Shape = "stream" // from the server
 
-	// IdleConns and IdleStreams are opened, used once, and left alone.
+	// IdleConns and IdleStreams are opened, used once, and left alone, beside a
+	// connection on which there was a call.
 	IdleConns   Shape = "idle-conns"
 	IdleStreams Shape = "idle-streams"
 )
@@ -25,7 +26,7 @@ type Scenario struct {
 	Name        string `json:"name"`
 	Shape       Shape  `json:"shape"`
 	Payload     int    `json:"payload"`     // of each message, in octets
-	Outstanding int    `json:"outstanding"` // calls or streams, over all connections
+	Outstanding int    `json:"outstanding"` // calls, streams, or what is idle; over all connections
 	Connections int    `json:"connections"`
 
 	// Burst is how many messages the server sends on each stream.
@@ -82,6 +83,8 @@ func All() []Scenario {
 		stream("stream/32B/16", 32, 16, 512, mixed),
 		stream("stream/64KiB/1", 64*kib, 1, 32),
 		stream("stream/64KiB/16", 64*kib, 16, 32, mixed),
+		idle("idle/connections", IdleConns, 2000),
+		idle("idle/streams", IdleStreams, 20000),
 	}
 }
 
@@ -99,6 +102,10 @@ func unary(name string, payload, outstanding int, changes ...func(*Scenario)) Sc
 		change(&s)
 	}
 	return s
+}
+
+func idle(name string, shape Shape, n int) Scenario {
+	return Scenario{Name: name, Shape: shape, Payload: 32, Outstanding: n, Connections: 1}
 }
 
 func mixed(s *Scenario)    { s.Mixed = true }
