@@ -47,9 +47,12 @@ func isStock(t reflect.Type) bool {
 	return t.Name() == "codecV2" && t.PkgPath() == "google.golang.org/grpc/encoding/"+stock.Name
 }
 
-// marshal encodes v into a buffer that can be sent.
+// marshal encodes v into a buffer that can be sent. No message at all is an
+// empty one, as in grpc-go.
 func (c codec) marshal(v any) (transport.Buffer, error) {
 	switch {
+	case v == nil:
+		return transport.Buffer{}, nil
 	case c.proto:
 		return marshalProto(v)
 	case c.v1 != nil:

@@ -104,7 +104,7 @@ func (s *Server) handleUnary(st *transport.ServerStream, m *method, c codec, com
 		return
 	}
 	b, err := c.marshal(reply)
-	if err == nil && comp != nil {
+	if err == nil {
 		err = compressAnswer(&b, st, comp)
 	}
 	if err == nil {
@@ -120,24 +120,19 @@ func (s *Server) handleUnary(st *transport.ServerStream, m *method, c codec, com
 
 // decodeRequest decodes the one message of a unary request.
 func (call *unaryCall) decodeRequest(v any) error {
-	m, err := call.st.Recv()
+	m, err := call.st.Request()
 	switch {
 	case err == io.EOF:
 		return status.Error(codes.Unimplemented, "cardinality violation: the client sent no message in a unary call")
+	case err == transport.ErrManyMessages:
+		return status.Error(codes.Unimplemented, "cardinality violation: "+err.Error())
 	case err != nil:
 		return err
 	}
 	in := call.s.received(call.st, call.codec)
 	err = in.into(&m, v)
 	m.Free()
-	if err != nil {
-		return err
-	}
-	if m, err := call.st.Recv(); err == nil {
-		m.Free()
-		return status.Error(codes.Unimplemented, "cardinality violation: the client sent more than one message in a unary call")
-	}
-	return nil
+	return err
 }
 
 func (s *Server) received(st *transport.ServerStream, c codec) received {

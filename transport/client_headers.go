@@ -19,6 +19,10 @@ import (
 type headerBlocks struct {
 	cfg    *ClientConfig
 	blocks map[blockKey]*field.Block
+
+	// What was looked up last: many a client makes one kind of call.
+	last    blockKey
+	lastHas *field.Block
 }
 
 type blockKey struct{ method, authority, subtype, compress string }
@@ -114,6 +118,13 @@ func appendMetadataFields(b []byte, c *conn, md metadata.MD) []byte {
 
 func (h *headerBlocks) block(call *Call) *field.Block {
 	key := blockKey{call.Method, call.Authority, call.ContentSubtype, call.SendCompress}
+	if h.lastHas == nil || key != h.last {
+		h.last, h.lastHas = key, h.lookup(key, call)
+	}
+	return h.lastHas
+}
+
+func (h *headerBlocks) lookup(key blockKey, call *Call) *field.Block {
 	if b := h.blocks[key]; b != nil {
 		return b
 	}

@@ -27,9 +27,9 @@ type response struct {
 }
 
 // parseResponse reads a header list. What it found out about fields that recur
-// it keeps with them.
-func parseResponse(l *field.List) response {
-	var r response
+// it keeps with them, so the response is shared: nobody may change it.
+func parseResponse(l *field.List) *response {
+	var base response
 	if l.Memo != nil {
 		known, ok := l.Memo.Parsed.(*response)
 		if !ok {
@@ -39,17 +39,24 @@ func parseResponse(l *field.List) response {
 			}
 			l.Memo.Parsed = known
 		}
-		r = *known
+		if len(l.Rest) == 0 {
+			return known
+		}
+		base = *known
 	}
+	r := new(response)
+	*r = base
 	for _, f := range l.Rest {
 		r.add(f)
 	}
-	r.rest = nil
-	if len(l.Rest) > 0 && slices.ContainsFunc(l.Rest, isCustom) {
+	if slices.ContainsFunc(l.Rest, isCustom) {
 		r.rest = slices.Clone(l.Rest)
 	}
 	return r
 }
+
+// noResponse is a response that has not come.
+var noResponse response
 
 // isCustom reports whether a field belongs into the metadata of the call.
 func isCustom(f field.Field) bool {
@@ -158,6 +165,9 @@ func (r *response) status() (*status.Status, *StreamError) {
 // among them, as with grpc-go.
 func (r *response) metadata() metadata.MD {
 	md := metadata.MD{}
+	if r == nil {
+		return md
+	}
 	add := func(f field.Field) {
 		if isCustom(f) {
 			appendMetadata(md, f)

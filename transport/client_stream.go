@@ -27,14 +27,14 @@ type ClientStream struct {
 	// Guarded by stream.in.
 	gotHeader  bool
 	gotTrailer bool
-	header     response
-	trailer    response
+	header     *response      // never nil
+	trailer    *response      // never nil
 	end        *status.Status // nil is OK
 }
 
 // NewStream opens a stream. See ClientTransport.
 func (t *http2Client) NewStream(ctx context.Context, call *Call) (*ClientStream, error) {
-	cs := &ClientStream{t: t, ctx: ctx, headerIn: make(chan struct{})}
+	cs := &ClientStream{t: t, ctx: ctx, headerIn: make(chan struct{}), header: &noResponse, trailer: &noResponse}
 	cs.stream.init(&t.conn, messageLimit(call.MaxRecvMessageSize), true)
 	cs.client = cs
 	if err := t.acquire(ctx); err != nil {
@@ -181,7 +181,7 @@ func (cs *ClientStream) tellHeader() {
 
 // response takes the server's headers or trailers. It gives the fault that
 // ends the stream, if there is one. On the reader.
-func (cs *ClientStream) response(r response, end bool) *StreamError {
+func (cs *ClientStream) response(r *response, end bool) *StreamError {
 	in := &cs.in
 	in.Lock()
 	fault := cs.responseLocked(r, end)
@@ -196,7 +196,7 @@ func (cs *ClientStream) response(r response, end bool) *StreamError {
 	return fault
 }
 
-func (cs *ClientStream) responseLocked(r response, end bool) *StreamError {
+func (cs *ClientStream) responseLocked(r *response, end bool) *StreamError {
 	switch {
 	case cs.in.ended:
 		return nil
@@ -296,7 +296,7 @@ func (t *http2Client) unaryStream(limit uint32) *stream {
 		st.in.limit = limit
 		return st // openLocked makes its sending half new
 	}
-	cs := &ClientStream{t: t, unary: true}
+	cs := &ClientStream{t: t, unary: true, header: &noResponse, trailer: &noResponse}
 	cs.client = cs
 	cs.stream.init(&t.conn, limit, true)
 	return &cs.stream
@@ -314,6 +314,6 @@ func (t *http2Client) recycle(st *stream) {
 	}
 	in.resetLocked()
 	cs.gotHeader, cs.gotTrailer, cs.end = false, false, nil
-	cs.header, cs.trailer, cs.ctx = response{}, response{}, nil
+	cs.header, cs.trailer, cs.ctx = &noResponse, &noResponse, nil
 	t.idle.Put(st)
 }

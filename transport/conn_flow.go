@@ -33,13 +33,14 @@ func (c *conn) handleData(f *frame.Frame) *frame.Error {
 		}
 	}
 	c.mu.Unlock()
-	if !st.in.data(f, end) {
+	update, ok = st.in.data(f, end)
+	if !ok {
 		// "A receiver MAY respond with a stream error or connection error of type
 		// FLOW_CONTROL_ERROR if it is unable to accept a frame."
 		// https://www.rfc-editor.org/rfc/rfc9113#section-6.9
 		return &frame.Error{Code: CodeFlowControl, StreamID: f.StreamID, Reason: "DATA beyond the stream's window"}
 	}
-	if update := st.in.takeUpdate(); update > 0 && !end {
+	if update > 0 && !end {
 		c.mu.Lock()
 		c.ctl.Credit(f.StreamID, update)
 		c.mu.Unlock()

@@ -22,9 +22,8 @@ import (
 type inbox struct {
 	gate.Gate // guards everything below
 
-	limit  uint32 // the largest message that is accepted
-	flow   flow.InFlow
-	update uint32 // stream credit to be sent by the reader
+	limit uint32 // the largest message that is accepted
+	flow  flow.InFlow
 
 	chunks []chunk
 	first  [1]chunk // backs chunks at first: most streams hold one
@@ -66,19 +65,20 @@ func (in *inbox) openFlow(window uint32, acked bool) {
 	in.flow.SetLimit(window)
 }
 
-// data takes one fragment of DATA. It reports false if the peer overran the
-// stream's window.
-func (in *inbox) data(f *frame.Frame, end bool) bool {
+// data takes one fragment of DATA, and gives the credit that receiving earned
+// the stream: for padding, and for a message larger than the window. It reports
+// false if the peer overran the window.
+func (in *inbox) data(f *frame.Frame, end bool) (update uint32, ok bool) {
 	in.Lock()
 	defer in.Unlock(false) // the receiver hears of it at the end of the read
 	if in.ended || in.dead {
-		return true
+		return 0, true
 	}
 	if !in.flow.OnData(uint32(f.FlowLen)) {
-		return false
+		return 0, false
 	}
 	if pad := f.FlowLen - len(f.Payload); pad > 0 {
-		in.update += in.flow.OnRead(uint32(pad))
+		update += in.flow.OnRead(uint32(pad))
 	}
 	for p := f.Payload; len(p) > 0 && in.fault == nil; {
 		part, n, err := in.split.Next(p)
@@ -90,12 +90,12 @@ func (in *inbox) data(f *frame.Frame, end bool) bool {
 		}
 	}
 	if missing := in.split.Missing(); missing > 0 && !end && in.fault == nil {
-		in.update += in.flow.Raise(missing)
+		update += in.flow.Raise(missing)
 	}
 	if end && in.fault == nil {
 		in.end()
 	}
-	return true
+	return update, true
 }
 
 // take takes a part of a message.
@@ -176,16 +176,6 @@ func (in *inbox) stop(fault *StreamError) {
 	}
 }
 
-// takeUpdate gives the credit that receiving earned the stream: for padding,
-// and for a message larger than the window.
-func (in *inbox) takeUpdate() uint32 {
-	in.Lock()
-	n := in.update
-	in.update = 0
-	in.Unlock(false)
-	return n
-}
-
 // kill drops everything: nobody will take it.
 func (in *inbox) kill(fault *StreamError) {
 	in.Lock()
@@ -212,7 +202,7 @@ func (in *inbox) freeLocked() {
 // resetLocked makes an inbox new of which everything is taken and freed.
 func (in *inbox) resetLocked() {
 	in.Gate.Reset()
-	in.update, in.count, in.ended = 0, 0, false
+	in.count, in.ended = 0, false
 	in.split = grpcwire.Splitter{}
 }
 

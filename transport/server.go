@@ -183,25 +183,33 @@ func (s *http2Server) newStream(id uint32, end bool, l *field.List) *frame.Error
 		return s.refuse(id, end, &request{}, &refusal{431, codes.ResourceExhausted,
 			fmt.Sprintf("the client sent a header list of more than %d octets (option MaxHeaderListSize of the server)", s.conn.cfg.maxHeaderListSize())})
 	}
-	r := parseRequest(l)
-	if missing := r.missing(); missing != "" {
-		r.malformed("no " + missing)
-	}
-	if r.broken != "" {
+	r, timeout, timed := parseRequest(l)
+	switch {
+	case r.broken != "":
 		return &frame.Error{Code: CodeProtocol, StreamID: id, Reason: r.broken}
+	case r.absent != "":
+		return &frame.Error{Code: CodeProtocol, StreamID: id, Reason: "no " + r.absent}
+	case r.refusal != nil:
+		return s.refuse(id, end, r, r.refusal)
 	}
-	if no := r.check(); no != nil {
-		return s.refuse(id, end, &r, no)
+	var deadline time.Time
+	if timed {
+		d, err := grpcwire.ParseTimeout(timeout)
+		if err != nil {
+			return s.refuse(id, end, r, &refusal{400, codes.Internal,
+				"the client sent grpc-timeout \"" + timeout + "\", gRPC needs one to eight digits and one of H M S m u n"})
+		}
+		deadline = time.Now().Add(d)
 	}
 	if !r.asked {
-		r.unary = s.cfg.Unary != nil && s.cfg.Unary(r.path)
+		r.unary, r.asked = s.cfg.Unary != nil && s.cfg.Unary(r.path), true
 		if l.Memo != nil {
 			if known := l.Memo.Parsed.(*request); known.path == r.path {
 				known.unary, known.asked = r.unary, true
 			}
 		}
 	}
-	st := newServerStream(s, &r)
+	st := newServerStream(s, r, deadline)
 	s.mu.Lock()
 	st.id = id
 	st.openLocked()
@@ -212,9 +220,9 @@ func (s *http2Server) newStream(id uint32, end bool, l *field.List) *frame.Error
 		s.mu.Unlock()
 		return nil
 	}
-	s.streams[id] = &st.stream
+	s.streams[id] = st.stream
 	s.open++
-	if r.hasTimeout {
+	if timed {
 		s.deadline.addLocked(st.deadline)
 	}
 	s.mu.Unlock()
@@ -223,10 +231,10 @@ func (s *http2Server) newStream(id uint32, end bool, l *field.List) *frame.Error
 		st.in.end()
 		st.in.Unlock(false)
 	}
-	if !r.unary {
+	if !st.unary {
 		go s.run(st)
 	} else if end {
-		s.touch(&st.stream)
+		s.touch(st.stream)
 	}
 	return nil
 }

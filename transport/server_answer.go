@@ -15,6 +15,10 @@ import (
 type answerBlocks struct {
 	headers map[answerKey]*field.Block
 	ok      *field.Block
+
+	// What was looked up last: most answers are alike.
+	last    answerKey
+	lastHas *field.Block
 }
 
 type answerKey struct{ subtype, compress string }
@@ -25,6 +29,13 @@ func (a *answerBlocks) init() {
 }
 
 func (a *answerBlocks) header(key answerKey) *field.Block {
+	if a.lastHas == nil || key != a.last {
+		a.last, a.lastHas = key, a.lookup(key)
+	}
+	return a.lastHas
+}
+
+func (a *answerBlocks) lookup(key answerKey) *field.Block {
 	if b := a.headers[key]; b != nil {
 		return b
 	}
@@ -60,7 +71,7 @@ func (st *ServerStream) sendHeaderLocked() {
 func (st *ServerStream) appendHeaderLocked(b []byte) []byte {
 	s := st.s
 	b = s.enc.Begin(b)
-	b = s.enc.AppendBlock(b, s.answers.header(answerKey{st.subtype, st.compress}))
+	b = s.enc.AppendBlock(b, s.answers.header(answerKey{st.req.contentSubtype, st.SendCompress()}))
 	if len(st.header) > 0 {
 		b = appendMetadataFields(b, &s.conn, st.header)
 	}

@@ -3,7 +3,7 @@ package transport
 import (
 	"context"
 	"errors"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/metadata"
@@ -16,17 +16,18 @@ import (
 // for handlers keep contexts.
 type serverContext struct {
 	st *ServerStream // immutable
-	md metadata.MD   // immutable
 
-	mu sync.Mutex
-	// Guarded by mu.
-	std    context.Context         // made by the first Done; from then on it has the state
-	finish context.CancelCauseFunc // of std
-	stop   func()                  // its deadline's timer
-	cause  *StreamError
+	cause atomic.Pointer[StreamError]     // why it ended; set before std is looked for
+	std   atomic.Pointer[standardContext] // from the first Done on; set before cause is looked for
 }
 
-func (c *serverContext) init(st *ServerStream, md metadata.MD) { c.st, c.md = st, md }
+// standardContext is a context of the standard library that ends with a
+// serverContext.
+type standardContext struct {
+	context.Context
+	finish context.CancelCauseFunc
+	stop   func() // its deadline's timer
+}
 
 // Deadline gives the client's deadline.
 func (c *serverContext) Deadline() (time.Time, bool) {
@@ -38,23 +39,17 @@ func (c *serverContext) Done() <-chan struct{} { return c.standard().Done() }
 
 // Err tells how the context ended.
 func (c *serverContext) Err() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case c.std != nil:
-		return c.std.Err()
-	case c.cause == nil:
-		return nil
+	if std := c.std.Load(); std != nil {
+		return std.Err()
 	}
-	return errOf(c.cause)
+	if cause := c.cause.Load(); cause != nil {
+		return errOf(cause)
+	}
+	return nil
 }
 
 // ended reports whether the stream has ended.
-func (c *serverContext) ended() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.cause != nil
-}
+func (c *serverContext) ended() bool { return c.cause.Load() != nil }
 
 func errOf(cause *StreamError) error {
 	if errors.Is(cause, context.DeadlineExceeded) {
@@ -70,7 +65,7 @@ func (c *serverContext) Value(key any) any {
 	case keys.peer:
 		return c.st.s.peer
 	case keys.incoming:
-		return c.md
+		return c.st.req.md
 	case keys.cancel:
 		return c.standard().Value(key)
 	}
@@ -86,47 +81,46 @@ func (c *serverContext) Value(key any) any {
 // it has the Done channel, and children of this context hang on it without a
 // goroutine each.
 func (c *serverContext) standard() context.Context {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.std != nil {
-		return c.std
+	if std := c.std.Load(); std != nil {
+		return std.Context
 	}
-	base := context.Background()
-	stop := func() {}
+	base, stop := context.Background(), func() {}
 	if d := c.st.deadline; !d.IsZero() {
-		ctx, cancel := context.WithDeadlineCause(base, d, errExpired)
-		base, stop = ctx, cancel
+		base, stop = context.WithDeadlineCause(base, d, errExpired)
 	}
-	c.std, c.finish = context.WithCancelCause(base)
-	c.stop = stop
-	if c.cause != nil {
-		c.finishLocked()
+	std := &standardContext{stop: stop}
+	std.Context, std.finish = context.WithCancelCause(base)
+	if !c.std.CompareAndSwap(nil, std) {
+		std.finish(nil)
+		std.stop()
+		return c.std.Load().Context
 	}
-	return c.std
+	if cause := c.cause.Load(); cause != nil {
+		std.end(cause)
+	}
+	return std.Context
 }
 
 var errExpired = &StreamError{Code: CodeCancel, By: ByLocal, Status: deadlineStatus, Cause: context.DeadlineExceeded}
 
 // cancel ends the context. The first call decides.
 func (c *serverContext) cancel(cause *StreamError) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.cause != nil {
+	if !c.cause.CompareAndSwap(nil, cause) {
 		return
 	}
-	c.cause = cause
-	if c.std != nil {
-		c.finishLocked()
+	if std := c.std.Load(); std != nil {
+		std.end(cause)
 	}
 }
 
-// finishLocked ends the standard context the way this one ended.
-func (c *serverContext) finishLocked() {
-	if errOf(c.cause) == context.DeadlineExceeded && c.std.Err() == nil {
-		<-c.std.Done() // its own timer fires now, and says DeadlineExceeded
+// end ends the standard context the way its serverContext ended. It may be
+// called twice, with the same cause.
+func (std *standardContext) end(cause *StreamError) {
+	if errOf(cause) == context.DeadlineExceeded {
+		<-std.Done() // its own timer fires now, and says DeadlineExceeded
 	}
-	c.finish(c.cause)
-	c.stop()
+	std.finish(cause)
+	std.stop()
 }
 
 // keys are the context keys of packages that do not export them, learned from

@@ -3,7 +3,6 @@ package transport
 import (
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/weir-rpc/weir/internal/field"
 	"github.com/weir-rpc/weir/internal/grpcwire"
@@ -11,7 +10,8 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// request is a header list of a client.
+// request is a header list of a client. Those whose fields recur share one, so
+// nobody may change it but the reader, as said below.
 type request struct {
 	method    string // :method
 	path      string
@@ -23,63 +23,73 @@ type request struct {
 	contentSubtype string
 	encoding       string
 	acceptEncoding string
-	timeout        time.Duration
+	timeout        string // grpc-timeout
 	hasTimeout     bool
 
-	md      metadata.MD // of the fields that recur: shared, never to be changed
-	custom  bool        // more metadata is in the fields that do not
+	md      metadata.MD
+	custom  bool // metadata is in the fields that do not recur
 	regular bool
-	unary   bool   // what ServerConfig.Unary says of path
-	asked   bool   // it was asked
-	calls   uint8  // how often the fields recurred, up to suspectCalls; owned by the reader
-	broken  string // what makes the request malformed (a stream error), or empty
-	badTime string // a grpc-timeout that is none
+	broken  string   // what makes the request malformed (a stream error), or empty
+	absent  string   // the pseudo-header field that is missing, or empty
+	refusal *refusal // why no handler may see it, or nil
+
+	// Owned by the reader.
+	unary bool  // what ServerConfig.Unary says of path
+	asked bool  // it was asked
+	calls uint8 // how often the request came, up to suspectCalls
 }
 
 // suspectCalls is how many calls of a method are watched closely.
 const suspectCalls = 8
 
-// parseRequest reads a header list. What it found out about fields that recur
-// it keeps with them.
-func parseRequest(l *field.List) request {
-	var r request
+// parseRequest reads a header list, of which the grpc-timeout is told apart: it
+// changes with each call where nothing else does. What it found out about
+// fields that recur it keeps with them.
+func parseRequest(l *field.List) (r *request, timeout string, timed bool) {
+	var base request
 	if l.Memo != nil {
 		known, ok := l.Memo.Parsed.(*request)
 		if !ok {
-			known = &request{}
-			known.md = known.addAll(nil, l.Memo.Fields)
-			known.custom = false
+			known = new(request)
+			known.addAll(l.Memo.Fields)
+			known.check()
 			l.Memo.Parsed = known
 		}
 		known.calls = min(known.calls+1, suspectCalls)
-		r = *known
+		switch {
+		case len(l.Rest) == 0:
+			return known, known.timeout, known.hasTimeout
+		case len(l.Rest) == 1 && l.Rest[0].Name == "grpc-timeout":
+			return known, l.Rest[0].Value, true
+		}
+		base = *known
+		base.custom = false
 	}
-	for _, f := range l.Rest {
-		r.add(f)
-	}
-	if r.custom {
-		r.md = r.addAll(r.md, l.Rest)
-	}
-	return r
+	r = new(request)
+	*r = base
+	r.addAll(l.Rest)
+	r.check()
+	return r, r.timeout, r.hasTimeout
 }
 
-// addAll adds the fields, and gives the metadata of shared and of the fields.
-func (r *request) addAll(shared metadata.MD, fields []field.Field) metadata.MD {
-	if shared == nil {
-		for _, f := range fields {
-			r.add(f)
-		}
+// addAll adds the fields, and their metadata.
+func (r *request) addAll(fields []field.Field) {
+	for _, f := range fields {
+		r.add(f)
 	}
-	md := make(metadata.MD, len(shared)+len(fields))
+	if !r.custom && r.md != nil {
+		return
+	}
+	shared := r.md
+	r.md = make(metadata.MD, len(shared)+len(fields))
 	for k, v := range shared {
-		md[k] = slices.Clip(v)
+		r.md[k] = slices.Clip(v)
 	}
 	for _, f := range fields {
 		if requestMetadata(f.Name) {
-			appendMetadata(md, f)
+			appendMetadata(r.md, f)
 		}
 	}
-	return md
 }
 
 // requestMetadata reports whether a field belongs into the metadata of the
@@ -122,11 +132,7 @@ func (r *request) add(f field.Field) {
 	case "grpc-accept-encoding":
 		r.acceptEncoding = f.Value
 	case "grpc-timeout":
-		d, err := grpcwire.ParseTimeout(f.Value)
-		if err != nil {
-			r.badTime = f.Value
-		}
-		r.timeout, r.hasTimeout = d, true
+		r.timeout, r.hasTimeout = f.Value, true
 	case "connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade":
 		// "Any message containing connection-specific header fields MUST be treated
 		// as malformed"
@@ -191,19 +197,22 @@ type refusal struct {
 	text string
 }
 
-// check says why no handler may see the request, or nil.
-func (r *request) check() *refusal {
+// check is what can be said when all fields are there.
+func (r *request) check() {
+	r.absent = r.missing()
 	subtype, ok := grpcwire.ParseContentType(r.contentType)
 	r.contentSubtype = subtype
+	r.refusal = r.refuse(ok)
+}
+
+func (r *request) refuse(isGRPC bool) *refusal {
 	switch {
 	case r.method != "POST":
 		return &refusal{405, codes.Internal, "the client sent :method " + r.method + ", gRPC needs POST"}
-	case !ok:
+	case !isGRPC:
 		return &refusal{415, codes.Internal, "the client sent content-type \"" + r.contentType + "\", gRPC needs application/grpc or application/grpc+subtype"}
 	case !strings.HasPrefix(r.path, "/"):
 		return &refusal{200, codes.Unimplemented, "the client sent :path \"" + r.path + "\", gRPC needs /service/method"}
-	case r.badTime != "":
-		return &refusal{400, codes.Internal, "the client sent grpc-timeout \"" + r.badTime + "\", gRPC needs one to eight digits and one of H M S m u n"}
 	}
 	return nil
 }

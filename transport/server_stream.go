@@ -2,8 +2,12 @@ package transport
 
 import (
 	"context"
+	"errors"
+	"io"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/weir-rpc/weir/internal/buffer"
@@ -16,50 +20,47 @@ import (
 
 // A ServerStream is the server's end of a stream. One goroutine at a time may
 // send and another receive; the other methods may be called by any. It must
-// not be used after its handler has returned.
+// not be used after its handler has returned; its context may.
 type ServerStream struct {
-	stream
+	// The stream serves again after a unary call: it is nil then. Written by the
+	// handler's goroutine, with conn.mu.
+	*stream
 	s   *http2Server
 	ctx serverContext
 
 	// Immutable.
-	method         string
-	subtype        string
-	encoding       string
-	acceptEncoding string
-	unary          bool
-	suspect        bool // one of the first calls of its method
+	req     *request
+	unary   bool
+	suspect bool // one of the first calls of its method
 
-	chained    bool // runs in the chain, which flushes; owned by the handler
 	dispatched bool // guarded by stream.in
 
+	// Owned by the handler.
+	chained bool    // runs in the chain, which flushes
+	reply   *[]byte // leaves when the handler returns
+
 	// Guarded by conn.mu.
-	deadline   time.Time
 	expired    bool
-	header     metadata.MD
-	trailer    metadata.MD
-	compress   string
 	headerSent bool
 	statusSent bool
-	done       bool // the handler has returned
+	done       bool      // the handler has returned
+	deadline   time.Time // immutable
+	header     metadata.MD
+	trailer    metadata.MD
+	compress   atomic.Pointer[string] // written with conn.mu
 }
 
-func newServerStream(s *http2Server, r *request) *ServerStream {
-	st := &ServerStream{
-		s:              s,
-		method:         r.path,
-		subtype:        r.contentSubtype,
-		encoding:       r.encoding,
-		acceptEncoding: r.acceptEncoding,
-		unary:          r.unary,
-		suspect:        r.calls < suspectCalls,
+// spareStreams are streams whose unary calls are over: see release.
+var spareStreams sync.Pool // *stream
+
+func newServerStream(s *http2Server, r *request, deadline time.Time) *ServerStream {
+	st := &ServerStream{s: s, req: r, unary: r.unary, suspect: r.calls < suspectCalls, deadline: deadline}
+	if st.stream, _ = spareStreams.Get().(*stream); st.stream == nil || !st.unary {
+		st.stream = new(stream)
 	}
-	st.server = st
 	st.stream.init(&s.conn, s.limit, !r.unary) // a complete request waits for nothing
-	if r.hasTimeout {
-		st.deadline = time.Now().Add(r.timeout)
-	}
-	st.ctx.init(st, r.md)
+	st.server = st
+	st.ctx.st = st
 	return st
 }
 
@@ -69,26 +70,59 @@ func newServerStream(s *http2Server, r *request) *ServerStream {
 func (st *ServerStream) Context() context.Context { return &st.ctx }
 
 // Method gives the :path, "/package.Service/Method".
-func (st *ServerStream) Method() string { return st.method }
+func (st *ServerStream) Method() string { return st.req.path }
 
 // ContentSubtype gives what follows "application/grpc+" in the content-type.
-func (st *ServerStream) ContentSubtype() string { return st.subtype }
+func (st *ServerStream) ContentSubtype() string { return st.req.contentSubtype }
 
 // Encoding gives the client's grpc-encoding.
-func (st *ServerStream) Encoding() string { return st.encoding }
+func (st *ServerStream) Encoding() string { return st.req.encoding }
 
 // AcceptEncoding gives the client's grpc-accept-encoding, as it sent it.
-func (st *ServerStream) AcceptEncoding() string { return st.acceptEncoding }
+func (st *ServerStream) AcceptEncoding() string { return st.req.acceptEncoding }
 
 // Metadata gives the client's metadata. It is shared: it must not be changed.
-func (st *ServerStream) Metadata() metadata.MD { return st.ctx.md }
+func (st *ServerStream) Metadata() metadata.MD { return st.req.md }
 
 // Peer tells who the client is.
 func (st *ServerStream) Peer() *peer.Peer { return st.s.peer }
 
 // Recv takes the client's next message and waits for it. After the last one
 // the error is io.EOF. If the stream failed, it is a *StreamError.
-func (st *ServerStream) Recv() (Message, error) { return st.recv() }
+func (st *ServerStream) Recv() (Message, error) {
+	if st.stream == nil {
+		return Message{}, errReturned
+	}
+	return st.recv()
+}
+
+// Request takes the one message of a call that ServerConfig.Unary names: it has
+// come whole before the handler runs. The message is valid until it is
+// freed, and no longer than the handler runs. The error is io.EOF if there is
+// none, ErrManyMessages if there is more than one, or a *StreamError.
+func (st *ServerStream) Request() (Message, error) {
+	if st.stream == nil {
+		return Message{}, errReturned
+	}
+	in := &st.in
+	in.Lock()
+	m, _, ok := in.takeLocked()
+	more, fault := in.count > 0, in.fault
+	in.Unlock(false)
+	switch {
+	case !ok && fault != nil:
+		return Message{}, fault
+	case !ok:
+		return Message{}, io.EOF
+	case more:
+		m.Free()
+		return Message{}, ErrManyMessages
+	}
+	return m, nil
+}
+
+// ErrManyMessages is the error of Request if the client sent more than one.
+var ErrManyMessages = errors.New("the client sent more than one message in a unary call")
 
 // SetHeader adds metadata to the headers. It fails once they are sent.
 func (st *ServerStream) SetHeader(md metadata.MD) error {
@@ -147,15 +181,16 @@ func (st *ServerStream) SetSendCompress(name string) error {
 	if st.headerSent || st.statusSent {
 		return errHeaderSent
 	}
-	st.compress = name
+	st.compress.Store(&name)
 	return nil
 }
 
 // SendCompress gives the grpc-encoding of the answer.
 func (st *ServerStream) SendCompress() string {
-	st.s.mu.Lock()
-	defer st.s.mu.Unlock()
-	return st.compress
+	if name := st.compress.Load(); name != nil {
+		return *name
+	}
+	return ""
 }
 
 var (
@@ -177,7 +212,7 @@ func checkMetadata(md metadata.MD) error {
 func (st *ServerStream) Send(m Buffer) error {
 	s := st.s
 	s.mu.Lock()
-	if st.statusSent && !st.out.left {
+	if st.stream == nil || st.reply != nil || st.statusSent && !st.out.left {
 		s.mu.Unlock()
 		m.Free()
 		return errStatusSent
@@ -207,13 +242,21 @@ func (st *ServerStream) err() error {
 func (st *ServerStream) WriteStatus(end *status.Status) { st.finish(nil, end) }
 
 // Reply ends a unary call with its one message and status OK: headers,
-// message and trailers in one piece. It consumes m.
-func (st *ServerStream) Reply(m Buffer) { st.finish(m.seal(), nil) }
+// message and trailers in one piece. It consumes m. The reply leaves when the
+// handler returns, if not before.
+func (st *ServerStream) Reply(m Buffer) {
+	b := m.seal()
+	if st.chained && st.reply == nil {
+		st.reply = b // returned sends it, and locks once for both
+		return
+	}
+	st.finish(b, nil)
+}
 
 func (st *ServerStream) finish(b *[]byte, end *status.Status) {
 	s := st.s
 	s.mu.Lock()
-	if st.statusSent || st.out.left {
+	if st.reply != nil || st.statusSent || st.out.left {
 		s.mu.Unlock()
 		if b != nil {
 			buffer.Put(b)
@@ -221,12 +264,7 @@ func (st *ServerStream) finish(b *[]byte, end *status.Status) {
 		return
 	}
 	if b != nil {
-		if !st.headerSent {
-			st.sendHeaderLocked()
-		}
-		st.out.trailers = &okTrailers
-		st.statusSent = true
-		st.enqueueLocked(b, true)
+		st.replyLocked(b)
 	} else {
 		st.finishLocked(end)
 	}
@@ -237,12 +275,21 @@ func (st *ServerStream) finish(b *[]byte, end *status.Status) {
 	s.flush(flushInline)
 }
 
+func (st *ServerStream) replyLocked(b *[]byte) {
+	if !st.headerSent {
+		st.sendHeaderLocked()
+	}
+	st.out.trailers = &okTrailers
+	st.statusSent = true
+	st.enqueueLocked(b, true)
+}
+
 // finishLocked queues the status behind what is queued already.
 func (st *ServerStream) finishLocked(end *status.Status) {
 	st.statusSent = true
 	st.out.trailers = &trailers{status: end}
 	st.out.end = true
-	st.s.pushLocked(&st.stream)
+	st.s.pushLocked(st.stream)
 }
 
 // expire ends a stream whose deadline has passed: the handler hears of it and
@@ -254,7 +301,7 @@ func (st *ServerStream) expire() {
 	switch {
 	case o.left:
 	case o.begunLocked():
-		s.resetLocked(&st.stream, CodeCancel)
+		s.resetLocked(st.stream, CodeCancel)
 	default:
 		o.dropLocked(&s.conn)
 		st.finishLocked(deadlineStatus)
@@ -283,28 +330,56 @@ func (st *ServerStream) fail(err *StreamError) {
 
 // returned says that the handler has returned, or that none will run.
 func (st *ServerStream) returned() {
-	s := st.s
+	s, core, b := st.s, st.stream, st.reply
 	s.mu.Lock()
 	if !st.statusSent && !st.out.left {
-		st.finishLocked(status.New(codes.Internal, "the handler ended without a status"))
+		if b != nil {
+			st.replyLocked(b)
+			b = nil
+		} else {
+			st.finishLocked(status.New(codes.Internal, "the handler ended without a status"))
+		}
 	}
 	st.done = true
-	left := s.streams[st.id] != &st.stream
+	left := s.streams[st.id] != core
 	if left {
 		s.open--
+	}
+	// What ended by our own END_STREAM, after the client's, left the table right
+	// here: nobody else has a reason to look at it any more.
+	over := left && st.unary && core.out.sentEnd && core.state == stateClosed && !core.out.inRound && !st.expired
+	if over {
+		st.statusSent, st.stream = true, nil
 	}
 	if st.chained {
 		s.mu.Unlock()
 	} else {
 		s.flush(flushInline)
 	}
-	st.in.kill(nil)
+	if b != nil {
+		buffer.Put(b)
+	}
 	st.ctx.cancel(errReturned)
+	if over {
+		core.release()
+	} else {
+		core.in.kill(nil)
+	}
+}
+
+// release makes the stream of a unary call ready for the next one. A stream
+// that failed, or that somebody may still know, is left to the garbage
+// collector instead.
+func (st *stream) release() {
+	st.in.inUse = false
+	st.in.freeLocked()
+	*st = stream{}
+	spareStreams.Put(st)
 }
 
 var errReturned = localErrorf(CodeNoError, codes.Canceled, "the handler has returned")
 
 // AcceptsEncoding reports whether the client accepts a grpc-encoding.
 func (st *ServerStream) AcceptsEncoding(name string) bool {
-	return slices.ContainsFunc(strings.Split(st.acceptEncoding, ","), func(s string) bool { return strings.TrimSpace(s) == name })
+	return slices.ContainsFunc(strings.Split(st.req.acceptEncoding, ","), func(s string) bool { return strings.TrimSpace(s) == name })
 }

@@ -196,3 +196,75 @@ func TestHandler_Returned_ContextHasEnded(t *testing.T) {
 		ts.peer.Ignore(http2.FrameHeaders, http2.FrameRSTStream)
 	})
 }
+
+// Whoever keeps a ServerStream beyond its handler gets errors: what it says
+// reaches no other call, even one for which the stream's memory serves again.
+func TestUnary_KeptBeyondItsHandler_TouchesNobody(t *testing.T) {
+	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
+		for id := uint32(1); id < 40; id += 4 {
+			ts.handle(echoUnary)
+			ts.peer.WriteRequest(id, "/u/Echo", []byte("a"), true, "key", "value")
+			kept := <-ts.streams
+			ts.peer.WantHeaders("an answer", id)
+			ts.peer.WantMessage("with its message", id)
+			ts.peer.WantTrailers("and its status", id, codes.OK)
+			synctest.Wait()
+
+			release := make(chan struct{})
+			ts.handle(func(st *ServerStream) { <-release; echoUnary(st) })
+			ts.peer.WriteRequest(id+2, "/u/Echo", []byte("b"), true)
+			now := <-ts.streams
+			for name, err := range map[string]error{
+				"SetHeader":       kept.SetHeader(metadata.Pairs("k", "v")),
+				"SendHeader":      kept.SendHeader(metadata.Pairs("k", "v")),
+				"SetTrailer":      kept.SetTrailer(metadata.Pairs("k", "v")),
+				"SetSendCompress": kept.SetSendCompress("gzip"),
+				"Send":            kept.Send(text("not mine")),
+				"Recv":            second(kept.Recv()),
+				"Request":         second(kept.Request()),
+				"Context.Err":     kept.Context().Err(),
+				"context.Cause":   context.Cause(kept.Context()),
+			} {
+				if err == nil {
+					t.Errorf("%s works after the handler has returned", name)
+				}
+			}
+			kept.WriteStatus(status.New(codes.Internal, "not mine"))
+			if kept.Method() != "/u/Echo" || kept.Metadata().Get("key")[0] != "value" || now.Metadata().Get("key") != nil {
+				t.Error("the requests are mixed up")
+			}
+			close(release)
+			ts.peer.WantHeaders("the other call's answer", id+2)
+			if got := string(ts.peer.WantMessage("with its own message", id+2)); got != "b" {
+				t.Errorf("the other call got %q", got)
+			}
+			ts.peer.WantTrailers("and its own status", id+2, codes.OK)
+		}
+	})
+}
+
+func second[A, B any](_ A, b B) B { return b }
+
+// A unary request is one message; anything else is told apart.
+func TestRequest_NotOneMessage_IsAnError(t *testing.T) {
+	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
+		for messages, want := range []error{io.EOF, nil, ErrManyMessages, ErrManyMessages} {
+			id := uint32(2*messages + 1)
+			ts.handle(func(st *ServerStream) {
+				m, err := st.Request()
+				if !errors.Is(err, want) {
+					t.Errorf("the error for %d messages is %v, want %v", messages, err, want)
+				}
+				m.Free()
+				st.WriteStatus(nil)
+			})
+			ts.peer.WriteHeaders(id, false, good...)
+			for range messages {
+				ts.peer.WriteMessage(id, false, []byte("a message"))
+			}
+			ts.peer.WriteData(id, true, nil)
+			<-ts.streams
+			ts.peer.WantTrailers("an answer", id, codes.OK)
+		}
+	})
+}

@@ -92,7 +92,7 @@ type Reply struct {
 	// Encoding is the server's grpc-encoding.
 	Encoding string
 
-	header, trailer response
+	header, trailer *response // nil if there was no connection even
 	st              *stream
 }
 

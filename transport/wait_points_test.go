@@ -16,14 +16,14 @@ import (
 // waitPoints are the places where a call can wait: all of them pass through
 // wait.For, and each says for what it waits.
 var waitPoints = map[string]int{
-	"transport NewHTTP2Client: wait.Connect":           1, // the server's SETTINGS
-	"transport slots.wait: wait.StreamSlot":            1,
-	"transport stream.send: reason":                    1, // write quota, a window, or the socket: what holds the queue up
-	"transport stream.recv: wait.Peer":                 1,
-	"transport conn.sendPing: wait.Peer":               1,
-	"transport ClientStream.Header: wait.Peer":         1,
-	"transport http2Client.RoundTrip: wait.Peer":       2, // the answer; the end that the reader has decided on
-	"internal/channel Channel.Transport: wait.Connect": 2,
+	"transport NewHTTP2Client: wait.Connect":       1, // the server's SETTINGS
+	"transport slots.wait: wait.StreamSlot":        1,
+	"transport stream.send: reason":                1, // write quota, a window, or the socket: what holds the queue up
+	"transport stream.recv: wait.Peer":             1,
+	"transport conn.sendPing: wait.Peer":           1,
+	"transport ClientStream.Header: wait.Peer":     1,
+	"transport http2Client.RoundTrip: wait.Peer":   2, // the answer; the end that the reader has decided on
+	"internal/channel Channel.await: wait.Connect": 1,
 }
 
 // channelOps are the places that receive from a channel or send to one
@@ -38,9 +38,14 @@ var channelOps = map[string]string{
 	"transport http2Server.hasHandler":     "a handler that waits for HandleStreams",
 	"transport Workers.loop":               "a worker without work",
 	"transport Workers.run":                "does not wait: the worker's channel has room for it",
-	"transport serverContext.finishLocked": "a timer that is due",
-	"internal/channel isClosed":            "does not wait: has a default",
-	"internal/channel Channel.Close":       "Close waits for the end",
+	"transport standardContext.end":        "a timer that is due",
+	"internal/channel dialer.dial":         "an attempt to connect, which calls wait for in Channel.await",
+	"internal/channel pickFirst.connect":   "the same",
+	"internal/channel pickFirst.watch":     "the end of a connection",
+	"internal/channel round.run":           "an attempt to connect",
+	"internal/channel round.try":           "the same",
+	"internal/channel single.pick":         "does not wait: has a default",
+	"internal/channel states.wait":         "WaitForStateChange",
 }
 
 // found is what a package's source has.
