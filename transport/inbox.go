@@ -50,7 +50,7 @@ type chunk struct {
 const (
 	firstChunk = 1 << 10
 	nextChunk  = 16 << 10
-	wordChunk  = 64 << 10
+	wordChunk  = 80 << 10
 )
 
 // openFlow gives the peer the credit of a new stream. Until it has
