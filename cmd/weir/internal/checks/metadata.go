@@ -3,6 +3,7 @@ package checks
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"google.golang.org/grpc"
@@ -23,8 +24,10 @@ func roundTripMetadata(ctx context.Context, s *Station) error {
 		"demo-trace": {""},
 		"demo-bin":   {"\x00\xff\r\n,;=\x80", ""},
 	}
+	outgoing := sent.Copy()
+	outgoing.Set(gauge.EchoKey, slices.Collect(maps.Keys(sent))...)
 	var header, trailer metadata.MD
-	_, err := s.client.Read(metadata.NewOutgoingContext(ctx, sent),
+	_, err := s.client.Read(metadata.NewOutgoingContext(ctx, outgoing),
 		&demopb.ReadRequest{Station: station}, grpc.Header(&header), grpc.Trailer(&trailer))
 	if err := wantReply("Read with metadata", err); err != nil {
 		return err

@@ -35,8 +35,8 @@ const (
 type GaugeClient interface {
 	// Read answers with one reading that carries the trace of the request. It
 	// fails with INVALID_ARGUMENT and a google.rpc.BadRequest when the request
-	// names no station. Request metadata whose key begins with "demo-" comes
-	// back in the headers and in the trailers.
+	// names no station. Request metadata whose keys are named by "demo-echo"
+	// comes back in the headers and in the trailers.
 	Read(ctx context.Context, in *ReadRequest, opts ...grpc.CallOption) (*Reading, error)
 	// Record takes readings until the client has sent its last one.
 	Record(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[Reading, Summary], error)
@@ -132,8 +132,8 @@ func (c *gaugeClient) Wait(ctx context.Context, in *WaitRequest, opts ...grpc.Ca
 type GaugeServer interface {
 	// Read answers with one reading that carries the trace of the request. It
 	// fails with INVALID_ARGUMENT and a google.rpc.BadRequest when the request
-	// names no station. Request metadata whose key begins with "demo-" comes
-	// back in the headers and in the trailers.
+	// names no station. Request metadata whose keys are named by "demo-echo"
+	// comes back in the headers and in the trailers.
 	Read(context.Context, *ReadRequest) (*Reading, error)
 	// Record takes readings until the client has sent its last one.
 	Record(grpc.ClientStreamingServer[Reading, Summary]) error

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
-	"strings"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -18,10 +17,11 @@ import (
 	"github.com/weir-rpc/weir/cmd/weir/internal/demopb"
 )
 
-// EchoedPrefix begins the metadata keys that Read sends back, in the headers
-// with HeaderPrefix before them and in the trailers with TrailerPrefix.
+// EchoKey is the metadata key whose values name the keys that Read sends back,
+// in the headers with HeaderPrefix before them and in the trailers with
+// TrailerPrefix.
 const (
-	EchoedPrefix  = "demo-"
+	EchoKey       = "demo-echo"
 	HeaderPrefix  = "header-"
 	TrailerPrefix = "trailer-"
 )
@@ -93,17 +93,15 @@ func noStation() error {
 }
 
 func echoMetadata(ctx context.Context) error {
-	in, _ := metadata.FromIncomingContext(ctx)
-	var header, trailer metadata.MD
-	for key, values := range in {
-		if !strings.HasPrefix(key, EchoedPrefix) {
-			continue
-		}
-		header = metadata.Join(header, metadata.MD{HeaderPrefix + key: values})
-		trailer = metadata.Join(trailer, metadata.MD{TrailerPrefix + key: values})
-	}
-	if header == nil {
+	keys := metadata.ValueFromIncomingContext(ctx, EchoKey)
+	if len(keys) == 0 {
 		return nil
+	}
+	header, trailer := metadata.MD{}, metadata.MD{}
+	for _, key := range keys {
+		values := metadata.ValueFromIncomingContext(ctx, key)
+		header.Append(HeaderPrefix+key, values...)
+		trailer.Append(TrailerPrefix+key, values...)
 	}
 	if err := grpc.SendHeader(ctx, header); err != nil {
 		return err
