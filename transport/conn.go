@@ -81,9 +81,10 @@ type conn struct {
 	spare    pending // what goes there now; its turn's holder owns it while writing
 	ctl      sched.ControlBuffer
 	round    sched.Round[*stream]
-	writing  bool // someone has the writer's turn
-	acked    bool // the peer knows our SETTINGS
-	linger   bool // the reader closes nc, when the peer has heard the last words
+	writing  bool  // someone has the writer's turn
+	acked    bool  // the peer knows our SETTINGS
+	linger   bool  // the reader closes nc, when the peer has heard the last words
+	writeErr error // nothing can be written any more; the reader ends the connection
 	ping     pingState
 	drain    drainState
 	ended    recentIDs // streams that we reset: late frames are nobody's fault

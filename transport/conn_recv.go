@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/weir-rpc/weir/internal/buffer"
@@ -58,10 +59,14 @@ func (c *conn) readOnce() error {
 // readEnded is the end of the reader.
 func (c *conn) readEnded(err error) {
 	var ce *ConnError
-	if !errors.As(err, &ce) {
+	found := errors.As(err, &ce)
+	if !found {
 		ce = c.readError(err)
 	}
 	c.mu.Lock()
+	if c.writeErr != nil && !found && !tells(err) {
+		ce = c.writeError()
+	}
 	// So that the peer hears what it did wrong, what it still sends is read: a
 	// socket that is closed with octets unread takes back what was written.
 	linger := ce.By == ByLocal && ce.Code != CodeNoError && c.life != lifeClosed
@@ -78,6 +83,11 @@ func (c *conn) readEnded(err error) {
 	}
 	c.freeReadBuffer()
 	c.partEnded()
+}
+
+// tells reports whether the end of the octets says more than that they ended.
+func tells(err error) bool {
+	return !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) && !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, syscall.ECONNRESET)
 }
 
 // readError says what the end of the octets means.

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"runtime"
+	"time"
 
 	"github.com/weir-rpc/weir/internal/frame"
 	"github.com/weir-rpc/weir/internal/wait"
@@ -115,11 +116,31 @@ func (c *conn) wrote(batch *pending, err error) bool {
 	c.mu.Lock()
 	batch.drop()
 	if err != nil {
-		c.failLocked(&ConnError{By: ByNetwork, Reason: "cannot write", Cause: err})
+		c.writeFailedLocked(err)
 		c.turnOver()
 		return false
 	}
 	return true
+}
+
+// writeFailedLocked ends the connection for a write that failed, but leaves
+// the reader a moment: what the peer had sent before, such as a TLS alert or
+// GOAWAY, tells why.
+func (c *conn) writeFailedLocked(err error) {
+	if c.life == lifeClosed || c.writeErr != nil {
+		return
+	}
+	c.writeErr = err
+	c.out.drop()
+	if s, ok := c.role.(*http2Server); ok && !s.reading {
+		c.failLocked(c.writeError())
+		return
+	}
+	_ = c.nc.SetReadDeadline(time.Now().Add(lastWordsTimeout))
+}
+
+func (c *conn) writeError() *ConnError {
+	return &ConnError{By: ByNetwork, Reason: "cannot write", Cause: c.writeErr}
 }
 
 // turnOver gives the writer's turn back. A connection that has ended keeps it,
@@ -143,6 +164,9 @@ func (c *conn) takeLocked() *pending {
 // hasOutputLocked reports whether a flush would write something. A round
 // whose streams the connection's window holds back does not count.
 func (c *conn) hasOutputLocked() bool {
+	if c.writeErr != nil {
+		return false
+	}
 	return !c.out.empty() || !c.ctl.Empty() || c.round.Len() > 0 && c.sendFlow.Available() > 0
 }
 
@@ -150,7 +174,7 @@ func (c *conn) hasOutputLocked() bool {
 // then a round of the streams that had to wait. It reports whether there is
 // anything to write.
 func (c *conn) gatherLocked() bool {
-	if c.life == lifeClosed {
+	if c.life == lifeClosed || c.writeErr != nil {
 		return false // the last words are lastWords' business
 	}
 	if !c.ctl.Empty() {

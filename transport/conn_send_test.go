@@ -9,8 +9,10 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/weir-rpc/weir/internal/h2peer"
 	"github.com/weir-rpc/weir/internal/simnet"
@@ -286,5 +288,92 @@ func TestSocket_ManySenders_OneWriterAtATime(t *testing.T) {
 		if n, m := client.most.Load(), server.most.Load(); n != 1 || m != 1 {
 			t.Errorf("%d goroutines of the client and %d of the server were in Read or Write at once", n, m)
 		}
+	})
+}
+
+// mute is a connection that can be read but not written to.
+type mute struct {
+	net.Conn
+	over atomic.Bool
+	last error // of Read, when the octets have ended
+}
+
+func (m *mute) Write(b []byte) (int, error) {
+	if m.over.Load() {
+		return 0, syscall.EPIPE
+	}
+	return m.Conn.Write(b)
+}
+
+func (m *mute) Read(b []byte) (int, error) {
+	n, err := m.Conn.Read(b)
+	if n == 0 && err == io.EOF {
+		err = m.last
+	}
+	return n, err
+}
+
+// A write that fails does not hide what the peer said before it left; if it
+// said nothing, the write is the reason.
+func TestWriteError_WhatThePeerSaid_ComesFirst(t *testing.T) {
+	for name, tt := range map[string]struct {
+		last error
+		say  func(p *h2peer.Peer)
+		want string
+	}{
+		"an alert":            {errors.New("remote error: tls: certificate required"), func(*h2peer.Peer) {}, "certificate required"},
+		"nothing":             {io.EOF, func(*h2peer.Peer) {}, "broken pipe"},
+		"a frame that is bad": {io.EOF, func(p *h2peer.Peer) { p.WriteData(0, false, nil) }, "PROTOCOL_ERROR"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a, b := simnet.Pipe(simnet.Link{})
+				m := &mute{Conn: a, last: tt.last}
+				p := h2peer.NewServer(t, b)
+				made := async(func() ClientTransport {
+					ct, err := NewHTTP2Client(t.Context(), m, ClientConfig{})
+					if err != nil {
+						t.Error(err)
+					}
+					return ct
+				})
+				p.Handshake()
+				ct := <-made
+				m.over.Store(true)
+				call := roundTrip(t.Context(), ct, "never written")
+				if !call.pending() {
+					t.Error("the reader had no time")
+				}
+				tt.say(p)
+				_ = b.Close()
+				if err := call.wantError(t, codes.Unavailable); !strings.Contains(err.Error(), tt.want) {
+					t.Errorf("the call says %v, want %q", err, tt.want)
+				}
+				<-ct.Done()
+			})
+		})
+	}
+}
+
+// A peer that says nothing more keeps the connection for a second only.
+func TestWriteError_SilentPeer_EndsSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := simnet.Pipe(simnet.Link{})
+		m := &mute{Conn: a}
+		p := h2peer.NewServer(t, b)
+		made := async(func() ClientTransport {
+			ct, _ := NewHTTP2Client(t.Context(), m, ClientConfig{})
+			return ct
+		})
+		p.Handshake()
+		ct := <-made
+		m.over.Store(true)
+		began := time.Now()
+		err := roundTrip(t.Context(), ct, "never written").wantError(t, codes.Unavailable)
+		if took := time.Since(began); took > lastWordsTimeout || !strings.Contains(err.Error(), "broken pipe") {
+			t.Errorf("after %v the call says %v", took, err)
+		}
+		<-ct.Done()
+		_ = b.Close()
 	})
 }

@@ -81,7 +81,7 @@ func (c *conn) handleSettings(f *frame.Frame) *frame.Error {
 			c.settings.maxStreams = math.MaxUint32 // "Initially, there is no limit to this value." §6.5.2
 		}
 		c.readyLocked()
-		if !c.client {
+		if !c.client && c.writeErr == nil {
 			_ = c.nc.SetReadDeadline(time.Time{})
 		}
 	}
