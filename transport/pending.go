@@ -40,13 +40,24 @@ func (p *pending) room(n int) []byte {
 	return (*b)[:n:n]
 }
 
-// copy appends b.
+// copy appends b. It fills a chunk before it begins another, for a connection
+// that is no plain socket gets each of them in a write of its own.
 func (p *pending) copy(b []byte) {
 	for len(b) > 0 {
-		n := min(len(b), chunkSize)
+		n := min(len(b), p.left())
 		copy(p.room(n), b[:n])
 		b = b[n:]
 	}
+}
+
+// left is the room behind the last segment, or that of a new chunk.
+func (p *pending) left() int {
+	if p.open {
+		if last := p.segs[len(p.segs)-1]; cap(last) > len(last) {
+			return cap(last) - len(last)
+		}
+	}
+	return chunkSize
 }
 
 // ref appends b without copying it. b must stay as it is until it is written:

@@ -67,3 +67,18 @@ func TestPending_Discarded_KeepsItsMemory(t *testing.T) {
 	}
 	p.drop()
 }
+
+// What is copied leaves in as few pieces as it can: each is a write of its own,
+// and over TLS a record.
+func TestPending_Copied_FillsItsChunks(t *testing.T) {
+	var p pending
+	payload := make([]byte, 16<<10)
+	for range 8 {
+		copy(p.room(9), "a header.")
+		p.copy(payload)
+	}
+	if want := (8*(9+len(payload)) + chunkSize - 1) / chunkSize; len(p.segs) != want {
+		t.Errorf("8 frames are in %d pieces, want %d", len(p.segs), want)
+	}
+	p.drop()
+}
