@@ -23,6 +23,10 @@ type Server struct {
 	workers *transport.Workers
 	calls   sync.Pool // *unaryCall
 
+	// The chains, made once; nil without interceptors.
+	unaryInterceptor  grpc.UnaryServerInterceptor
+	streamInterceptor grpc.StreamServerInterceptor
+
 	mu sync.Mutex
 	// Guarded by mu.
 	services  map[string]grpc.ServiceInfo
@@ -49,7 +53,7 @@ var _ grpc.ServiceRegistrar = (*Server)(nil)
 // NewServer makes a Server without services.
 func NewServer(opts ...ServerOption) *Server {
 	s := &Server{
-		cfg:       serverConfig{maxRecv: defaultMaxRecv, maxSend: defaultMaxSend},
+		cfg:       serverConfig{maxRecv: defaultMaxRecv, maxSend: defaultMaxSend, connectionTimeout: transport.DefaultConnectionTimeout},
 		workers:   transport.NewWorkers(),
 		services:  make(map[string]grpc.ServiceInfo),
 		listeners: make(map[net.Listener]struct{}),
@@ -64,6 +68,7 @@ func NewServer(opts ...ServerOption) *Server {
 	if s.cfg.creds == nil {
 		s.cfg.creds = insecure.NewCredentials()
 	}
+	s.unaryInterceptor, s.streamInterceptor = s.cfg.chainInterceptors()
 	return s
 }
 
@@ -93,7 +98,8 @@ func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
 	}
 	for i := range desc.Streams {
 		m := &desc.Streams[i]
-		s.methods["/"+desc.ServiceName+"/"+m.StreamName] = &method{impl: impl, stream: m}
+		path := "/" + desc.ServiceName + "/" + m.StreamName
+		s.methods[path] = streamMethod(impl, path, m)
 		info.Methods = append(info.Methods, grpc.MethodInfo{Name: m.StreamName, IsClientStream: m.ClientStreams, IsServerStream: m.ServerStreams})
 	}
 	s.services[desc.ServiceName] = info
@@ -186,7 +192,8 @@ func (s *Server) serve(nc net.Conn) {
 }
 
 func (s *Server) serveConn(c *serverConn) {
-	_ = c.nc.SetDeadline(time.Now().Add(transport.DefaultConnectionTimeout))
+	deadline := time.Now().Add(s.cfg.connectionTimeout)
+	_ = c.nc.SetDeadline(deadline)
 	secured, info, err := s.cfg.creds.ServerHandshake(c.nc)
 	if err != nil {
 		_ = c.nc.Close()
@@ -194,6 +201,7 @@ func (s *Server) serveConn(c *serverConn) {
 	}
 	_ = secured.SetDeadline(time.Time{})
 	cfg := transport.ServerConfig{
+		ConnectionTimeout:    max(time.Until(deadline), 1), // zero would be the default
 		MaxConcurrentStreams: s.cfg.maxConcurrentStreams,
 		MaxRecvMessageSize:   recvLimit(s.cfg.maxRecv),
 		Unary:                s.isUnary,

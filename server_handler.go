@@ -19,14 +19,23 @@ type method struct {
 	impl   any
 	unary  *grpc.MethodDesc
 	stream *grpc.StreamDesc
+	info   *grpc.StreamServerInfo // of a stream, for interceptors
+}
+
+func streamMethod(impl any, path string, desc *grpc.StreamDesc) *method {
+	return &method{impl: impl, stream: desc, info: &grpc.StreamServerInfo{
+		FullMethod: path, IsClientStream: desc.ClientStreams, IsServerStream: desc.ServerStreams,
+	}}
 }
 
 // handle handles one stream.
 func (s *Server) handle(st *transport.ServerStream) {
 	m := s.methods[st.Method()]
 	if m == nil {
-		st.WriteStatus(s.unknown(st.Method()))
-		return
+		if m = s.unknownMethod(st.Method()); m == nil {
+			st.WriteStatus(s.unknown(st.Method()))
+			return
+		}
 	}
 	c, ok := s.codec(st.ContentSubtype())
 	if !ok {
@@ -43,6 +52,14 @@ func (s *Server) handle(st *transport.ServerStream) {
 	} else {
 		s.handleStream(st, m, c, comp)
 	}
+}
+
+// unknownMethod is what UnknownServiceHandler makes of a path, or nil.
+func (s *Server) unknownMethod(path string) *method {
+	if s.cfg.unknown == nil || strings.LastIndexByte(path, '/') <= 0 {
+		return nil
+	}
+	return streamMethod(nil, path, &grpc.StreamDesc{Handler: s.cfg.unknown, ServerStreams: true, ClientStreams: true})
 }
 
 func (s *Server) unknown(path string) *status.Status {
@@ -96,7 +113,7 @@ func (s *Server) handleUnary(st *transport.ServerStream, m *method, c codec, com
 		call.decode = call.decodeRequest
 	}
 	call.st, call.codec = st, c
-	reply, err := m.unary.Handler(m.impl, st.Context(), call.decode, nil)
+	reply, err := m.unary.Handler(m.impl, st.Context(), call.decode, s.unaryInterceptor)
 	call.st = nil
 	s.calls.Put(call)
 	if err != nil {
@@ -155,7 +172,13 @@ func handlerStatus(err error) *status.Status {
 
 func (s *Server) handleStream(st *transport.ServerStream, m *method, c codec, comp encoding.Compressor) {
 	ss := &serverStream{s: s, st: st, desc: m.stream, codec: c, comp: comp}
-	if err := m.stream.Handler(m.impl, ss); err != nil {
+	var err error
+	if s.streamInterceptor == nil {
+		err = m.stream.Handler(m.impl, ss)
+	} else {
+		err = s.streamInterceptor(m.impl, ss, m.info, m.stream.Handler)
+	}
+	if err != nil {
 		st.WriteStatus(handlerStatus(err))
 		return
 	}

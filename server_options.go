@@ -1,6 +1,9 @@
 package weir
 
 import (
+	"time"
+
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 )
 
@@ -12,6 +15,12 @@ type serverConfig struct {
 	maxRecv              int
 	maxSend              int
 	maxConcurrentStreams uint32
+	connectionTimeout    time.Duration
+	unaryOutermost       grpc.UnaryServerInterceptor
+	unaryChain           []grpc.UnaryServerInterceptor
+	streamOutermost      grpc.StreamServerInterceptor
+	streamChain          []grpc.StreamServerInterceptor
+	unknown              grpc.StreamHandler
 }
 
 type serverOption func(*serverConfig)
@@ -45,4 +54,20 @@ func MaxConcurrentStreams(n uint32) ServerOption {
 		}
 		c.maxConcurrentStreams = n
 	})
+}
+
+// ConnectionTimeout bounds the time from the acceptance of a connection to the
+// end of its handshakes, TLS and the preface of HTTP/2 with SETTINGS together:
+// 120 seconds without it, as in grpc-go. Zero and less leave no time at all.
+func ConnectionTimeout(d time.Duration) ServerOption {
+	return serverOption(func(c *serverConfig) { c.connectionTimeout = d })
+}
+
+// UnknownServiceHandler sets what handles calls of services and methods that
+// are not registered, which end as UNIMPLEMENTED without it. Each is a stream
+// in both directions to it, and to the interceptors; grpc.MethodFromServerStream
+// tells the method. The srv that it gets is nil. A path that is not of the form
+// /service/method does not come to it.
+func UnknownServiceHandler(h grpc.StreamHandler) ServerOption {
+	return serverOption(func(c *serverConfig) { c.unknown = h })
 }
