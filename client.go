@@ -19,10 +19,12 @@ import (
 // that generated clients take. Its methods may be called by several goroutines
 // at a time.
 type Client struct {
-	target   string
-	ch       *channel.Channel
-	callOpts []grpc.CallOption
-	codec    codec // of calls that name none
+	target    string
+	authority string
+	ch        *channel.Channel
+	callOpts  []grpc.CallOption // of calls that no bridge has added them to
+	codec     codec             // of calls that name none
+	bridge    *bridge           // nil without interceptors
 
 	invocations sync.Pool // *invocation
 }
@@ -49,9 +51,9 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 	if err := cfg.connect.check(); err != nil {
 		return nil, errors.New("weir: " + err.Error())
 	}
-	authority := t.Authority
-	if name := cfg.creds.Info().ServerName; name != "" { //nolint:staticcheck // still how an override is told
-		authority = name
+	authority, err := cfg.authorityFor(t)
+	if err != nil {
+		return nil, err
 	}
 	codec, ok := codecFor("proto")
 	if !ok {
@@ -61,10 +63,11 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 	if cfg.userAgent != "" {
 		agent = cfg.userAgent + " " + agent
 	}
-	return &Client{
-		target:   target,
-		callOpts: cfg.callOpts,
-		codec:    codec,
+	c := &Client{
+		target:    target,
+		authority: authority,
+		callOpts:  cfg.callOpts,
+		codec:     codec,
 		ch: channel.New(channel.Config{
 			Target:      t,
 			Credentials: cfg.creds.Clone(),
@@ -79,7 +82,15 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 				AcceptEncoding: acceptEncoding(),
 			},
 		}),
-	}, nil
+	}
+	if len(cfg.interceptors) > 0 {
+		if c.bridge, err = newBridge(c, cfg.interceptors); err != nil {
+			_ = c.ch.Close()
+			return nil, err
+		}
+		c.callOpts = nil // it adds them, for the interceptors to see
+	}
+	return c, nil
 }
 
 // acceptEncoding names the compressors that are registered.
@@ -92,7 +103,12 @@ func (c *Client) Target() string { return c.target }
 
 // Close ends every connection and every call, which fail with CANCELLED. The
 // error is a status CANCELLED if the Client was closed already.
-func (c *Client) Close() error { return c.ch.Close() }
+func (c *Client) Close() error {
+	if c.bridge != nil {
+		_ = c.bridge.conn.Close()
+	}
+	return c.ch.Close()
+}
 
 // maxAttempts is how often a call is tried that no server has acted on.
 const maxAttempts = 5
@@ -129,6 +145,14 @@ type invocation struct {
 // Invoke makes a unary call: it sends args and fills reply. The error is
 // compatible with the status package.
 func (c *Client) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
+	if c.bridge != nil {
+		return c.bridge.conn.Invoke(ctx, method, args, reply, opts...)
+	}
+	return c.unary(ctx, method, args, reply, opts)
+}
+
+// unary is Invoke behind the interceptors.
+func (c *Client) unary(ctx context.Context, method string, args, reply any, opts []grpc.CallOption) error {
 	inv, _ := c.invocations.Get().(*invocation)
 	if inv == nil {
 		inv = new(invocation)
@@ -218,6 +242,14 @@ func noMetadata() metadata.MD { return nil }
 
 // NewStream opens a stream. See grpc.ClientConnInterface.
 func (c *Client) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	if c.bridge != nil {
+		return c.bridge.conn.NewStream(ctx, desc, method, opts...)
+	}
+	return c.stream(ctx, desc, method, opts)
+}
+
+// stream is NewStream behind the interceptors.
+func (c *Client) stream(ctx context.Context, desc *grpc.StreamDesc, method string, opts []grpc.CallOption) (grpc.ClientStream, error) {
 	cs := &clientStream{desc: desc}
 	comp, err := c.info(&cs.info, opts)
 	if err != nil {

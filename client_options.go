@@ -2,8 +2,10 @@ package weir
 
 import (
 	"context"
+	"fmt"
 	"net"
 
+	"github.com/weir-rpc/weir/internal/channel"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
@@ -17,8 +19,11 @@ type clientConfig struct {
 	dial      func(context.Context, string) (net.Conn, error)
 	callOpts  []grpc.CallOption
 	userAgent string
+	authority string
 	connect   connectParams
 	observer  func(from, to connectivity.State, err error)
+
+	interceptors []grpc.DialOption // grpc-go's own, which keeps their order
 }
 
 type dialOption func(*clientConfig)
@@ -29,6 +34,61 @@ func (f dialOption) apply(c *clientConfig) { f(c) }
 // insecure.NewCredentials() says that they are not.
 func WithTransportCredentials(creds credentials.TransportCredentials) DialOption {
 	return dialOption(func(c *clientConfig) { c.creds = creds })
+}
+
+// WithAuthority sets the :authority of calls, which is also the name that the
+// server's certificate is checked for: without it the target's host and port.
+// NewClient fails if the credentials set another name. A call may set its own
+// with grpc.CallAuthority, if the credentials find it valid.
+func WithAuthority(authority string) DialOption {
+	return dialOption(func(c *clientConfig) { c.authority = authority })
+}
+
+// authorityFor gives the :authority of the calls to a target.
+func (c *clientConfig) authorityFor(t channel.Target) (string, error) {
+	name := c.creds.Info().ServerName //nolint:staticcheck // still how an override is told
+	switch {
+	case name == "" && c.authority == "":
+		return t.Authority, nil
+	case c.authority == "" || c.authority == name:
+		return name, nil
+	case name == "":
+		return c.authority, nil
+	}
+	return "", fmt.Errorf("weir: WithAuthority says %q and the credentials have the server name %q: leave one of them out", c.authority, name)
+}
+
+// WithUnaryInterceptor sets the outermost interceptor of unary calls. The last
+// one that is set counts; WithChainUnaryInterceptor is for several.
+//
+// Interceptors get a *grpc.ClientConn. Its Target, Invoke and NewStream are the
+// Client's; a call that an interceptor makes with them passes all interceptors
+// again, as in grpc-go. It has no connection of its own and stays IDLE,
+// whatever the Client does.
+func WithUnaryInterceptor(f grpc.UnaryClientInterceptor) DialOption {
+	return intercepted(grpc.WithUnaryInterceptor(f))
+}
+
+// WithChainUnaryInterceptor adds interceptors of unary calls. The first is the
+// outermost, but for that of WithUnaryInterceptor.
+func WithChainUnaryInterceptor(fs ...grpc.UnaryClientInterceptor) DialOption {
+	return intercepted(grpc.WithChainUnaryInterceptor(fs...))
+}
+
+// WithStreamInterceptor sets the outermost interceptor of streams. See
+// WithUnaryInterceptor.
+func WithStreamInterceptor(f grpc.StreamClientInterceptor) DialOption {
+	return intercepted(grpc.WithStreamInterceptor(f))
+}
+
+// WithChainStreamInterceptor adds interceptors of streams. The first is the
+// outermost, but for that of WithStreamInterceptor.
+func WithChainStreamInterceptor(fs ...grpc.StreamClientInterceptor) DialOption {
+	return intercepted(grpc.WithChainStreamInterceptor(fs...))
+}
+
+func intercepted(o grpc.DialOption) DialOption {
+	return dialOption(func(c *clientConfig) { c.interceptors = append(c.interceptors, o) })
 }
 
 // WithDefaultCallOptions sets options for every call, before the call's own.
