@@ -101,7 +101,8 @@ func acceptEncoding() string {
 // Target gives the target that the Client was made with.
 func (c *Client) Target() string { return c.target }
 
-// Close ends every connection and every call, which fail with CANCELLED. The
+// Close ends every connection and every call. Calls on a connection fail with
+// UNAVAILABLE, those that wait for one and all later ones with CANCELLED. The
 // error is a status CANCELLED if the Client was closed already.
 func (c *Client) Close() error {
 	if c.bridge != nil {
