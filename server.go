@@ -8,6 +8,7 @@ import (
 	"net"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/weir-rpc/weir/transport"
@@ -21,7 +22,13 @@ import (
 type Server struct {
 	cfg     serverConfig
 	workers *transport.Workers
-	calls   sync.Pool // *unaryCall
+	born    time.Time
+	calls   sync.Pool // *call
+	running runningCalls
+	closing atomic.Bool // no more connections: set before quit is closed
+
+	quit     chan struct{} // closed when the server begins to stop
+	finished chan struct{} // closed when it has stopped
 
 	// The chains, made once; nil without interceptors.
 	unaryInterceptor  grpc.UnaryServerInterceptor
@@ -35,11 +42,13 @@ type Server struct {
 	serving   bool
 	stopped   bool
 	draining  bool
-	quiet     sync.Cond // signalled when a connection has ended
+	quiet     sync.Cond   // signalled when a connection has ended, and a handler if closing
+	silent    *time.Timer // closes connections without calls
 
 	// Written by RegisterService, before Serve; then immutable.
 	methods map[string]*method
 	names   map[string]bool // of services
+	health  interface{ Shutdown() }
 }
 
 // serverConn is a connection, from accept to its end.
@@ -55,6 +64,9 @@ func NewServer(opts ...ServerOption) *Server {
 	s := &Server{
 		cfg:       serverConfig{maxRecv: defaultMaxRecv, maxSend: defaultMaxSend, connectionTimeout: transport.DefaultConnectionTimeout},
 		workers:   transport.NewWorkers(),
+		born:      time.Now(),
+		quit:      make(chan struct{}),
+		finished:  make(chan struct{}),
 		services:  make(map[string]grpc.ServiceInfo),
 		listeners: make(map[net.Listener]struct{}),
 		conns:     make(map[*serverConn]struct{}),
@@ -90,6 +102,9 @@ func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
 		panic(fmt.Sprintf("weir: RegisterService(%q): the service is registered already", desc.ServiceName))
 	}
 	s.names[desc.ServiceName] = true
+	if h, ok := impl.(interface{ Shutdown() }); ok && desc.ServiceName == "grpc.health.v1.Health" {
+		s.health = h
+	}
 	info := grpc.ServiceInfo{Metadata: desc.Metadata}
 	for i := range desc.Methods {
 		m := &desc.Methods[i]
@@ -116,11 +131,12 @@ func (s *Server) GetServiceInfo() map[string]grpc.ServiceInfo {
 var ErrServerStopped = grpc.ErrServerStopped
 
 // Serve accepts connections on lis and serves them until lis fails or the
-// server stops. It may be called for several listeners. It closes lis. After
-// Stop or GracefulStop it returns nil; if it is called then, ErrServerStopped.
+// server stops. It may be called for several listeners. It closes lis. When
+// Stop, GracefulStop or Shutdown has ended, it returns nil; if it is called
+// after one of them, ErrServerStopped.
 func (s *Server) Serve(lis net.Listener) error {
 	s.mu.Lock()
-	if s.stopped || s.draining {
+	if s.closing.Load() {
 		s.mu.Unlock()
 		_ = lis.Close()
 		return ErrServerStopped
@@ -152,7 +168,8 @@ func (s *Server) accept(lis net.Listener) error {
 			s.serve(nc)
 			continue
 		}
-		if s.over() {
+		if s.closing.Load() {
+			<-s.finished
 			return nil
 		}
 		var passing interface{ Temporary() bool }
@@ -160,22 +177,20 @@ func (s *Server) accept(lis net.Listener) error {
 			return err
 		}
 		t := time.NewTimer(pause)
-		<-t.C
+		select {
+		case <-t.C:
+		case <-s.quit:
+			t.Stop()
+		}
 		pause = min(2*pause, maxAcceptPause)
 	}
-}
-
-func (s *Server) over() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.stopped || s.draining
 }
 
 // serve serves one connection, on a goroutine of its own.
 func (s *Server) serve(nc net.Conn) {
 	c := &serverConn{nc: nc}
 	s.mu.Lock()
-	if s.stopped || s.draining {
+	if s.closing.Load() {
 		s.mu.Unlock()
 		_ = nc.Close()
 		return
@@ -229,60 +244,4 @@ func (s *Server) serveConn(c *serverConn) {
 func (s *Server) isUnary(path string) bool {
 	m := s.methods[path]
 	return m != nil && m.unary != nil
-}
-
-// Stop ends the server at once: its listeners, its connections, and with them
-// the calls, which fail. It waits until the connections have ended. Handlers
-// may still run then; their contexts have ended.
-func (s *Server) Stop() {
-	s.mu.Lock()
-	s.stopped = true
-	s.closeListenersLocked()
-	conns := make([]serverConn, 0, len(s.conns))
-	for c := range s.conns {
-		conns = append(conns, *c)
-	}
-	s.mu.Unlock()
-	for _, c := range conns {
-		if c.tr != nil {
-			c.tr.Close("the server has stopped")
-		} else {
-			_ = c.nc.Close()
-		}
-	}
-	s.awaitQuiet()
-}
-
-// GracefulStop lets the open calls finish. It closes the listeners, tells the
-// clients to open no more calls here, and waits until the last connection has
-// ended, however long that takes. Stop ends the wait.
-func (s *Server) GracefulStop() {
-	s.mu.Lock()
-	s.draining = true
-	s.closeListenersLocked()
-	for c := range s.conns {
-		if c.tr != nil {
-			c.tr.Drain("the server stops")
-		}
-	}
-	s.mu.Unlock()
-	s.awaitQuiet()
-	s.mu.Lock()
-	s.stopped = true
-	s.mu.Unlock()
-}
-
-func (s *Server) awaitQuiet() {
-	s.mu.Lock()
-	for len(s.conns) > 0 {
-		s.quiet.Wait()
-	}
-	s.mu.Unlock()
-	s.workers.Close()
-}
-
-func (s *Server) closeListenersLocked() {
-	for lis := range s.listeners {
-		_ = lis.Close()
-	}
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc"
@@ -30,6 +32,8 @@ func streamMethod(impl any, path string, desc *grpc.StreamDesc) *method {
 
 // handle handles one stream.
 func (s *Server) handle(st *transport.ServerStream) {
+	call := s.begin(st)
+	defer call.end() // also if the handler ends its goroutine
 	m := s.methods[st.Method()]
 	if m == nil {
 		if m = s.unknownMethod(st.Method()); m == nil {
@@ -48,7 +52,8 @@ func (s *Server) handle(st *transport.ServerStream) {
 		return
 	}
 	if m.unary != nil {
-		s.handleUnary(st, m, c, comp)
+		call.codec = c
+		s.handleUnary(st, m, call, comp)
 	} else {
 		s.handleStream(st, m, c, comp)
 	}
@@ -96,31 +101,46 @@ func answerCompressor(st *transport.ServerStream) (encoding.Compressor, error) {
 	return comp, st.SetSendCompress(name)
 }
 
-// unaryCall is what a unary handler needs besides its request. The objects are
-// used again: nothing of them reaches the handler but decode, for the time
+// call is what the server keeps of a call while its handler runs. The objects
+// are used again: nothing of them reaches the handler but decode, for the time
 // that it runs.
-type unaryCall struct {
+type call struct {
 	s      *Server
-	st     *transport.ServerStream
 	codec  codec
 	decode func(any) error // the method value of decodeRequest, made once
+
+	begun atomic.Int64                           // nanoseconds after Server.born
+	st    atomic.Pointer[transport.ServerStream] // nil if no handler runs
 }
 
-func (s *Server) handleUnary(st *transport.ServerStream, m *method, c codec, comp encoding.Compressor) {
-	call, _ := s.calls.Get().(*unaryCall)
-	if call == nil {
-		call = &unaryCall{s: s}
-		call.decode = call.decodeRequest
+func (s *Server) begin(st *transport.ServerStream) *call {
+	c, _ := s.calls.Get().(*call)
+	if c == nil {
+		c = &call{s: s}
+		c.decode = c.decodeRequest
+		s.running.add(c)
 	}
-	call.st, call.codec = st, c
+	c.begun.Store(int64(time.Since(s.born)))
+	c.st.Store(st)
+	return c
+}
+
+func (c *call) end() {
+	s := c.s
+	c.st.Store(nil)
+	s.calls.Put(c)
+	if s.closing.Load() {
+		s.signal()
+	}
+}
+
+func (s *Server) handleUnary(st *transport.ServerStream, m *method, call *call, comp encoding.Compressor) {
 	reply, err := m.unary.Handler(m.impl, st.Context(), call.decode, s.unaryInterceptor)
-	call.st = nil
-	s.calls.Put(call)
 	if err != nil {
 		st.WriteStatus(handlerStatus(err))
 		return
 	}
-	b, err := c.marshal(reply)
+	b, err := call.codec.marshal(reply)
 	if err == nil {
 		err = compressAnswer(&b, st, comp)
 	}
@@ -136,8 +156,9 @@ func (s *Server) handleUnary(st *transport.ServerStream, m *method, c codec, com
 }
 
 // decodeRequest decodes the one message of a unary request.
-func (call *unaryCall) decodeRequest(v any) error {
-	m, err := call.st.Request()
+func (c *call) decodeRequest(v any) error {
+	st := c.st.Load()
+	m, err := st.Request()
 	switch {
 	case err == io.EOF:
 		return status.Error(codes.Unimplemented, "cardinality violation: the client sent no message in a unary call")
@@ -146,7 +167,7 @@ func (call *unaryCall) decodeRequest(v any) error {
 	case err != nil:
 		return err
 	}
-	in := call.s.received(call.st, call.codec)
+	in := c.s.received(st, c.codec)
 	err = in.into(&m, v)
 	m.Free()
 	return err
