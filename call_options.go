@@ -8,6 +8,7 @@ import (
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
@@ -24,6 +25,7 @@ type callInfo struct {
 	maxSend      int
 	waitForReady bool
 	authority    string
+	creds        credentials.PerRPCCredentials
 	header       []*metadata.MD
 	trailer      []*metadata.MD
 	peer         []*peer.Peer
@@ -65,6 +67,8 @@ func (ci *callInfo) applyOne(o grpc.CallOption) error {
 		ci.maxSend = o.MaxSendMsgSize
 	case grpc.AuthorityOverrideCallOption:
 		ci.authority = o.Authority
+	case grpc.PerRPCCredsCallOption:
+		ci.creds = o.Creds
 	case grpc.CompressorCallOption:
 		ci.compressor = o.CompressorType
 	case grpc.ContentSubtypeCallOption:

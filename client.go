@@ -10,6 +10,7 @@ import (
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
@@ -25,6 +26,7 @@ type Client struct {
 	callOpts  []grpc.CallOption // of calls that no bridge has added them to
 	codec     codec             // of calls that name none
 	bridge    *bridge           // nil without interceptors
+	perRPC    []credentials.PerRPCCredentials
 
 	invocations sync.Pool // *invocation
 }
@@ -55,6 +57,9 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := cfg.checkPerRPC(); err != nil {
+		return nil, err
+	}
 	codec, ok := codecFor("proto")
 	if !ok {
 		return nil, errors.New("weir: no codec is registered for \"proto\"")
@@ -68,6 +73,7 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 		authority: authority,
 		callOpts:  cfg.callOpts,
 		codec:     codec,
+		perRPC:    cfg.perRPC,
 		ch: channel.New(channel.Config{
 			Target:      t,
 			Credentials: cfg.creds.Clone(),
@@ -138,9 +144,10 @@ func (c *Client) info(ci *callInfo, opts []grpc.CallOption) (encoding.Compressor
 // invocation is what a unary call needs besides the caller's own. The objects
 // are used again: nothing of them is left with anyone when Invoke returns.
 type invocation struct {
-	info  callInfo
-	call  transport.Call
-	reply transport.Reply
+	info     callInfo
+	call     transport.Call
+	reply    transport.Reply
+	metadata metadata.MD // the caller's
 }
 
 // Invoke makes a unary call: it sends args and fills reply. The error is
@@ -171,7 +178,7 @@ func (c *Client) invoke(ctx context.Context, inv *invocation, method string, arg
 	}
 	inv.call = inv.info.call(method)
 	if md, ok := metadata.FromOutgoingContext(ctx); ok {
-		inv.call.Metadata = md
+		inv.metadata, inv.call.Metadata = md, md
 	}
 	for attempt := 1; ; attempt++ {
 		p, err := c.attempt(ctx, inv, comp, args, reply)
@@ -191,6 +198,11 @@ func (c *Client) attempt(ctx context.Context, inv *invocation, comp encoding.Com
 	tr, err := c.ch.Transport(ctx, info.waitForReady)
 	if err != nil {
 		return nil, err
+	}
+	if c.depends(info) {
+		if err := c.authorize(ctx, tr.Peer().AuthInfo, info, &inv.call, inv.metadata); err != nil {
+			return tr.Peer(), err
+		}
 	}
 	m, err := info.encode(args, comp)
 	if err != nil {
@@ -257,13 +269,17 @@ func (c *Client) stream(ctx context.Context, desc *grpc.StreamDesc, method strin
 		return nil, err
 	}
 	call := cs.info.call(method)
-	if md, ok := metadata.FromOutgoingContext(ctx); ok {
+	md, ok := metadata.FromOutgoingContext(ctx)
+	if ok {
 		call.Metadata = md
 	}
 	cs.comp = comp
 	cs.ctx, cs.cancel = context.WithCancelCause(ctx)
 	for attempt := 1; ; attempt++ {
 		cs.tr, err = c.ch.Transport(ctx, cs.info.waitForReady)
+		if err == nil && c.depends(&cs.info) {
+			err = c.authorize(cs.ctx, cs.tr.Peer().AuthInfo, &cs.info, &call, md)
+		}
 		if err == nil {
 			cs.st, err = cs.tr.NewStream(cs.ctx, &call)
 		}

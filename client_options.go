@@ -16,6 +16,7 @@ type DialOption interface{ apply(*clientConfig) }
 
 type clientConfig struct {
 	creds     credentials.TransportCredentials
+	perRPC    []credentials.PerRPCCredentials
 	dial      func(context.Context, string) (net.Conn, error)
 	callOpts  []grpc.CallOption
 	userAgent string

@@ -1,0 +1,161 @@
+package weir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/weir-rpc/weir/internal/grpcwire"
+	"github.com/weir-rpc/weir/transport"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+// WithPerRPCCredentials adds credentials that put metadata on each call, a
+// token, say. Several of them add up, and so do those that a call has besides
+// (grpc.PerRPCCredentials). Their GetRequestMetadata is called for each call,
+// with the call's context, where credentials.RequestInfoFromContext finds
+// method and connection. A status that it gives is the call's, as gRFC A54
+// allows, and any other error makes the call fail with UNAUTHENTICATED.
+//
+// NewClient fails if they require transport security and there is none.
+func WithPerRPCCredentials(creds credentials.PerRPCCredentials) DialOption {
+	return dialOption(func(c *clientConfig) { c.perRPC = append(c.perRPC, creds) })
+}
+
+const wantSecurity = "use WithTransportCredentials with credentials that encrypt, such as credentials.NewTLS"
+
+// checkPerRPC says what keeps the credentials for calls from being sent.
+func (c *clientConfig) checkPerRPC() error {
+	for _, p := range c.perRPC {
+		if p == nil {
+			return errors.New("weir: WithPerRPCCredentials(nil): leave it out if calls need no credentials")
+		}
+		if p.RequireTransportSecurity() && c.creds.Info().SecurityProtocol == "insecure" {
+			return fmt.Errorf("weir: the credentials %T of WithPerRPCCredentials require transport security, and WithTransportCredentials says that there is none: %s", p, wantSecurity)
+		}
+	}
+	return nil
+}
+
+// depends reports whether a call needs to be authorized.
+func (c *Client) depends(info *callInfo) bool {
+	return info.creds != nil || info.authority != "" || len(c.perRPC) > 0
+}
+
+// authorize completes a call for the connection that it is about to use: who is
+// at its other end has to be who the call is for, and the credentials for calls
+// add to md, the caller's metadata, which stays as it is.
+func (c *Client) authorize(ctx context.Context, auth credentials.AuthInfo, info *callInfo, call *transport.Call, md metadata.MD) error {
+	host := c.authority
+	if info.authority != "" {
+		if err := checkAuthority(auth, info.authority); err != nil {
+			return err
+		}
+		host = info.authority
+	}
+	if info.creds == nil && len(c.perRPC) == 0 {
+		return nil
+	}
+	ctx = credentials.NewContextWithRequestInfo(ctx, credentials.RequestInfo{Method: call.Method, AuthInfo: auth})
+	g := grant{auth: auth, audience: audience(host, call.Method), md: make(metadata.MD, len(md)+2)}
+	for _, p := range c.perRPC {
+		if err := g.add(ctx, p); err != nil {
+			return err
+		}
+	}
+	if info.creds != nil {
+		if err := g.add(ctx, info.creds); err != nil {
+			return err
+		}
+	}
+	for k, vs := range md {
+		g.md[k] = append(g.md[k], vs...)
+	}
+	call.Metadata = g.md
+	return nil
+}
+
+// checkAuthority lets a call name another :authority than that of the
+// connection if the server has shown that it is that one too. Otherwise a call
+// could be sent to a name for which nobody has seen a certificate.
+func checkAuthority(auth credentials.AuthInfo, name string) error {
+	v, ok := auth.(credentials.AuthorityValidator)
+	if !ok {
+		return status.Errorf(codes.Unavailable, "grpc.CallAuthority(%q): the transport credentials cannot tell whether the server may go by that name (%T is no credentials.AuthorityValidator)", name, auth)
+	}
+	if err := v.ValidateAuthority(name); err != nil {
+		return status.Errorf(codes.Unavailable, "grpc.CallAuthority(%q): the server may not go by that name: %v", name, err)
+	}
+	return nil
+}
+
+// audience is the URI of the service that a call is for. The default port of
+// https is left out.
+func audience(host, method string) string {
+	service := method
+	if i := strings.LastIndexByte(method, '/'); i >= 0 {
+		service = method[:i]
+	}
+	return "https://" + strings.TrimSuffix(host, ":443") + service
+}
+
+// grant is what credentials give for one call.
+type grant struct {
+	auth     credentials.AuthInfo
+	audience string
+	md       metadata.MD
+}
+
+func (g *grant) add(ctx context.Context, p credentials.PerRPCCredentials) error {
+	if p.RequireTransportSecurity() {
+		if err := credentials.CheckSecurityLevel(g.auth, credentials.PrivacyAndIntegrity); err != nil {
+			return status.Errorf(codes.Unauthenticated, "the credentials %T are not sent over a connection that is not secure: %v: %s", p, err, wantSecurity)
+		}
+	}
+	data, err := p.GetRequestMetadata(ctx, g.audience)
+	if err != nil {
+		return credentialsError(ctx, p, err)
+	}
+	for k, v := range data {
+		k = strings.ToLower(k)
+		if grpcwire.Reserved(k) {
+			return status.Errorf(codes.Internal, "the credentials %T give metadata with the key %q, which gRPC keeps for itself", p, k)
+		}
+		if err := grpcwire.ValidateMetadata(metadata.MD{k: {v}}); err != nil {
+			return status.Errorf(codes.Internal, "the credentials %T give what cannot be sent: %v", p, err)
+		}
+		g.md[k] = append(g.md[k], v)
+	}
+	return nil
+}
+
+// credentialsError is how a call ends whose credentials have failed.
+func credentialsError(ctx context.Context, p credentials.PerRPCCredentials, err error) error {
+	st, ok := status.FromError(err)
+	switch {
+	case ok && forServers(st.Code()):
+		return status.Errorf(codes.Internal, "the credentials %T fail with a code that is not theirs to give (gRFC A54): %v", p, err)
+	case ok:
+		return st.Err()
+	case ctx.Err() != nil:
+		return status.Errorf(status.FromContextError(ctx.Err()).Code(), "the call ended while it waited for the credentials %T: %v", p, err)
+	}
+	return status.Errorf(codes.Unauthenticated, "the credentials %T fail: %v", p, err)
+}
+
+// forServers reports whether a code speaks of what the server did, which
+// credentials cannot know.
+//
+// https://github.com/grpc/proposal/blob/master/A54-restrict-control-plane-status-codes.md
+func forServers(c codes.Code) bool {
+	switch c {
+	case codes.OK, codes.InvalidArgument, codes.NotFound, codes.AlreadyExists, codes.FailedPrecondition,
+		codes.Aborted, codes.OutOfRange, codes.DataLoss:
+		return true
+	}
+	return false
+}

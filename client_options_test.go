@@ -1,0 +1,138 @@
+package weir_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/weir-rpc/weir"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+// The :authority is that of the option, of the credentials or of the target, in
+// this order; an option and credentials that differ are refused.
+func TestAuthority(t *testing.T) {
+	server, client := secrets(t, "svc.test", "other.test")
+	named := func(name string) credentials.TransportCredentials {
+		cfg := client.Clone()
+		cfg.ServerName = name
+		return credentials.NewTLS(cfg)
+	}
+	tests := []struct {
+		name   string
+		option string
+		creds  credentials.TransportCredentials
+		want   string // of the server's :authority; empty if NewClient fails
+	}{
+		{"option", "svc.test", named(""), "svc.test"},
+		{"option with a port", "svc.test:99", named(""), "svc.test:99"},
+		{"credentials", "", named("svc.test"), "svc.test"},
+		{"both agree", "svc.test", named("svc.test"), "svc.test"},
+		{"they differ", "svc.test", named("other.test"), ""},
+		{"a port is a difference", "svc.test:99", named("svc.test"), ""},
+	}
+	for _, p := range pairings {
+		dial := guarded(t, p, new(doorman), credentials.NewTLS(server))
+		for _, tt := range tests {
+			if tt.want == "" {
+				continue
+			}
+			t.Run(p.name+"/"+tt.name, func(t *testing.T) {
+				seen, errs := shown(t.Context(), dial(t, tt.creds, tt.option))
+				for i, md := range seen {
+					if got := md.Get("x-authority"); errs[i] != nil || len(got) != 1 || got[0] != tt.want {
+						t.Errorf("the server sees the authority %q, %v; want %q", got, errs[i], tt.want)
+					}
+				}
+			})
+		}
+	}
+	for _, tt := range tests {
+		if tt.want != "" {
+			continue
+		}
+		_, err := weir.NewClient("svc.test", weir.WithTransportCredentials(tt.creds), weir.WithAuthority(tt.option))
+		if err == nil || !strings.Contains(err.Error(), "WithAuthority") {
+			t.Errorf("%s: NewClient gives the error %v", tt.name, err)
+		}
+		if _, err := grpc.NewClient("svc.test", grpc.WithTransportCredentials(tt.creds), grpc.WithAuthority(tt.option)); err == nil {
+			t.Errorf("%s: grpc-go takes it", tt.name)
+		}
+	}
+}
+
+// The name of WithAuthority is the one that the certificate is checked for.
+func TestAuthorityIsVerified(t *testing.T) {
+	server, client := secrets(t, "svc.test")
+	for _, p := range pairings {
+		t.Run(p.name, func(t *testing.T) {
+			d := new(doorman)
+			_, errs := shown(t.Context(), guarded(t, p, d, credentials.NewTLS(server))(t, credentials.NewTLS(client), "evil.test"))
+			if status.Code(errs[0]) != codes.Unavailable || !strings.Contains(errs[0].Error(), "evil.test") || d.calls.Load() != 0 {
+				t.Errorf("got %v, and %d calls reached the server", errs, d.calls.Load())
+			}
+		})
+	}
+}
+
+// A call may name another authority if the server's certificate has that name
+// too, or if there is no security anyway; and its credentials are asked for
+// that name.
+func TestCallAuthority(t *testing.T) {
+	server, client := secrets(t, "svc.test", "other.test")
+	tests := []struct {
+		name           string
+		server, client credentials.TransportCredentials
+		authority      string
+		want           codes.Code
+	}{
+		{"in the certificate", credentials.NewTLS(server), credentials.NewTLS(client), "other.test", codes.OK},
+		{"not in the certificate", credentials.NewTLS(server), credentials.NewTLS(client), "evil.test", codes.Unavailable},
+		{"without security", insecure.NewCredentials(), insecure.NewCredentials(), "evil.test", codes.OK},
+		{"credentials that cannot tell", insecure.NewCredentials(), levelled{insecure.NewCredentials(), levelInfo{}}, "svc.test", codes.Unavailable},
+	}
+	for _, p := range pairings {
+		for _, tt := range tests {
+			t.Run(p.name+"/"+tt.name, func(t *testing.T) {
+				d := new(doorman)
+				c := guarded(t, p, d, tt.server)(t, tt.client, "svc.test")
+				seen, errs := shown(t.Context(), c, grpc.CallAuthority(tt.authority))
+				for i, md := range seen {
+					if status.Code(errs[i]) != tt.want {
+						t.Errorf("got %v, want %v", errs[i], tt.want)
+					}
+					if got := md.Get("x-authority"); errs[i] == nil && (len(got) != 1 || got[0] != tt.authority) {
+						t.Errorf("the server sees %q", got)
+					}
+				}
+				if tt.want != codes.OK && d.calls.Load() != 0 {
+					t.Errorf("%d calls reached the server", d.calls.Load())
+				}
+				if _, errs := shown(t.Context(), c); errs[0] != nil || errs[1] != nil {
+					t.Errorf("later calls fail: %v", errs)
+				}
+			})
+		}
+	}
+}
+
+// Credentials are asked for the service under the name that the call is for.
+func TestCallAuthorityIsAudience(t *testing.T) {
+	server, client := secrets(t, "svc.test", "other.test")
+	for _, p := range pairings {
+		t.Run(p.name, func(t *testing.T) {
+			var tr trace
+			c := guarded(t, p, new(doorman), credentials.NewTLS(server))(t, credentials.NewTLS(client), "svc.test", tokens{&tr, "t"})
+			ctx := metadata.AppendToOutgoingContext(t.Context(), "x-mine", "1")
+			if _, errs := shown(ctx, c, grpc.CallAuthority("other.test:443")); errs[0] != nil || errs[1] != nil {
+				t.Fatal(errs)
+			}
+			tr.want(t, `t /grpc.testing.TestService/EmptyCall credentials.TLSInfo ["https://other.test/grpc.testing.TestService"]`,
+				`t /grpc.testing.TestService/FullDuplexCall credentials.TLSInfo ["https://other.test/grpc.testing.TestService"]`)
+		})
+	}
+}
