@@ -36,6 +36,8 @@ type inbox struct {
 	ended bool         // nothing more will come
 	fault *StreamError // why, if not by END_STREAM
 	dead  bool         // nobody will take anything any more
+
+	taken uint32 // counts messages, over all calls that the stream serves: one of the past frees nothing
 }
 
 // chunk is a buffer with received messages. r <= done <= len(*b).
@@ -207,8 +209,12 @@ func (in *inbox) resetLocked() {
 }
 
 // release says that the message taken last is not needed any more.
-func (in *inbox) release() {
+func (in *inbox) release(number uint32) {
 	in.Lock()
+	if number != in.taken || !in.inUse {
+		in.Unlock(false)
+		return
+	}
 	in.inUse = false
 	if in.dead {
 		in.freeLocked()
@@ -248,7 +254,8 @@ func (in *inbox) takeLocked() (m Message, update uint32, ok bool) {
 	ch.r += whole
 	in.count--
 	in.inUse = true
-	return Message{Data: b[grpcwire.PrefixLen:whole:whole], Compressed: compressed, inbox: in},
+	in.taken++
+	return Message{Data: b[grpcwire.PrefixLen:whole:whole], Compressed: compressed, number: in.taken, inbox: in},
 		in.flow.OnRead(uint32(whole)), true
 }
 

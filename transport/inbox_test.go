@@ -145,3 +145,42 @@ func TestInbox_SmallMessages_ShareMemory(t *testing.T) {
 		t.Errorf("%d chunks are held with nothing in them", n)
 	}
 }
+
+// A message that is freed late frees nothing: neither the message that came
+// after it nor one of the next call.
+func TestMessage_FreedLate_FreesNothing(t *testing.T) {
+	st := newInbox(1 << 20)
+	give(t, st, h2peer.Message([]byte("one")), false)
+	give(t, st, h2peer.Message([]byte("two")), true)
+	one, err := st.recv()
+	if err != nil {
+		t.Fatal(err)
+	}
+	late := one
+	one.Free()
+	two, err := st.recv()
+	if err != nil {
+		t.Fatal(err)
+	}
+	late.Free()
+	if !st.in.inUse || string(two.Data) != "two" {
+		t.Errorf("the second message is %q, in use: %v", two.Data, st.in.inUse)
+	}
+	two.Free()
+	st.clear()
+	st.init(&conn{cfg: &ConnConfig{}}, 1<<20, true)
+	st.in.flow.Init(1 << 30)
+	give(t, st, h2peer.Message([]byte("three")), true)
+	three, err := st.recv()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range []Message{late, two} {
+		m.inbox = &st.in
+		m.Free()
+	}
+	if !st.in.inUse || string(three.Data) != "three" {
+		t.Errorf("the next call's message is %q, in use: %v", three.Data, st.in.inUse)
+	}
+	three.Free()
+}

@@ -69,13 +69,14 @@ func (m Buffer) seal() *[]byte {
 type Message struct {
 	Data       []byte
 	Compressed bool // with the peer's grpc-encoding
+	number     uint32
 	inbox      *inbox
 }
 
 // Free gives the memory back.
 func (m *Message) Free() {
 	if m.inbox != nil {
-		m.inbox.release()
+		m.inbox.release(m.number)
 		m.inbox = nil
 	}
 	m.Data = nil

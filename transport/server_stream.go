@@ -50,7 +50,7 @@ type ServerStream struct {
 	compress   atomic.Pointer[string] // written with conn.mu
 }
 
-// spareStreams are streams whose unary calls are over: see release.
+// spareStreams are streams whose unary calls are over: see clear.
 var spareStreams sync.Pool // *stream
 
 func newServerStream(s *http2Server, r *request, deadline time.Time) *ServerStream {
@@ -361,20 +361,21 @@ func (st *ServerStream) returned() {
 	}
 	st.ctx.cancel(errReturned)
 	if over {
-		core.release()
+		core.clear()
+		spareStreams.Put(core)
 	} else {
 		core.in.kill(nil)
 	}
 }
 
-// release makes the stream of a unary call ready for the next one. A stream
-// that failed, or that somebody may still know, is left to the garbage
-// collector instead.
-func (st *stream) release() {
+// clear makes a stream new that nobody knows any more. A stream that failed, or
+// that somebody may still know, is left to the garbage collector instead.
+func (st *stream) clear() {
 	st.in.inUse = false
 	st.in.freeLocked()
+	taken := st.in.taken + 1
 	*st = stream{}
-	spareStreams.Put(st)
+	st.in.taken = taken
 }
 
 var errReturned = localErrorf(CodeNoError, codes.Canceled, "the handler has returned")
