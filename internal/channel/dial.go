@@ -2,8 +2,11 @@ package channel
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/weir-rpc/weir/transport"
@@ -27,7 +30,11 @@ func (d *dialer) connect(ctx context.Context, address string) (transport.ClientT
 	secured, info, err := d.secure(ctx, nc)
 	if err != nil {
 		_ = nc.Close()
-		return nil, secureError(ctx, address, stepSecure, err)
+		e := secureError(ctx, address, stepSecure, err)
+		if isALPN(err) {
+			e.Permanent, e.hint = true, hintALPN
+		}
+		return nil, e
 	}
 	cfg := d.transport
 	cfg.AuthInfo = info
@@ -59,7 +66,51 @@ func (d *dialer) secure(ctx context.Context, nc net.Conn) (net.Conn, credentials
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := checkALPN(info); err != nil {
+		_ = secured.Close()
+		return nil, nil, err
+	}
 	return secured, info, nil
+}
+
+// checkALPN refuses a TLS connection that was not made for HTTP/2: its server
+// may take what it is sent for something else.
+//
+// "HTTP/2 connections over TLS MUST use protocol negotiation in TLS"
+// https://www.rfc-editor.org/rfc/rfc9113#section-3.3
+func checkALPN(info credentials.AuthInfo) error {
+	var state *tls.ConnectionState
+	switch info := info.(type) {
+	case credentials.TLSInfo:
+		state = &info.State
+	case *credentials.TLSInfo:
+		state = &info.State
+	default:
+		return nil
+	}
+	if state.NegotiatedProtocol != "h2" {
+		return &alpnError{state.NegotiatedProtocol}
+	}
+	return nil
+}
+
+// alpnError is a TLS connection for another protocol than HTTP/2, or for none.
+type alpnError struct{ protocol string }
+
+func (e *alpnError) Error() string {
+	if e.protocol == "" {
+		return `TLS agreed on no protocol by ALPN, and gRPC needs "h2": the server does not know it, or the client's credentials did not offer it`
+	}
+	return fmt.Sprintf(`TLS agreed on the protocol %q by ALPN, and gRPC needs "h2": the server does not know it or prefers the other, or the client's credentials did not offer it`, e.protocol)
+}
+
+const hintALPN = `"h2" has to be in NextProtos of the server's tls.Config, before any other, and of the client's if its WithTransportCredentials are not those of credentials.NewTLS, which adds it`
+
+// isALPN reports whether a handshake failed for want of "h2". Neither
+// credentials.NewTLS nor crypto/tls, with the server's alert, has a type for it.
+func isALPN(err error) bool {
+	var e *alpnError
+	return errors.As(err, &e) || strings.Contains(err.Error(), "ALPN") || strings.Contains(err.Error(), "no application protocol")
 }
 
 var errNoConn = errors.New("the function of WithContextDialer gave neither a connection nor an error")

@@ -219,6 +219,84 @@ func TestServerWithoutTLS(t *testing.T) {
 	})
 }
 
+// ownTLS are credentials that leave ALPN to their tls.Config, and tell of the
+// connection what they like.
+type ownTLS struct {
+	credentials.TransportCredentials
+	cfg  *tls.Config
+	info func(tls.ConnectionState) credentials.AuthInfo
+}
+
+func (c ownTLS) ClientHandshake(ctx context.Context, _ string, nc net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	secured := tls.Client(nc, c.cfg)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		return nil, nil, err
+	}
+	return secured, c.info(secured.ConnectionState()), nil
+}
+
+// Row A23: a TLS connection that is not for HTTP/2 is refused, whoever's
+// credentials made it, and the error says where "h2" is missing.
+// https://www.rfc-editor.org/rfc/rfc9113#section-3.3
+func TestALPN(t *testing.T) {
+	value := func(s tls.ConnectionState) credentials.AuthInfo { return credentials.TLSInfo{State: s} }
+	pointer := func(s tls.ConnectionState) credentials.AuthInfo { return &credentials.TLSInfo{State: s} }
+	other := func(tls.ConnectionState) credentials.AuthInfo { return nil }
+	tests := []struct {
+		name           string
+		server, client []string
+		info           func(tls.ConnectionState) credentials.AuthInfo // nil for credentials.NewTLS
+		words          []string                                       // nil if it connects
+	}{
+		{"NewTLS", []string{"h2"}, nil, nil, nil},
+		{"NewTLS, server without ALPN", nil, nil, nil, []string{"ALPN"}},
+		{"NewTLS, server of another protocol", []string{"http/1.1"}, nil, nil, []string{"no application protocol"}},
+		{"both know it", []string{"h2", "http/1.1"}, []string{"http/1.1", "h2"}, value, nil},
+		{"server prefers another protocol", []string{"http/1.1", "h2"}, []string{"h2", "http/1.1"}, value, []string{`the protocol "http/1.1" by ALPN`}},
+		{"server without ALPN", nil, []string{"h2"}, value, []string{"no protocol by ALPN"}},
+		{"client without ALPN", []string{"h2"}, nil, value, []string{"no protocol by ALPN"}},
+		{"neither", nil, nil, pointer, []string{"no protocol by ALPN"}},
+		{"server of another protocol", []string{"http/1.1"}, []string{"h2", "http/1.1"}, value, []string{`the protocol "http/1.1" by ALPN`}},
+		{"client of another protocol", []string{"h2", "http/1.1"}, []string{"http/1.1"}, pointer, []string{`the protocol "http/1.1" by ALPN`}},
+		{"not said to be TLS", nil, nil, other, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var cert *tls.Certificate
+			inWorld(t, "passthrough:///svc:80", func(_ *world, cfg *Config) {
+				cert = newCertificate(t, "svc", time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
+				pool := x509.NewCertPool()
+				pool.AddCert(cert.Leaf)
+				secure := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool, ServerName: "svc", NextProtos: tt.client}
+				cfg.Credentials = credentials.NewTLS(secure)
+				if tt.info != nil {
+					cfg.Credentials = ownTLS{cfg.Credentials, secure, tt.info}
+				}
+			}, func(t *testing.T, w *world) {
+				w.accept("svc:80", func(h *host, nc net.Conn) {
+					secured := tls.Server(nc, &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: tt.server, Certificates: []tls.Certificate{*cert}})
+					if secured.Handshake() != nil {
+						silent(nil, nc)
+						return
+					}
+					h.serve(secured)
+				})
+				if tt.words == nil {
+					w.mustConnect()
+					return
+				}
+				_, err := w.within(time.Minute, false)
+				wantStatus(t, err, codes.Unavailable, append(tt.words, "no secure connection with svc:80", "NextProtos", "server's tls.Config", "WithTransportCredentials")...)
+				errs := w.wantMoves("IDLE>CONNECTING", "CONNECTING>TRANSIENT_FAILURE")
+				var ce *ConnectError
+				if !errors.As(errs[1], &ce) || !ce.Permanent {
+					t.Errorf("%v is not told as permanent", errs[1])
+				}
+			})
+		})
+	}
+}
+
 // stubborn are credentials that wait for the peer whatever the context says.
 type stubborn struct {
 	credentials.TransportCredentials
