@@ -2,7 +2,6 @@ package weir
 
 import (
 	"math"
-	"reflect"
 	"strings"
 
 	"github.com/weir-rpc/weir/transport"
@@ -19,8 +18,10 @@ import (
 type callInfo struct {
 	codec        codec
 	subtype      string
-	forced       bool
+	forced       bool   // codec was set by an option,
+	forcedName   string // and this is its content-subtype if the call sets none
 	compressor   string
+	accept       []string // compressors of answers; any if there are none
 	maxRecv      int
 	maxSend      int
 	waitForReady bool
@@ -77,6 +78,8 @@ func (ci *callInfo) applyOne(o grpc.CallOption) error {
 		ci.force(codec{v1: o.Codec}, o.Codec.Name())
 	case grpc.ForceCodecV2CallOption:
 		ci.force(codecV2(o.CodecV2), o.CodecV2.Name())
+	case grpc.CustomCodecCallOption:
+		ci.force(codec{v1: customCodec{o.Codec}}, "")
 	case grpc.MaxRetryRPCBufferSizeCallOption: // there is nothing to replay yet
 	default:
 		return ci.applyOther(o)
@@ -85,52 +88,22 @@ func (ci *callInfo) applyOne(o grpc.CallOption) error {
 }
 
 func (ci *callInfo) force(c codec, name string) {
-	ci.codec, ci.forced = c, true
-	if ci.subtype == "" {
-		ci.subtype = strings.ToLower(name)
-	}
+	ci.codec, ci.forced, ci.forcedName = c, true, strings.ToLower(name)
 }
 
-// applyOther reads an option that is not one of grpc-go's structs itself.
-func (ci *callInfo) applyOther(o grpc.CallOption) error {
-	v := reflect.ValueOf(o)
-	for v.Kind() == reflect.Pointer {
-		if v.IsNil() {
-			return nil
-		}
-		v = v.Elem()
-		if inner, ok := reflect.TypeAssert[grpc.CallOption](v); ok && isOwn(v.Type()) {
-			return ci.applyOne(inner)
-		}
-	}
-	if isOwn(v.Type()) {
-		return status.Errorf(codes.Internal, "weir does not support the call option %s", v.Type())
-	}
-	if v.Kind() != reflect.Struct {
-		return nil
-	}
-	for i := range v.NumField() {
-		f := v.Type().Field(i)
-		if !f.Anonymous || !f.IsExported() {
-			continue
-		}
-		if inner, ok := reflect.TypeAssert[grpc.CallOption](v.Field(i)); ok && inner != nil {
-			if err := ci.applyOne(inner); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+// customCodec is the codec of grpc.CallCustomCodec. Its name is not sent.
+type customCodec struct {
+	grpc.Codec
 }
 
-// isOwn reports whether a type is one of grpc-go's own.
-func isOwn(t reflect.Type) bool {
-	return t.PkgPath() == "google.golang.org/grpc" || strings.HasPrefix(t.PkgPath(), "google.golang.org/grpc/")
-}
+func (c customCodec) Name() string { return c.String() }
 
 // encoder finds the codec and the compressor.
 func (ci *callInfo) encoder() (encoding.Compressor, error) {
-	if !ci.forced && ci.subtype != "" {
+	switch {
+	case ci.forced && ci.subtype == "":
+		ci.subtype = ci.forcedName
+	case !ci.forced && ci.subtype != "":
 		c, ok := codecFor(ci.subtype)
 		if !ok {
 			return nil, status.Errorf(codes.Internal, "no codec is registered for content-subtype %q (encoding.RegisterCodecV2)", ci.subtype)

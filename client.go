@@ -212,6 +212,11 @@ func (c *Client) attempt(ctx context.Context, inv *invocation, comp encoding.Com
 	if err := tr.RoundTrip(ctx, &inv.call, m, r); err != nil {
 		return tr.Peer(), err
 	}
+	if r.Message.Compressed {
+		if err := info.accepts(r.Encoding); err != nil {
+			return tr.Peer(), err
+		}
+	}
 	in := received{codec: info.codec, limit: info.maxRecv, option: "MaxCallRecvMsgSize", unknown: codes.Internal, encoding: r.Encoding}
 	return tr.Peer(), in.into(&r.Message, reply)
 }

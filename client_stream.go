@@ -116,6 +116,10 @@ func (cs *clientStream) recv(v any) error {
 	in := received{codec: cs.info.codec, limit: cs.info.maxRecv, option: "MaxCallRecvMsgSize", unknown: codes.Internal}
 	if m.Compressed {
 		in.encoding = cs.st.Encoding()
+		if err := cs.info.accepts(in.encoding); err != nil {
+			m.Free()
+			return err
+		}
 	}
 	err = in.into(&m, v)
 	m.Free()
