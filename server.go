@@ -207,6 +207,10 @@ func (s *Server) serve(nc net.Conn) {
 }
 
 func (s *Server) serveConn(c *serverConn) {
+	if s.cfg.connectionTimeout <= 0 {
+		_ = c.nc.Close()
+		return
+	}
 	deadline := time.Now().Add(s.cfg.connectionTimeout)
 	_ = c.nc.SetDeadline(deadline)
 	secured, info, err := s.cfg.creds.ServerHandshake(c.nc)
