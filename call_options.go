@@ -40,13 +40,15 @@ const (
 
 // apply reads the options in their order. Those of grpc-go are structs with
 // exported fields; a pointer to one, and a struct that embeds one, count too.
-func (ci *callInfo) apply(opts []grpc.CallOption) error {
+// All are read, so that those that wait for the end of the call get to know it;
+// the error is the first.
+func (ci *callInfo) apply(opts []grpc.CallOption) (first error) {
 	for _, o := range opts {
-		if err := ci.applyOne(o); err != nil {
-			return err
+		if err := ci.applyOne(o); err != nil && first == nil {
+			first = err
 		}
 	}
-	return nil
+	return first
 }
 
 func (ci *callInfo) applyOne(o grpc.CallOption) error {

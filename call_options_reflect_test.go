@@ -167,6 +167,34 @@ func TestAcceptCompressors(t *testing.T) {
 	}
 }
 
+// A call that its options do not let begin ends all the same, once.
+func TestOnFinishOfRefusedCall(t *testing.T) {
+	refused := map[string]grpc.CallOption{
+		"compressor":        grpc.UseCompressor("unknown"),
+		"content-subtype":   grpc.CallContentSubtype("unknown"),
+		"AcceptCompressors": experimental.AcceptCompressors("unknown"),
+		"credentials":       grpc.PerRPCCredentials(constant{secure: true}),
+		"size":              grpc.MaxCallSendMsgSize(0),
+	}
+	testPairings(t, newStreamer(), func(ctx context.Context, t *testing.T, c testpb.TestServiceClient) {
+		for name, o := range refused {
+			var before, after []error
+			note := func(errs *[]error) grpc.CallOption {
+				return grpc.OnFinish(func(err error) { *errs = append(*errs, err) })
+			}
+			_, err := c.UnaryCall(ctx, &testpb.SimpleRequest{ResponseSize: 1}, note(&before), o, note(&after))
+			if err == nil || len(before) != 1 || len(after) != 1 || status.Code(before[0]) != status.Code(err) {
+				t.Errorf("%s: a call gives %v, and OnFinish was told %v and %v", name, err, before, after)
+			}
+			before, after = nil, nil
+			err = ping(ctx, c, note(&before), o, note(&after))
+			if err == nil || len(before) != 1 || len(after) != 1 || status.Code(before[0]) != status.Code(err) {
+				t.Errorf("%s: a stream gives %v, and OnFinish was told %v and %v", name, err, before, after)
+			}
+		}
+	})
+}
+
 // ping asks for one message on a stream.
 func ping(ctx context.Context, c testpb.TestServiceClient, opts ...grpc.CallOption) error {
 	ctx, cancel := context.WithCancel(ctx)

@@ -127,18 +127,22 @@ func again(ctx context.Context, err error, attempt int) bool {
 	return errors.As(err, &se) && se.Unprocessed && attempt < maxAttempts && ctx.Err() == nil
 }
 
-// info reads a call's options.
-func (c *Client) info(ci *callInfo, opts []grpc.CallOption) (encoding.Compressor, error) {
+// info reads a call's options. If they are wrong the call ends here.
+func (c *Client) info(ci *callInfo, opts []grpc.CallOption) (comp encoding.Compressor, err error) {
 	ci.codec, ci.maxRecv, ci.maxSend = c.codec, defaultMaxRecv, defaultMaxSend
 	if len(c.callOpts) > 0 {
-		if err := ci.apply(c.callOpts); err != nil {
-			return nil, err
-		}
+		err = ci.apply(c.callOpts)
 	}
-	if err := ci.apply(opts); err != nil {
-		return nil, err
+	if e := ci.apply(opts); err == nil {
+		err = e
 	}
-	return ci.encoder()
+	if err == nil {
+		comp, err = ci.encoder()
+	}
+	if err != nil {
+		ci.finish(noMetadata, noMetadata, nil, err)
+	}
+	return comp, err
 }
 
 // invocation is what a unary call needs besides the caller's own. The objects

@@ -315,19 +315,19 @@ func TestInterceptorsSeeDefaultOptions(t *testing.T) {
 	})
 }
 
-// counted is a ClientStream that a stream interceptor has wrapped.
-type counted struct {
+// narratedStream is a ClientStream that a stream interceptor has wrapped.
+type narratedStream struct {
 	grpc.ClientStream
 	tr *trace
 }
 
-func (c counted) SendMsg(m any) error {
+func (c narratedStream) SendMsg(m any) error {
 	err := c.ClientStream.SendMsg(m)
 	c.tr.note("sent %v", err)
 	return err
 }
 
-func (c counted) RecvMsg(m any) error {
+func (c narratedStream) RecvMsg(m any) error {
 	err := c.ClientStream.RecvMsg(m)
 	c.tr.note("received %v", err)
 	return err
@@ -339,7 +339,7 @@ func TestStreamInterceptorWraps(t *testing.T) {
 	wrap := func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 		tr.note("%s %v %v", desc.StreamName, desc.ClientStreams, desc.ServerStreams)
 		cs, err := open(ctx, desc, cc, method, opts...)
-		return counted{cs, &tr}, err
+		return narratedStream{cs, &tr}, err
 	}
 	testInterception(t, newStreamer(), func() interception { return interception{stream: wrap} }, func(ctx context.Context, t *testing.T, c testpb.TestServiceClient) {
 		out, err := c.StreamingOutputCall(ctx, &testpb.StreamingOutputCallRequest{ResponseParameters: []*testpb.ResponseParameters{{Size: 1}}})
