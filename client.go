@@ -3,6 +3,7 @@ package weir
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 
 	"github.com/weir-rpc/weir/internal/channel"
@@ -247,6 +248,7 @@ func (ci *callInfo) call(method string) transport.Call {
 		Authority:          ci.authority,
 		ContentSubtype:     ci.subtype,
 		SendCompress:       ci.compressor,
+		AcceptEncoding:     strings.Join(ci.accept, ","),
 		MaxRecvMessageSize: recvLimit(ci.maxRecv),
 	}
 }

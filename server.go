@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/weir-rpc/weir/internal/channel"
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -216,6 +217,10 @@ func (s *Server) serveConn(c *serverConn) {
 	secured, info, err := s.cfg.creds.ServerHandshake(c.nc)
 	if err != nil {
 		_ = c.nc.Close()
+		return
+	}
+	if channel.CheckALPN(info) != nil {
+		_ = secured.Close()
 		return
 	}
 	_ = secured.SetDeadline(time.Time{})

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -25,7 +26,7 @@ type headerBlocks struct {
 	lastHas *field.Block
 }
 
-type blockKey struct{ method, authority, subtype, compress string }
+type blockKey struct{ method, authority, subtype, compress, accept string }
 
 // maxBlocks bounds the kinds of calls that are remembered.
 const maxBlocks = 1024
@@ -117,7 +118,7 @@ func appendMetadataFields(b []byte, c *conn, md metadata.MD) []byte {
 }
 
 func (h *headerBlocks) block(call *Call) *field.Block {
-	key := blockKey{call.Method, call.Authority, call.ContentSubtype, call.SendCompress}
+	key := blockKey{call.Method, call.Authority, call.ContentSubtype, call.SendCompress, call.AcceptEncoding}
 	if h.lastHas == nil || key != h.last {
 		h.last, h.lastHas = key, h.lookup(key, call)
 	}
@@ -154,8 +155,8 @@ func (h *headerBlocks) lookup(key blockKey, call *Call) *field.Block {
 	if call.SendCompress != "" {
 		fields = append(fields, field.Field{Name: "grpc-encoding", Value: call.SendCompress})
 	}
-	if h.cfg.AcceptEncoding != "" {
-		fields = append(fields, field.Field{Name: "grpc-accept-encoding", Value: h.cfg.AcceptEncoding})
+	if accept := cmp.Or(call.AcceptEncoding, h.cfg.AcceptEncoding); accept != "" {
+		fields = append(fields, field.Field{Name: "grpc-accept-encoding", Value: accept})
 	}
 	b := field.NewBlock(fields...)
 	h.blocks[key] = b

@@ -29,14 +29,18 @@ func TestCallHeaders_AreThoseOfTheSpecification(t *testing.T) {
 				ConnConfig: ConnConfig{AuthInfo: credentials.TLSInfo{}},
 			},
 			Call{
-				Method: "/a.B/C", Authority: "other", ContentSubtype: "proto", SendCompress: "gzip",
+				Method: "/a.B/C", Authority: "other", ContentSubtype: "proto", SendCompress: "gzip", AcceptEncoding: "zstd",
 				Metadata: metadata.MD{"b": {"1", "2"}, "a-bin": {"\x00\xff"}, "grpc-timeout": {"1S"}, "te": {"x"}, "content-type": {"y"}},
 			},
 			[]string{
 				":method=POST", ":scheme=https", ":path=/a.B/C", ":authority=other", "content-type=application/grpc+proto",
-				"user-agent=me/1", "te=trailers", "grpc-encoding=gzip", "grpc-accept-encoding=gzip,zstd", "a-bin=AP8", "b=1", "b=2",
+				"user-agent=me/1", "te=trailers", "grpc-encoding=gzip", "grpc-accept-encoding=zstd", "a-bin=AP8", "b=1", "b=2",
 			},
 		},
+		"what the connection accepts": {ClientConfig{Authority: "sim", AcceptEncoding: "gzip,zstd"}, Call{Method: "/a.B/C"}, []string{
+			":method=POST", ":scheme=http", ":path=/a.B/C", ":authority=sim", "content-type=application/grpc",
+			"user-agent=" + defaultUserAgent, "te=trailers", "grpc-accept-encoding=gzip,zstd",
+		}},
 		"insecure credentials": {ClientConfig{Authority: "sim", ConnConfig: ConnConfig{AuthInfo: insecureInfo(t)}}, Call{Method: "/a.B/C"}, []string{
 			":method=POST", ":scheme=http", ":path=/a.B/C", ":authority=sim", "content-type=application/grpc",
 			"user-agent=" + defaultUserAgent, "te=trailers",

@@ -79,10 +79,14 @@ func (st *ServerStream) appendHeaderLocked(b []byte) []byte {
 }
 
 // trailersLocked sends the status. If the headers are not sent yet, they are
-// one with it: a Trailers-Only response.
+// one with it, a Trailers-Only response, unless they have metadata: that has to
+// reach the client as headers.
 func (c *conn) trailersLocked(st *stream) {
 	ss := st.server
 	t := st.out.trailers
+	if !ss.headerSent && len(ss.header) > 0 {
+		ss.sendHeaderLocked()
+	}
 	var b []byte
 	if ss.headerSent {
 		b = c.enc.Begin(c.hbuf[:0])

@@ -32,6 +32,15 @@ func TestAnswer_Fields(t *testing.T) {
 			_ = st.SetTrailer(metadata.Pairs("c", "3", "grpc-status", "7"))
 			st.Reply(text("m"))
 		}, codes.OK, "[:status=200 content-type=application/grpc+x a=2 b=1]", "[grpc-status=0 c=3]"},
+		"only OK, with metadata": {func(st *ServerStream) {
+			_ = st.SetHeader(metadata.Pairs("b", "1"))
+			_ = st.SetTrailer(metadata.Pairs("c", "3"))
+			st.WriteStatus(nil)
+		}, codes.OK, "[:status=200 content-type=application/grpc+x b=1]", "[grpc-status=0 c=3]"},
+		"error, with metadata": {func(st *ServerStream) {
+			_ = st.SetHeader(metadata.Pairs("b", "1"))
+			st.WriteStatus(status.New(codes.NotFound, "gone"))
+		}, codes.NotFound, "[:status=200 content-type=application/grpc+x b=1]", "[grpc-status=5 grpc-message=gone]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
@@ -48,7 +57,9 @@ func TestAnswer_Fields(t *testing.T) {
 						if list(kv) != tt.header {
 							t.Errorf("headers are %v, want %v", kv, tt.header)
 						}
-						ts.peer.WantMessage("a message", id)
+						if !strings.HasSuffix(name, "with metadata") {
+							ts.peer.WantMessage("a message", id)
+						}
 					}
 					var kv []string
 					for _, f := range ts.peer.WantTrailers("trailers", id, tt.code).Fields {

@@ -76,6 +76,9 @@ type Call struct {
 	// SendCompress is the grpc-encoding: what a Buffer that is Compressed is
 	// compressed with. Empty means none.
 	SendCompress string
+	// AcceptEncoding is the grpc-accept-encoding: what the server may compress
+	// its answer with. Empty means that of the connection.
+	AcceptEncoding string
 	// Metadata is sent with the headers. Reserved keys are left out; keys or
 	// values that gRPC does not allow fail the call.
 	Metadata metadata.MD

@@ -66,19 +66,19 @@ func (d *dialer) secure(ctx context.Context, nc net.Conn) (net.Conn, credentials
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := checkALPN(info); err != nil {
+	if err := CheckALPN(info); err != nil {
 		_ = secured.Close()
 		return nil, nil, err
 	}
 	return secured, info, nil
 }
 
-// checkALPN refuses a TLS connection that was not made for HTTP/2: its server
+// CheckALPN refuses a TLS connection that was not made for HTTP/2: the other end
 // may take what it is sent for something else.
 //
 // "HTTP/2 connections over TLS MUST use protocol negotiation in TLS"
 // https://www.rfc-editor.org/rfc/rfc9113#section-3.3
-func checkALPN(info credentials.AuthInfo) error {
+func CheckALPN(info credentials.AuthInfo) error {
 	var state *tls.ConnectionState
 	switch info := info.(type) {
 	case credentials.TLSInfo:
