@@ -55,6 +55,11 @@ func serve(t *testing.T, lis net.Listener, opts ...weir.ServerOption) {
 	t.Helper()
 	srv := weir.NewServer(opts...)
 	testgrpc.RegisterTestServiceServer(srv, service{})
+	serveServer(t, srv, lis)
+}
+
+func serveServer(t *testing.T, srv *weir.Server, lis net.Listener) {
+	t.Helper()
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(lis) }()
 	t.Cleanup(func() {
