@@ -166,7 +166,6 @@ func TestGracefulStopWaits(t *testing.T) {
 // Serve returns when GracefulStop has ended and not when it begins, as in
 // grpc-go: a main function that ends with Serve would end the open calls.
 func TestServeWaitsForGracefulStop(t *testing.T) {
-	t.Skip("defect: Serve returns nil as soon as GracefulStop has closed the listener")
 	for name, dial := range clients {
 		t.Run(name, func(t *testing.T) {
 			_, _, open, served, over := drained(t, dial)
