@@ -143,6 +143,9 @@ func (l *load) stream(t *testing.T, n int) error {
 			return err
 		}
 		out, err := s.Recv()
+		if err == io.EOF && i > 0 {
+			return status.Errorf(codes.DataLoss, "the stream ended as if it were complete, after %d of 3 messages", i)
+		}
 		if err != nil {
 			return err
 		}
@@ -226,6 +229,11 @@ func TestStopUnderLoad(t *testing.T) {
 			g := &generations{impl: h}
 			srv, served := g.next(t)
 			l := &load{c: testpb.NewTestServiceClient(dial(t, g)), fine: func(err error) bool {
+				if err == io.EOF {
+					// grpc-go v1.85.0 makes a call again that GOAWAY has left out, and tells
+					// io.EOF in place of a status if that connection is lost as well.
+					return name == "grpc-go"
+				}
 				return status.Code(err) == codes.Unavailable || status.Code(err) == codes.Canceled
 			}}
 			l.start(t)
