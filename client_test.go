@@ -1,8 +1,26 @@
 package weir_test
 
 import (
+	"context"
+	"errors"
 	"net"
+	"strconv"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/weir-rpc/weir"
+	"github.com/weir-rpc/weir/internal/h2peer"
+	"github.com/weir-rpc/weir/transport"
+	"golang.org/x/net/http2"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	testpb "google.golang.org/grpc/interop/grpc_testing"
 )
 
 // listen opens a listener on loopback.
@@ -35,4 +53,376 @@ func background(tb testing.TB, srv anyServer, lis net.Listener) (served <-chan e
 var clients = map[string]func(testing.TB, string) connector{
 	"weir":    func(tb testing.TB, address string) connector { return newWeirClient(tb, "passthrough:///"+address) },
 	"grpc-go": func(tb testing.TB, address string) connector { return newGRPCClient(tb, "passthrough:///"+address) },
+}
+
+// actor is a server that a test plays frame by frame, on as many connections as
+// it accepts.
+type actor struct {
+	t   *testing.T
+	lis net.Listener
+}
+
+func newActor(t *testing.T) actor {
+	t.Helper()
+	lis := listen(t)
+	t.Cleanup(func() { lis.Close() })
+	return actor{t, lis}
+}
+
+func (a actor) address() string { return a.lis.Addr().String() }
+
+// accept waits for the next connection, and exchanges the prefaces.
+func (a actor) accept() *h2peer.Peer {
+	a.t.Helper()
+	nc, err := a.lis.Accept()
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	p := h2peer.NewServer(a.t, nc)
+	p.Ignore(http2.FrameWindowUpdate)
+	p.AutoAckPings()
+	p.Handshake()
+	return p
+}
+
+// outcome is how a call has ended.
+type outcome struct {
+	username string
+	err      error
+}
+
+// invoke makes a unary call in the background, with "hello" in its request.
+func invoke(ctx context.Context, c grpc.ClientConnInterface, opts ...grpc.CallOption) <-chan outcome {
+	result := make(chan outcome, 1)
+	go func() {
+		out, err := testpb.NewTestServiceClient(c).UnaryCall(ctx, &testpb.SimpleRequest{Payload: &testpb.Payload{Body: []byte("hello")}}, opts...)
+		result <- outcome{out.GetUsername(), err}
+	}()
+	return result
+}
+
+// wantRequest wants the request of invoke.
+func wantRequest(p *h2peer.Peer, id uint32) {
+	p.WantHeaders("a call comes", id)
+	p.WantMessage("its request comes", id)
+}
+
+// answer answers a call with a username.
+func answer(t *testing.T, p *h2peer.Peer, id uint32, name string) {
+	t.Helper()
+	msg, err := proto.Marshal(&testpb.SimpleResponse{Username: name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.WriteResponse(id, msg)
+	p.WriteTrailers(id, codes.OK, "")
+}
+
+func TestClientWithoutCredentials(t *testing.T) {
+	_, err := weir.NewClient("localhost:80")
+	if err == nil {
+		t.Fatal("there is a client that nobody said is not secured")
+	}
+	wantWords(t, err, []string{"weir: ", "WithTransportCredentials", "insecure.NewCredentials"})
+}
+
+// What is wrong with a target is said with the target.
+func TestBadTargets(t *testing.T) {
+	for _, target := range []string{"host:-1", "[::1", "http://host", "unix-abstract:", "dns://a:b:c/host", "unix://host/path", "passthrough:///"} {
+		c, err := weir.NewClient(target, weir.WithTransportCredentials(insecure.NewCredentials()))
+		if err == nil {
+			t.Errorf("%q gives a client", target)
+			c.Close()
+			continue
+		}
+		wantWords(t, err, []string{"weir: ", strconv.Quote(target)})
+	}
+}
+
+// Close ends open calls, with UNAVAILABLE where grpc-go has CANCELLED. Later
+// calls, and Close again, give CANCELLED.
+func TestCallsAndClose(t *testing.T) {
+	for name, dial := range clients {
+		t.Run(name, func(t *testing.T) {
+			a := newActor(t)
+			c := dial(t, a.address())
+			open := invoke(t.Context(), c)
+			p := a.accept()
+			wantRequest(p, 1)
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+			want := map[string]codes.Code{"weir": codes.Unavailable, "grpc-go": codes.Canceled}[name]
+			if o := <-open; status.Code(o.err) != want {
+				t.Errorf("the open call ended with %v, want %v", o.err, want)
+			}
+			if err := c.Close(); status.Code(err) != codes.Canceled {
+				t.Errorf("the second Close gives %v, want CANCELLED", err)
+			}
+			var finished []error
+			note := grpc.OnFinish(func(err error) { finished = append(finished, err) })
+			if o := <-invoke(t.Context(), c, grpc.WaitForReady(true), note); status.Code(o.err) != codes.Canceled {
+				t.Errorf("a call after Close gives %v, want CANCELLED", o.err)
+			}
+			if _, err := testpb.NewTestServiceClient(c).FullDuplexCall(t.Context(), note); status.Code(err) != codes.Canceled {
+				t.Errorf("a stream after Close gives %v, want CANCELLED", err)
+			}
+			if len(finished) != 2 || status.Code(finished[0]) != codes.Canceled || status.Code(finished[1]) != codes.Canceled {
+				t.Errorf("OnFinish was told %v", finished)
+			}
+		})
+	}
+}
+
+// A client that never made a call closes, too, and never dials afterwards.
+func TestCloseBeforeUse(t *testing.T) {
+	var d dials
+	c := newWeirClient(t, "passthrough:///nowhere", weir.WithContextDialer(d.dial))
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	c.Connect()
+	if o := <-invoke(t.Context(), c); status.Code(o.err) != codes.Canceled {
+		t.Errorf("a call gives %v, want CANCELLED", o.err)
+	}
+	if n := len(d.sorted()); n != 0 {
+		t.Errorf("a closed client dialed %d times", n)
+	}
+}
+
+// A connection that breaks ends its calls with UNAVAILABLE, whatever they have
+// received so far. The next call has a new connection.
+func TestConnectionBreaks(t *testing.T) {
+	for name, dial := range clients {
+		t.Run(name, func(t *testing.T) {
+			a := newActor(t)
+			c := dial(t, a.address())
+			first := invoke(t.Context(), c)
+			p := a.accept()
+			wantRequest(p, 1)
+			s, err := testpb.NewTestServiceClient(c).FullDuplexCall(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.WantHeaders("a stream comes", 3)
+			p.WriteResponse(1, nil, "x-early", "1")
+			p.WriteResponse(3, nil, "x-early", "1")
+			p.WriteData(3, false, h2peer.Message([]byte("half of it"))[:8])
+			if md, err := s.Header(); err != nil || len(md["x-early"]) != 1 {
+				t.Fatalf("the header is %v, %v", md, err)
+			}
+			p.Close()
+			errs := map[string]error{"call": (<-first).err}
+			_, errs["stream"] = s.Recv()
+			for kind, err := range errs {
+				if status.Code(err) != codes.Unavailable {
+					t.Errorf("the %s ended with %v, want UNAVAILABLE", kind, err)
+				}
+				var ce *transport.ConnError
+				if name == "weir" && (!errors.As(err, &ce) || ce.By == transport.ByLocal || !errors.Is(err, net.ErrClosed)) {
+					t.Errorf("the %s ended with %#v, want a ConnError that blames the other side", kind, err)
+				}
+			}
+			next := invoke(t.Context(), c)
+			p = a.accept()
+			wantRequest(p, 1)
+			answer(t, p, 1, "again")
+			if o := <-next; o.err != nil || o.username != "again" {
+				t.Errorf("the next call gives %+v", o)
+			}
+		})
+	}
+}
+
+// A call that the server has certainly not acted on is made once more, and
+// nobody hears of it: after REFUSED_STREAM, and after a GOAWAY that leaves it
+// out. Others are not.
+func TestTransparentRetry(t *testing.T) {
+	for name, dial := range clients {
+		t.Run(name+"/REFUSED_STREAM", func(t *testing.T) {
+			a := newActor(t)
+			call := invoke(t.Context(), dial(t, a.address()))
+			p := a.accept()
+			wantRequest(p, 1)
+			p.WriteReset(1, http2.ErrCodeRefusedStream)
+			wantRequest(p, 3)
+			answer(t, p, 3, "the second")
+			if o := <-call; o.err != nil || o.username != "the second" {
+				t.Errorf("the call gives %+v", o)
+			}
+		})
+		t.Run(name+"/GOAWAY", func(t *testing.T) {
+			a := newActor(t)
+			c := dial(t, a.address())
+			kept := invoke(t.Context(), c)
+			p := a.accept()
+			wantRequest(p, 1)
+			left := invoke(t.Context(), c)
+			wantRequest(p, 3)
+			p.WriteGoAway(1, http2.ErrCodeNo, "enough")
+			p2 := a.accept()
+			wantRequest(p2, 1)
+			answer(t, p2, 1, "elsewhere")
+			if o := <-left; o.err != nil || o.username != "elsewhere" {
+				t.Errorf("the call beyond GOAWAY gives %+v", o)
+			}
+			answer(t, p, 1, "here")
+			if o := <-kept; o.err != nil || o.username != "here" {
+				t.Errorf("the call before GOAWAY gives %+v", o)
+			}
+		})
+		for _, code := range []http2.ErrCode{http2.ErrCodeInternal, http2.ErrCodeCancel, http2.ErrCodeEnhanceYourCalm, http2.ErrCodeNo} {
+			t.Run(name+"/"+code.String(), func(t *testing.T) {
+				a := newActor(t)
+				c := dial(t, a.address())
+				call := invoke(t.Context(), c)
+				p := a.accept()
+				wantRequest(p, 1)
+				p.WriteReset(1, code)
+				if o := <-call; o.err == nil {
+					t.Errorf("the call gives %+v", o)
+				}
+				next := invoke(t.Context(), c)
+				wantRequest(p, 3) // and nothing before it
+				answer(t, p, 3, "")
+				if o := <-next; o.err != nil {
+					t.Error(o.err)
+				}
+			})
+		}
+	}
+}
+
+// A server that refuses every time is not asked for ever.
+func TestTransparentRetryEnds(t *testing.T) {
+	a := newActor(t)
+	c := newWeirClient(t, a.address())
+	ended := make(chan struct{})
+	var o outcome
+	go func() {
+		defer close(ended)
+		o = <-invoke(t.Context(), c)
+	}()
+	p := a.accept()
+	id := uint32(1)
+	for ; id < 11; id += 2 {
+		wantRequest(p, id)
+		p.WriteReset(id, http2.ErrCodeRefusedStream)
+	}
+	<-ended
+	wantText(t, o.err, codes.Unavailable, "REFUSED_STREAM")
+	next := invoke(t.Context(), c)
+	wantRequest(p, id)
+	answer(t, p, id, "")
+	if o := <-next; o.err != nil {
+		t.Error(o.err)
+	}
+}
+
+// A stream that is refused before anything of the answer came is opened again,
+// with the messages that were sent, as in grpc-go.
+func TestTransparentRetryOfStream(t *testing.T) {
+	for name, dial := range clients {
+		t.Run(name, func(t *testing.T) {
+			if name == "weir" {
+				t.Skip("defect: a stream that the server refuses after it was opened is not made again")
+			}
+			a := newActor(t)
+			c := dial(t, a.address())
+			go c.Connect()
+			p := a.accept()
+			s, err := testpb.NewTestServiceClient(c).FullDuplexCall(t.Context())
+			if err == nil {
+				err = s.Send(&testpb.StreamingOutputCallRequest{})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.WantHeaders("a stream comes", 1)
+			p.WantMessage("its message comes", 1)
+			p.WriteReset(1, http2.ErrCodeRefusedStream)
+			received := make(chan error, 1)
+			go func() {
+				_, err := s.Recv()
+				received <- err
+			}()
+			p.WantHeaders("it comes again", 3)
+			p.WantMessage("with its message", 3)
+			p.WriteResponse(3, []byte{})
+			if err := <-received; err != nil {
+				t.Errorf("the stream gives %v", err)
+			}
+		})
+	}
+}
+
+// A call that waits for ready outlasts attempts that fail, until the server is
+// there; one that does not fails with the first.
+func TestWaitForReady(t *testing.T) {
+	for name, dial := range clients {
+		t.Run(name, func(t *testing.T) {
+			lis, stop := serveAt(t, "tcp", "127.0.0.1:0")
+			address := lis.Addr().String()
+			stop(false)
+			c := dial(t, address)
+			patient := invoke(t.Context(), c, grpc.WaitForReady(true))
+			until(t, c, connectivity.TransientFailure)
+			if o := <-invoke(t.Context(), c, grpc.WaitForReady(false)); status.Code(o.err) != codes.Unavailable {
+				t.Errorf("a call that does not wait gives %v, want UNAVAILABLE", o.err)
+			}
+			select {
+			case o := <-patient:
+				t.Errorf("the call that waits gives %v", o.err)
+			default:
+			}
+			_, stop = serveAt(t, "tcp", address)
+			if o := <-patient; o.err != nil {
+				t.Errorf("the call that waits gives %v", o.err)
+			}
+			c.Close()
+			stop(false)
+		})
+	}
+}
+
+// A call ends with its context while there is no connection yet, at once and
+// with the right code, and leaves the attempt to later calls.
+func TestContextEndsBeforeConnection(t *testing.T) {
+	for name, tt := range map[string]struct {
+		limit func(context.Context) (context.Context, context.CancelFunc)
+		want  codes.Code
+		after time.Duration
+	}{
+		"deadline": {func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeout(ctx, 700*time.Millisecond)
+		}, codes.DeadlineExceeded, 700 * time.Millisecond},
+		"cancel": {func(ctx context.Context) (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancel(ctx)
+			time.AfterFunc(300*time.Millisecond, cancel)
+			return ctx, cancel
+		}, codes.Canceled, 300 * time.Millisecond},
+		"deadline of long ago": {func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeout(ctx, -time.Second)
+		}, codes.DeadlineExceeded, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				stuck := func(ctx context.Context, _ string) (net.Conn, error) {
+					<-ctx.Done()
+					return nil, context.Cause(ctx)
+				}
+				c := newWeirClient(t, "passthrough:///svc:80", weir.WithContextDialer(stuck))
+				for _, wait := range []bool{false, true} {
+					ctx, cancel := tt.limit(t.Context())
+					start := time.Now()
+					o := <-invoke(ctx, c, grpc.WaitForReady(wait))
+					if d := time.Since(start); status.Code(o.err) != tt.want || d != tt.after {
+						t.Errorf("the call gives %v after %v, want %v after %v", o.err, d, tt.want, tt.after)
+					}
+					cancel()
+				}
+				c.Close()
+			})
+		})
+	}
 }
