@@ -372,7 +372,6 @@ func TestSetSendCompressorOfTheOther(t *testing.T) {
 // deadline passes: Err, and a cause that says who and how. Its children end
 // with it in the same way.
 func TestCauseOfHandler(t *testing.T) {
-	t.Skip("defect: transport does not learn the key that context.Cause asks for, as Cause asks for Err before it")
 	type end struct{ err, cause, child error }
 	ends := make(chan end, 1)
 	h := scripted{do: func(ctx context.Context) error {
@@ -436,7 +435,6 @@ func TestCauseOfHandler(t *testing.T) {
 
 // Children of a handler's context hang on it without a goroutine each.
 func TestChildrenOfHandlerContext(t *testing.T) {
-	t.Skip("defect: transport does not learn the key that context.Cause asks for, as Cause asks for Err before it")
 	const children = 100
 	var grown int
 	c, _ := pairings[0].start(t, scripted{do: func(ctx context.Context) error {

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"io"
 	"sync"
 
 	"github.com/weir-rpc/weir/internal/buffer"
@@ -46,16 +47,25 @@ func (t *http2Client) NewStream(ctx context.Context, call *Call) (*ClientStream,
 	}
 	t.flush(flushInline)
 	if ctx.Done() != nil {
-		stop := context.AfterFunc(ctx, func() {
-			if err := contextError(ctx); !cs.cancel(CodeCancel, err) {
-				cs.in.kill(err) // it has ended, but not everything was received
-			}
-		})
+		stop := context.AfterFunc(ctx, func() { cs.over() })
 		cs.in.Lock()
 		cs.stop = stop
 		cs.in.Unlock(cs.in.ended)
 	}
 	return cs, nil
+}
+
+// over ends the stream if its context has ended. The watch does so soon
+// afterwards, too late for who cancels and then goes on: the server must not
+// see the end of a request that is cancelled, nor the caller its answer.
+func (cs *ClientStream) over() bool {
+	if cs.ctx.Err() == nil {
+		return false
+	}
+	if err := contextError(cs.ctx); !cs.cancel(CodeCancel, err) {
+		cs.in.kill(err) // it has ended, but not everything was received
+	}
+	return true
 }
 
 // Context gives the context that the stream was opened with.
@@ -71,16 +81,25 @@ func (cs *ClientStream) Send(m Buffer) error { return cs.sendMessage(m, false) }
 func (cs *ClientStream) SendLast(m Buffer) error { return cs.sendMessage(m, true) }
 
 func (cs *ClientStream) sendMessage(m Buffer, last bool) error {
+	if cs.over() {
+		m.Free()
+		return io.EOF
+	}
 	return cs.send(m.seal(), last)
 }
 
 // CloseSend tells the server that no more messages come.
-func (cs *ClientStream) CloseSend() { cs.sendEnd() }
+func (cs *ClientStream) CloseSend() {
+	if !cs.over() {
+		cs.sendEnd()
+	}
+}
 
 // Recv takes the next message and waits for it. After the last one the error
 // is io.EOF: then Status tells how the call ended. If the stream failed, it is
 // a *StreamError, after what had come before.
 func (cs *ClientStream) Recv() (Message, error) {
+	cs.over()
 	m, err := cs.recv()
 	if err != nil {
 		cs.unwatch()

@@ -4,13 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/weir-rpc/weir/internal/h2peer"
 	"github.com/weir-rpc/weir/internal/simnet"
+	"golang.org/x/net/http2"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -201,6 +205,40 @@ func TestCalls_ConnectionEndsAnyTime_EndOnce(t *testing.T) {
 			if ct.Err() == nil {
 				t.Error("the connection ended without an error")
 			}
+		})
+	}
+}
+
+// unwatched is a context that never tells who watches it.
+type unwatched struct{ context.Context }
+
+func (unwatched) AfterFunc(func()) (stop func() bool) { return func() bool { return true } }
+
+// Who cancels and goes on finds the stream cancelled at once, however late the
+// watch on its context is: the server sees no end of the request, the caller no
+// answer.
+func TestClientStream_CancelledThenUsed_IsCancelled(t *testing.T) {
+	for name, use := range map[string]func(cs *ClientStream) error{
+		"CloseSend": func(cs *ClientStream) error { cs.CloseSend(); return io.EOF },
+		"Send":      func(cs *ClientStream) error { return cs.Send(text("too late")) },
+		"SendLast":  func(cs *ClientStream) error { return cs.SendLast(text("too late")) },
+		"Recv":      func(*ClientStream) error { return io.EOF },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inClient(t, ClientConfig{}, func(t *testing.T, ct ClientTransport, p *h2peer.Peer) {
+				ctx, cancel := context.WithCancel(t.Context())
+				cs := openStream(unwatched{ctx}, t, ct, p, 1)
+				p.WriteResponse(1, []byte("an answer"))
+				synctest.Wait()
+				cancel()
+				if err := use(cs); !errors.Is(err, io.EOF) {
+					t.Errorf("the error is %v, want io.EOF", err)
+				}
+				if _, err := cs.Recv(); status.Code(err) != codes.Canceled {
+					t.Errorf("Recv gave %v, want CANCELLED", err)
+				}
+				p.WantReset("and the server hears of it", 1, http2.ErrCodeCancel)
+			})
 		})
 	}
 }

@@ -131,15 +131,19 @@ var keys = func() (k struct{ peer, incoming, cancel any }) {
 	k.peer = spy.key
 	metadata.FromIncomingContext(&spy)
 	k.incoming = spy.key
-	context.Cause(&spy)
-	k.cancel = spy.key
+	ended := spyContext{err: context.Canceled} // else Cause does not ask
+	_ = context.Cause(&ended)
+	k.cancel = ended.key
 	return k
 }()
 
 // spyContext remembers the last key that it was asked for.
-type spyContext struct{ key any }
+type spyContext struct {
+	key any
+	err error
+}
 
 func (*spyContext) Deadline() (time.Time, bool) { return time.Time{}, false }
 func (*spyContext) Done() <-chan struct{}       { return nil }
-func (*spyContext) Err() error                  { return nil }
+func (s *spyContext) Err() error                { return s.err }
 func (s *spyContext) Value(key any) any         { s.key = key; return nil }

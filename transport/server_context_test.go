@@ -112,3 +112,26 @@ func TestServerDeadline_Passes_EndsTheStream(t *testing.T) {
 		})
 	}
 }
+
+// The keys of other packages are learned, each its own, and answered.
+func TestServerContext_Keys_AreLearned(t *testing.T) {
+	if keys.peer == nil || keys.incoming == nil || keys.cancel == nil {
+		t.Fatalf("the keys are %v", keys)
+	}
+	if keys.peer == keys.incoming || keys.incoming == keys.cancel || keys.cancel == keys.peer {
+		t.Errorf("two of the keys are one: %v", keys)
+	}
+	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
+		st, _ := ts.open(1, "/s/Stream")
+		child, cancel := context.WithCancel(st.Context())
+		defer cancel()
+		ts.peer.WriteReset(1, http2.ErrCodeCancel)
+		<-child.Done()
+		for name, ctx := range map[string]context.Context{"handler": st.Context(), "child": child} {
+			wantStreamError(t, context.Cause(ctx), CodeCancel, ByPeer)
+			if !errors.Is(ctx.Err(), context.Canceled) {
+				t.Errorf("the context of the %s says %v", name, ctx.Err())
+			}
+		}
+	})
+}

@@ -227,14 +227,17 @@ func (st *ServerStream) Send(m Buffer) error {
 	return nil
 }
 
-// err says how the stream ended.
+// err says how the stream ended. Who takes it out of the table tells why a
+// moment later, and ends the context with that.
 func (st *ServerStream) err() error {
-	st.in.Lock()
-	defer st.in.Unlock(st.in.ended)
-	if st.in.fault != nil {
-		return st.in.fault
+	st.s.mu.Lock()
+	over := st.statusSent && !st.expired
+	st.s.mu.Unlock()
+	if over {
+		return localErrorf(CodeNoError, codes.Internal, "the stream has ended")
 	}
-	return localErrorf(CodeNoError, codes.Internal, "the stream has ended")
+	<-st.ctx.Done()
+	return context.Cause(&st.ctx)
 }
 
 // WriteStatus ends the stream with a status; nil is OK. What was sent before

@@ -39,6 +39,7 @@ var channelOps = map[string]string{
 	"transport Workers.loop":               "a worker without work",
 	"transport Workers.run":                "does not wait: the worker's channel has room for it",
 	"transport standardContext.end":        "a timer that is due",
+	"transport ServerStream.err":           "the end that somebody has decided on",
 	"internal/channel dialer.dial":         "an attempt to connect, which calls wait for in Channel.await",
 	"internal/channel pickFirst.connect":   "the same",
 	"internal/channel pickFirst.watch":     "the end of a connection",
