@@ -8,7 +8,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 )
 
-// Rows A20, A71: idle begins when the last stream ends or the connection does, and ends with the first.
+// Row A71: idle begins when the last stream ends or the connection does, and ends with the first.
 func TestLifetimeIdle(t *testing.T) {
 	idle := func() *Lifetime {
 		l := NewLifetime(keepalive.ServerParameters{MaxConnectionIdle: minute}, 0.5, epoch)
