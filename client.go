@@ -295,6 +295,7 @@ func (c *Client) stream(ctx context.Context, desc *grpc.StreamDesc, method strin
 			cs.st, err = cs.tr.NewStream(cs.ctx, &call)
 		}
 		if err == nil {
+			cs.watch()
 			return cs, nil
 		}
 		if !again(ctx, err, attempt) {

@@ -137,6 +137,14 @@ func (cs *clientStream) status(err error) error {
 	return io.EOF
 }
 
+// watch has those told of the end of the call who asked for it, though its
+// caller leaves it: by cancelling, without receiving anything more.
+func (cs *clientStream) watch() {
+	if len(cs.info.onFinish) > 0 {
+		context.AfterFunc(cs.ctx, func() { cs.finish(status.FromContextError(cs.ctx.Err()).Err()) })
+	}
+}
+
 // finish is the end of the call, for whatever reason.
 func (cs *clientStream) finish(err error) {
 	cs.done.Do(func() {

@@ -23,6 +23,7 @@ import (
 type Server struct {
 	cfg     serverConfig
 	workers *transport.Workers
+	proto   codec
 	born    time.Time
 	calls   sync.Pool // *call
 	running runningCalls
@@ -81,6 +82,7 @@ func NewServer(opts ...ServerOption) *Server {
 	if s.cfg.creds == nil {
 		s.cfg.creds = insecure.NewCredentials()
 	}
+	s.proto, _ = codecFor("proto") // grpc-go's own, which the codec's package registers, if no other
 	s.unaryInterceptor, s.streamInterceptor = s.cfg.chainInterceptors()
 	return s
 }

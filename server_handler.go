@@ -78,12 +78,11 @@ func (s *Server) unknown(path string) *status.Status {
 	return status.Newf(codes.Unimplemented, "the service %q has no method %q", name, path)
 }
 
-var protoCodec, _ = codecFor("proto")
-
-// codec gives the codec of a content-subtype; none means proto.
+// codec gives the codec of a content-subtype; none means proto, which is the
+// one that was registered when the server was made.
 func (s *Server) codec(subtype string) (codec, bool) {
-	if subtype == "" || subtype == "proto" && protoCodec.proto {
-		return protoCodec, true
+	if subtype == "" || subtype == "proto" {
+		return s.proto, true
 	}
 	return codecFor(subtype)
 }

@@ -97,7 +97,7 @@ func (r *request) addAll(fields []field.Field) {
 // user-agent are among them, as with grpc-go.
 func requestMetadata(name string) bool {
 	switch name {
-	case ":authority", "content-type", "user-agent", "grpc-previous-rpc-attempts", "grpc-retry-pushback-ms":
+	case ":authority", "content-type", "user-agent", "grpc-accept-encoding", "grpc-previous-rpc-attempts", "grpc-retry-pushback-ms":
 		return true
 	case "host", "te":
 		return false
@@ -130,7 +130,7 @@ func (r *request) add(f field.Field) {
 	case "grpc-encoding":
 		r.encoding = f.Value
 	case "grpc-accept-encoding":
-		r.acceptEncoding = f.Value
+		r.acceptEncoding, r.custom = f.Value, true
 	case "grpc-timeout":
 		r.timeout, r.hasTimeout = f.Value, true
 	case "connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade":

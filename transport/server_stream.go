@@ -362,12 +362,13 @@ func (st *ServerStream) returned() {
 	if b != nil {
 		buffer.Put(b)
 	}
+	if !over {
+		core.in.kill(nil)
+	}
 	st.ctx.cancel(errReturned)
 	if over {
 		core.clear()
 		spareStreams.Put(core)
-	} else {
-		core.in.kill(nil)
 	}
 }
 
