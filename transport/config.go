@@ -10,9 +10,10 @@ import (
 
 // Defaults that both sides share.
 const (
-	// DefaultStreamWindow is what a peer may send on a stream that nobody reads.
+	// DefaultStreamWindow is what a peer may send on a stream that nobody reads,
+	// at first.
 	DefaultStreamWindow = 128 << 10
-	// DefaultConnWindow is what a peer may have in flight on a connection. The
+	// DefaultConnWindow is what a peer may have in flight on a connection, at first. The
 	// credit of a connection returns on receipt, so that it need only cover the
 	// way there and back.
 	DefaultConnWindow = 256 << 10
@@ -35,10 +36,13 @@ const (
 // means the defaults.
 type ConnConfig struct {
 	// InitialWindowSize is the receive window of a stream in octets: 1 to
-	// 2^31-1. Zero means DefaultStreamWindow.
+	// 2^31-1. Zero means that it starts with DefaultStreamWindow and follows the
+	// bandwidth-delay product, up to 16 MiB and back. If this or
+	// InitialConnWindowSize is set, both windows are static.
 	InitialWindowSize int32
 	// InitialConnWindowSize is the receive window of the connection in octets.
-	// Zero means DefaultConnWindow, or InitialWindowSize if that is larger. It
+	// Zero means DefaultConnWindow, or InitialWindowSize if that is larger; it
+	// grows and shrinks with the windows of streams unless they are static. It
 	// may be below the 65,535 that RFC 9113 starts with: then credit is held
 	// back until the difference is used up.
 	InitialConnWindowSize int32

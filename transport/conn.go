@@ -62,6 +62,7 @@ type conn struct {
 	list       field.List
 	block      headerBlock
 	recvFlow   flow.ConnInFlow
+	bdp        bdpState
 	touched    []*stream
 	gotSetting bool
 	opening    []byte // the first octets of a server, until it proves to be one
@@ -90,6 +91,9 @@ type conn struct {
 	ended    recentIDs // streams that we reset: late frames are nobody's fault
 	ackTimer *time.Timer
 	deadline deadlineTimer
+	// The window of a stream as our last SETTINGS have it, and the largest that
+	// the peer may count with until it acknowledges them.
+	recvWindow, recvWindowMax uint32
 }
 
 // peerSettings are the values that the peer announced.
@@ -118,6 +122,9 @@ func (c *conn) init(nc net.Conn, client bool, r role, cfg *ConnConfig) {
 	c.sock = newSocket(nc, &c.rd)
 	c.dec.Init(cfg.headerTableSize(), cfg.maxHeaderListSize())
 	c.sendFlow.Init(65535)
+	c.recvWindow = cfg.initialWindowSize()
+	c.recvWindowMax = max(c.recvWindow, flow.DefaultWindow)
+	c.bdp.init(cfg)
 	c.parts.Store(2)
 	c.deadline.c = c
 }

@@ -10,6 +10,7 @@ import (
 func (c *conn) handleData(f *frame.Frame) *frame.Error {
 	// The connection's credit returns on receipt, whatever becomes of the
 	// stream: else streams that nobody reads would stall all others.
+	c.bdp.est.OnData(uint32(f.FlowLen))
 	update, ok := c.recvFlow.OnData(uint32(f.FlowLen))
 	if !ok {
 		return &frame.Error{Code: CodeFlowControl, Reason: "DATA beyond the connection's window"}
@@ -17,6 +18,7 @@ func (c *conn) handleData(f *frame.Frame) *frame.Error {
 	c.mu.Lock()
 	if update > 0 {
 		c.ctl.Credit(0, update)
+		c.bdp.due = true
 	}
 	st := c.streams[f.StreamID]
 	if st == nil || !st.state.canRecv() {

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"time"
 
 	"github.com/weir-rpc/weir/internal/frame"
 	"github.com/weir-rpc/weir/internal/wait"
@@ -36,6 +37,9 @@ func (c *conn) handlePing(f *frame.Frame) *frame.Error {
 	switch {
 	case !f.Flags.Has(frame.FlagAck):
 		c.replied(c.ctl.PingAck(f.PingData))
+	case f.PingData == c.bdp.ping():
+		c.bdp.est.Acked(time.Now())
+		c.bdp.sampled = true
 	case f.PingData == drainPing:
 		c.drainAckedLocked()
 	case f.PingData[0] == pingMark:

@@ -264,7 +264,8 @@ func (c *conn) batchEnd() {
 	c.touched = c.touched[:0]
 	c.role.batchEnd()
 	c.mu.Lock()
-	if c.ctl.Empty() && (c.round.Len() == 0 || c.sendFlow.Available() == 0) {
+	tuned := (c.bdp.due || c.bdp.sampled) && c.tuneLocked()
+	if !tuned && c.ctl.Empty() && (c.round.Len() == 0 || c.sendFlow.Available() == 0) {
 		c.mu.Unlock() // what else is pending has someone who flushes it
 		return
 	}

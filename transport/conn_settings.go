@@ -52,17 +52,9 @@ func (c *conn) handleSettings(f *frame.Frame) *frame.Error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if f.Flags.Has(frame.FlagAck) {
-		c.ackTimer.Stop()
-		c.dec.SettingsAcked()
-		c.acked = true
-		open := c.streamsLocked()
-		c.mu.Unlock()
-		for _, st := range open {
-			st.in.Lock()
-			st.in.flow.Acked()
-			st.in.Unlock(false)
+		if !c.acked {
+			c.settingsAckedLocked()
 		}
-		c.mu.Lock()
 		return nil
 	}
 	for s := range frame.Settings(f.Payload) {
@@ -93,6 +85,19 @@ func (c *conn) handleSettings(f *frame.Frame) *frame.Error {
 	// https://www.rfc-editor.org/rfc/rfc9113#section-6.5.3
 	c.replied(c.ctl.SettingsAck())
 	return nil
+}
+
+// settingsAckedLocked says that the peer knows all our SETTINGS: there is never
+// more than one frame of them under way.
+func (c *conn) settingsAckedLocked() {
+	c.ackTimer.Stop()
+	c.dec.SettingsAcked()
+	c.acked, c.recvWindowMax = true, c.recvWindow
+	for _, st := range c.streams {
+		st.in.Lock()
+		st.in.flow.Acked()
+		st.in.Unlock(false)
+	}
 }
 
 func settingNamed(payload []byte, id frame.SettingID) bool {

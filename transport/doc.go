@@ -27,11 +27,12 @@
 //	writer's turn   one holder at a time: drains controlBuffer, gives blocked streams their round, writes to the socket; whoever
 //	                would have to wait for the socket hands the turn to a goroutine that may (conn.writeOn)
 //	controlBuffer   what the peer provokes: acks, resets, window updates, bounded in octets
-//	stream.in       its own lock: messages received and not taken, stream credit, how the stream ended; never held with conn.mu
+//	stream.in       its own lock: messages received and not taken, stream credit, how the stream ended; conn.mu may be held around it, never the
+//	                other way round
 //	chain           its own lock: unary requests that wait for their handler
 //
 // # Limitations
 //
 // There is no keepalive yet, no server push, no stream priorities, and no
-// HTTP/1. Windows have a fixed size: they do not follow the bandwidth yet.
+// HTTP/1.
 package transport

@@ -56,15 +56,27 @@ const (
 )
 
 // openFlow gives the peer the credit of a new stream. Until it has
-// acknowledged our first SETTINGS it may count with the 65,535 octets that
-// HTTP/2 starts with.
-func (in *inbox) openFlow(window uint32, acked bool) {
-	if acked || window >= flow.DefaultWindow {
-		in.flow.Init(window)
-		return
+// acknowledged our SETTINGS it may count with up to most octets: a larger
+// window that it had before, or the 65,535 that HTTP/2 starts with.
+func (in *inbox) openFlow(window, most uint32) {
+	in.flow.Init(max(window, most))
+	if most > window {
+		in.flow.SetLimit(window)
 	}
-	in.flow.Init(flow.DefaultWindow)
-	in.flow.SetLimit(window)
+}
+
+// setWindow says that SETTINGS with another window are about to be sent. It
+// gives the credit that has to follow them: a message under way may have lost
+// the room that it was promised. It is not ok, and nothing is changed, if the
+// window would become larger than HTTP/2 allows.
+func (in *inbox) setWindow(window uint32) (update uint32, ok bool) {
+	in.Lock()
+	defer in.Unlock(false)
+	update, ok = in.flow.SetLimit(window)
+	if missing := in.split.Missing(); ok && missing > 0 && !in.ended {
+		update += in.flow.Raise(missing)
+	}
+	return update, ok
 }
 
 // data takes one fragment of DATA, and gives the credit that receiving earned

@@ -20,7 +20,7 @@ type stream struct {
 	state streamState
 	out   outbound
 
-	in inbox // has its own lock; never held together with c.mu
+	in inbox // has its own lock; c.mu is never taken under it
 
 	sends atomic.Int32 // messages sent since the last was received
 
@@ -131,7 +131,7 @@ func (st *stream) openLocked() {
 	o.queue, o.head, o.queued = o.queue[:0], 0, 0
 	o.end, o.sentEnd, o.left, o.waiting, o.reason, o.trailers = false, false, false, false, 0, nil
 	o.flow.Init(st.c.settings.initialWindow)
-	st.in.openFlow(st.c.cfg.initialWindowSize(), st.c.acked)
+	st.in.openFlow(st.c.recvWindow, st.c.recvWindowMax)
 	st.state = stateIdle
 	st.state.open()
 }

@@ -2,6 +2,8 @@
 // (OutFlow) and what we let the peer send, on a stream (InFlow) and on a
 // connection (ConnInFlow).
 //
+// How large a window should be is what BDPEstimator finds out.
+//
 // Only DATA is counted, with its padding and the octet that tells the padding's
 // length; HEADERS and all other frames pass whatever the windows say.
 //
