@@ -164,15 +164,18 @@ func TestWindows_OneStream_FillsTheLink(t *testing.T) {
 // Row A108: when the link becomes slow the window shrinks to what that needs,
 // and the small call is quick again.
 func TestWindows_LinkBecomesSlow_Shrink(t *testing.T) {
+	const fast, slow = 100 * simnet.Mbps, 5 * simnet.Mbps // products of 500,000 and 25,000
 	inLink(t, fast, ConnConfig{}, func(l *linked) {
 		l.sink()
-		l.throughput(2 * time.Second)
+		l.throughput(time.Second)
 		large := l.window()
-		const slow = fast / 20 // a product of 50,000
+		if large < 666_666 {
+			t.Fatalf("the window is %d only", large)
+		}
 		l.rate.Store(slow)
-		l.throughput(40 * time.Second)
-		if got := l.window(); got > 4*DefaultStreamWindow {
-			t.Errorf("a window of %d became %d for a product of 50,000", large, got)
+		l.throughput(30 * time.Second)
+		if got := l.window(); got > 2*DefaultStreamWindow {
+			t.Errorf("a window of %d became %d for a product of 25,000", large, got)
 		}
 		if got := l.throughput(5 * time.Second); got < .95*float64(slow) {
 			t.Errorf("%.0f octets a second on a link of %d", got, slow)
@@ -181,7 +184,7 @@ func TestWindows_LinkBecomesSlow_Shrink(t *testing.T) {
 			t.Errorf("a small call took %v with a window of %d", got, l.window())
 		}
 		l.rate.Store(fast)
-		l.throughput(5 * time.Second)
+		l.throughput(2 * time.Second)
 		if got := l.throughput(time.Second); got < .95*float64(fast) {
 			t.Errorf("%.0f octets a second on a link of %d again, with a window of %d", got, fast, l.window())
 		}
