@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"net"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -30,6 +31,38 @@ import (
 
 	testpb "google.golang.org/grpc/interop/grpc_testing"
 )
+
+// listen opens a listener on loopback.
+func listen(tb testing.TB) net.Listener {
+	tb.Helper()
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return lis
+}
+
+// background serves lis and tells what Serve returns. The server is stopped
+// when the test ends.
+func background(tb testing.TB, srv anyServer, lis net.Listener) (served <-chan error) {
+	tb.Helper()
+	ended, result := make(chan struct{}), make(chan error, 1)
+	go func() {
+		defer close(ended)
+		result <- srv.Serve(lis)
+	}()
+	tb.Cleanup(func() {
+		srv.Stop()
+		<-ended
+	})
+	return result
+}
+
+// clients are the two that call a weir server.
+var clients = map[string]func(testing.TB, string) connector{
+	"weir":    func(tb testing.TB, address string) connector { return newWeirClient(tb, "passthrough:///"+address) },
+	"grpc-go": func(tb testing.TB, address string) connector { return newGRPCClient(tb, "passthrough:///"+address) },
+}
 
 // issuer is an authority that issues certificates.
 type issuer struct {
@@ -140,6 +173,15 @@ func wantIdentity(t *testing.T, side string, md metadata.MD, want map[string]str
 			t.Errorf("%s: %s is %q, want %q", side, k, got, v)
 		}
 	}
+}
+
+// Security is not left to chance: that there is none has to be said.
+func TestClientWithoutCredentials(t *testing.T) {
+	_, err := weir.NewClient("localhost:80")
+	if err == nil {
+		t.Fatal("there is a client that nobody said is not secured")
+	}
+	wantWords(t, err, []string{"weir: ", "WithTransportCredentials", "insecure.NewCredentials"})
 }
 
 // Calls and streams of all sizes over TLS. Both ends know what protects them.
