@@ -20,15 +20,17 @@ const (
 	// fellSamples how many slow ones make the best bandwidth history.
 	lowSamples  = 4
 	fellSamples = 3
-	// minRoundTrip is what a shorter round trip counts as, and the least that a
-	// sample lasts. On such a link it is the turns of goroutines that a window
-	// has to bridge, not the wire: the acknowledgement overtakes the DATA that
-	// the credit before it set free.
-	minRoundTrip = time.Millisecond
+	// minRoundTrip is what a shorter round trip counts as. On such a link it is
+	// the turns of goroutines that a window has to bridge, not the wire.
+	minRoundTrip = 500 * time.Microsecond
+	// minSample is the least that a sample lasts: on a short way the
+	// acknowledgement overtakes the DATA that the credit before it set free, and
+	// what a socket has in store comes at once.
+	minSample = 4 * time.Millisecond
 	// rttSamples is how many samples a shortest round trip is remembered for, at
 	// least. Then the way may be another one.
 	rttSamples = 64
-	// roomy and wasteful are windows in bandwidth-delay products. At roomy a
+	// roomy and wasteful are windows in bandwidth-delay products. Above roomy a
 	// window does not grow: the queue on the way is what fills it. At wasteful
 	// it shrinks. They lie apart so that it does not do both in turns.
 	roomy    = 4
@@ -42,7 +44,8 @@ const (
 // A sample is what arrives between a PING and its acknowledgement: the DATA of
 // one round trip. If that fills the window, and came faster than at the time the
 // window grew last, then the window may be what holds the peer up: it doubles,
-// or becomes twice the sample if that was larger.
+// or becomes twice the sample if that was larger, as far as the product below
+// allows.
 //
 // Two fifths of the window fill it. Streams give back whole messages, so that a
 // peer whose messages are a little larger than half the window gets one of them
@@ -113,7 +116,7 @@ func (e *BDPEstimator) Due(now time.Time) (ping bool) {
 	e.due = now
 	switch {
 	case e.sampling:
-		if e.acked && now.Sub(e.began) >= minRoundTrip {
+		if e.acked && now.Sub(e.began) >= minSample {
 			e.end(now)
 		}
 		return false
@@ -136,7 +139,7 @@ func (e *BDPEstimator) Acked(now time.Time) {
 		return
 	}
 	e.acked, e.trip = true, now.Sub(e.began)
-	if e.trip >= minRoundTrip {
+	if e.trip >= minSample {
 		e.end(now)
 	}
 }
@@ -147,7 +150,8 @@ func (e *BDPEstimator) end(now time.Time) {
 	bandwidth := float64(e.octets) / now.Sub(e.began).Seconds()
 	product := bandwidth * max(e.shortest(e.trip), minRoundTrip).Seconds()
 	window := float64(e.window)
-	full := 5*e.octets > 2*e.window
+	inTrip := bandwidth * max(e.trip, minRoundTrip).Seconds() // e.octets, unless the sample went on
+	full := inTrip > window*2/5
 	trial := e.trial && full
 	e.trial = e.trial && !full
 	switch {
@@ -155,10 +159,10 @@ func (e *BDPEstimator) end(now time.Time) {
 		e.window = min(2*e.window, e.limit)
 		e.rtts, e.rtt = 0, [2]time.Duration{}
 		e.changed(bandwidth)
-	case full && bandwidth > e.best*9/8 && window < roomy*product && e.window < e.limit:
+	case full && bandwidth > e.best*9/8 && window*5/4 < roomy*product && e.window < e.limit:
 		// An acknowledgement that comes late counts the octets of several windows:
 		// hence no more than fourfold.
-		e.window = min(2*max(e.octets, e.window), 4*e.window, e.limit)
+		e.window = min(2*max(int64(inTrip), e.window), 4*e.window, int64(roomy*product), e.limit)
 		e.changed(bandwidth)
 	case window > wasteful*product && e.window > e.initial:
 		e.lowSample(now, bandwidth)
@@ -201,7 +205,7 @@ func (e *BDPEstimator) lowSample(now time.Time, bandwidth float64) {
 // flatSample is one that tells nothing new.
 func (e *BDPEstimator) flatSample(now time.Time, bandwidth float64, full bool) {
 	e.low = 0
-	e.interval = min(max(2*e.interval, e.trip, minRoundTrip), maxInterval)
+	e.interval = min(max(2*e.interval, e.trip, minSample), maxInterval)
 	e.next = now.Add(e.interval)
 	if !full || bandwidth >= e.best*7/8 {
 		e.fell = 0
@@ -210,6 +214,6 @@ func (e *BDPEstimator) flatSample(now time.Time, bandwidth float64, full bool) {
 	// The window is used up and yields less than it did: the way is longer or
 	// slower now, and the best of the past says nothing any more.
 	if e.fell++; e.fell == fellSamples {
-		e.best, e.fell = bandwidth/2, 0
+		e.best, e.fell = bandwidth*3/4, 0
 	}
 }

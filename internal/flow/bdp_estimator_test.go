@@ -196,7 +196,8 @@ func TestBDPEstimator_OutlastsPauses(t *testing.T) {
 }
 
 // On a short way the acknowledgement overtakes the DATA that it is to be
-// measured with; the sample goes on until a millisecond is over.
+// measured with; the sample goes on until four milliseconds are over, and counts as
+// much as would come in half of one.
 func TestBDPEstimator_EarlyAck_EndsNoSample(t *testing.T) {
 	e, now := begin()
 	if !e.Due(now.Add(time.Millisecond)) {
@@ -204,13 +205,13 @@ func TestBDPEstimator_EarlyAck_EndsNoSample(t *testing.T) {
 	}
 	now = now.Add(time.Millisecond)
 	e.Acked(now.Add(50 * time.Microsecond))
-	e.OnData(200 << 10)
-	if e.Due(now.Add(900*time.Microsecond)) || e.Window() != 128<<10 {
+	e.OnData(1600 << 10)
+	if e.Due(now.Add(3900*time.Microsecond)) || e.Window() != 128<<10 {
 		t.Error("the sample is over too soon")
 	}
-	e.Acked(now.Add(950 * time.Microsecond)) // of another PING, or the same again
-	if e.Due(now.Add(time.Millisecond)) || e.Window() != 400<<10 {
-		t.Errorf("window is %d after a sample of 200 KiB", e.Window())
+	e.Acked(now.Add(3950 * time.Microsecond)) // of another PING, or the same again
+	if e.Due(now.Add(4*time.Millisecond)) || e.Window() != 400<<10 {
+		t.Errorf("window is %d after a sample of 200 KiB in a round trip", e.Window())
 	}
 }
 
