@@ -52,7 +52,7 @@ type conn struct {
 	peer   *peer.Peer
 	ready  chan struct{}
 	done   chan struct{}
-	parts  atomic.Int32 // reader and writer: done is closed when both have ended
+	parts  atomic.Int32 // reader, writer and the end of the streams: done is closed when all have ended
 
 	// Owned by the reader.
 	rd         frame.Reader
@@ -83,6 +83,7 @@ type conn struct {
 	ctl      sched.ControlBuffer
 	round    sched.Round[*stream]
 	writing  bool  // someone has the writer's turn
+	owed     bool  // out has frames of the reader that nobody else flushes
 	acked    bool  // the peer knows our SETTINGS
 	linger   bool  // the reader closes nc, when the peer has heard the last words
 	writeErr error // nothing can be written any more; the reader ends the connection
@@ -125,7 +126,7 @@ func (c *conn) init(nc net.Conn, client bool, r role, cfg *ConnConfig) {
 	c.recvWindow = cfg.initialWindowSize()
 	c.recvWindowMax = max(c.recvWindow, flow.DefaultWindow)
 	c.bdp.init(cfg)
-	c.parts.Store(2)
+	c.parts.Store(3)
 	c.deadline.c = c
 }
 
@@ -159,7 +160,14 @@ func (c *conn) failLocked(err *ConnError) {
 	c.drain.stop()
 	c.deadline.stop()
 	if err.By == ByLocal {
-		c.goAwayLocked(c.maxID, err.Code, err.Reason)
+		last := c.maxID
+		if c.drain.last {
+			// "Endpoints MUST NOT increase the value they send in the last stream
+			// identifier".
+			// https://www.rfc-editor.org/rfc/rfc9113#section-6.8
+			last = min(last, c.drain.lastID)
+		}
+		c.goAwayLocked(last, err.Code, err.Reason)
 	} else {
 		c.out.discard()
 	}
@@ -178,6 +186,7 @@ func (c *conn) failLocked(err *ConnError) {
 			st.fail(connLost(err, st.unprocessed(err)))
 		}
 		c.role.closed(err)
+		c.partEnded()
 	}()
 }
 
@@ -251,21 +260,50 @@ func (c *conn) removeLocked(st *stream) bool {
 	st.state = stateClosed
 	st.leaveLocked()
 	c.role.removedLocked(st)
+	if st.out.inRound && c.round.Len() > 2*len(c.streams)+64 {
+		c.sweepRoundLocked()
+	}
 	c.drainedLocked()
 	return true
 }
 
-// resetLocked removes st and tells the peer why.
-func (c *conn) resetLocked(st *stream, code ErrCode) bool {
-	if !c.removeLocked(st) {
-		return false
+// sweepRoundLocked takes the streams out of the round that have ended: a peer
+// that gives no credit and resets its streams must not fill it.
+func (c *conn) sweepRoundLocked() {
+	for range c.round.Len() {
+		if st := c.round.Pop(); c.streams[st.id] == st {
+			c.round.Push(st)
+		} else {
+			st.out.inRound = false
+		}
 	}
-	c.ended.add(st.id)
-	c.replied(c.ctl.Reset(st.id, code))
-	return true
 }
 
-// replied ends the connection if the controlBuffer had no room: the peer makes
+// resetLocked removes st and tells the peer why.
+func (c *conn) resetLocked(st *stream, code ErrCode) {
+	if !c.removeLocked(st) {
+		return
+	}
+	c.ended.add(st.id)
+	c.reply(func() bool { return c.ctl.Reset(st.id, code) })
+}
+
+// reply queues what the peer provoked. If the controlBuffer has no room, for one
+// read can provoke more than it holds, what it has goes before: to what is
+// pending, if nobody writes yet and it is not much. With mu held.
+func (c *conn) reply(queue func() bool) {
+	ok := queue()
+	if !ok && !c.writing && c.out.size < refusalLimit {
+		c.hbuf = c.ctl.AppendTo(c.hbuf[:0])
+		c.out.copy(c.hbuf)
+		c.shrinkScratchLocked()
+		c.owed = true
+		ok = queue()
+	}
+	c.replied(ok)
+}
+
+// replied ends the connection if there was no room for a reply: the peer makes
 // us answer and does not read the answers. With mu held.
 func (c *conn) replied(ok bool) {
 	if !ok {

@@ -41,6 +41,7 @@ func (c *conn) goAwayLocked(last uint32, code ErrCode, debug string) {
 	}
 	c.hbuf = frame.AppendGoAway(c.hbuf[:0], last, code, debug)
 	c.out.copy(c.hbuf)
+	c.owed = true
 }
 
 // drainServer begins the graceful end of a server's connection.

@@ -11,11 +11,16 @@ func (c *conn) handleData(f *frame.Frame) *frame.Error {
 	// The connection's credit returns on receipt, whatever becomes of the
 	// stream: else streams that nobody reads would stall all others.
 	c.bdp.est.OnData(uint32(f.FlowLen))
-	update, ok := c.recvFlow.OnData(uint32(f.FlowLen))
+	c.mu.Lock()
+	ok := c.recvFlow.Allows(uint32(f.FlowLen), c.ctl.ConnCredit())
+	var update uint32
+	if ok {
+		update, ok = c.recvFlow.OnData(uint32(f.FlowLen))
+	}
 	if !ok {
+		c.mu.Unlock()
 		return &frame.Error{Code: CodeFlowControl, Reason: "DATA beyond the connection's window"}
 	}
-	c.mu.Lock()
 	if update > 0 {
 		c.ctl.Credit(0, update)
 		c.bdp.due = true
@@ -24,6 +29,10 @@ func (c *conn) handleData(f *frame.Frame) *frame.Error {
 	if st == nil || !st.state.canRecv() {
 		defer c.mu.Unlock()
 		return c.strayLocked(f, st)
+	}
+	if c.client && !st.client.gotHeader {
+		c.mu.Unlock()
+		return &frame.Error{Code: CodeProtocol, StreamID: f.StreamID, Reason: "DATA before the headers of the response"}
 	}
 	end := f.EndStream()
 	if end {
@@ -40,7 +49,11 @@ func (c *conn) handleData(f *frame.Frame) *frame.Error {
 		// "A receiver MAY respond with a stream error or connection error of type
 		// FLOW_CONTROL_ERROR if it is unable to accept a frame."
 		// https://www.rfc-editor.org/rfc/rfc9113#section-6.9
-		return &frame.Error{Code: CodeFlowControl, StreamID: f.StreamID, Reason: "DATA beyond the stream's window"}
+		e := &frame.Error{Code: CodeFlowControl, StreamID: f.StreamID, Reason: "DATA beyond the stream's window"}
+		if end && c.client { // it has left the table
+			st.fail(brokenHTTP2(e))
+		}
+		return e
 	}
 	if update > 0 && !end {
 		c.mu.Lock()

@@ -36,7 +36,7 @@ func (c *conn) handlePing(f *frame.Frame) *frame.Error {
 	defer c.mu.Unlock()
 	switch {
 	case !f.Flags.Has(frame.FlagAck):
-		c.replied(c.ctl.PingAck(f.PingData))
+		c.reply(func() bool { return c.ctl.PingAck(f.PingData) })
 	case f.PingData == c.bdp.ping():
 		c.bdp.est.Acked(time.Now())
 		c.bdp.sampled = true

@@ -241,7 +241,7 @@ func (c *conn) frameError(e *frame.Error) error {
 	st := c.streams[e.StreamID]
 	if st == nil {
 		if !c.ended.has(e.StreamID) {
-			c.replied(c.ctl.Reset(e.StreamID, e.Code))
+			c.reply(func() bool { return c.ctl.Reset(e.StreamID, e.Code) })
 			c.ended.add(e.StreamID)
 		}
 		c.mu.Unlock()
@@ -249,8 +249,12 @@ func (c *conn) frameError(e *frame.Error) error {
 	}
 	c.resetLocked(st, e.Code)
 	c.mu.Unlock()
-	st.fail(&StreamError{Code: e.Code, By: ByLocal, Status: internalStatus("the peer broke HTTP/2: " + e.Reason)})
+	st.fail(brokenHTTP2(e))
 	return nil
+}
+
+func brokenHTTP2(e *frame.Error) *StreamError {
+	return &StreamError{Code: e.Code, By: ByLocal, Status: internalStatus("the peer broke HTTP/2: " + e.Reason)}
 }
 
 // batchEnd is the end of what one read gave: each stream with news hears of it
@@ -265,7 +269,7 @@ func (c *conn) batchEnd() {
 	c.role.batchEnd()
 	c.mu.Lock()
 	tuned := (c.bdp.due || c.bdp.sampled) && c.tuneLocked()
-	if !tuned && c.ctl.Empty() && (c.round.Len() == 0 || c.sendFlow.Available() == 0) {
+	if !tuned && !c.owed && c.ctl.Empty() && (c.round.Len() == 0 || c.sendFlow.Available() == 0) {
 		c.mu.Unlock() // what else is pending has someone who flushes it
 		return
 	}

@@ -69,6 +69,9 @@ func TestSilentClient(t *testing.T) {
 	inBareServer(t, ServerConfig{}, func(ts *testServer) {
 		ts.peer.WantSettings("the server's preface")
 		ts.peer.Ignore(http2.FrameWindowUpdate)
+		ts.peer.WritePreface()
+		ts.peer.WriteSettings()
+		ts.peer.WantSettingsAck("which is heard")
 		simnet.Advance(DefaultSettingsTimeout)
 		ts.peer.WantGoAway("nobody acknowledges", http2.ErrCodeSettingsTimeout)
 		ts.wantConnError(CodeSettingsTimeout, ByLocal)

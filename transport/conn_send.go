@@ -157,7 +157,7 @@ func (c *conn) turnOver() {
 
 // takeLocked takes what is pending, to be written.
 func (c *conn) takeLocked() *pending {
-	c.out, c.spare = c.spare, c.out
+	c.out, c.spare, c.owed = c.spare, c.out, false
 	return &c.spare
 }
 
@@ -316,5 +316,6 @@ func (c *conn) resetAfterLocked(st *stream) {
 		c.ended.add(st.id)
 		c.hbuf = frame.AppendRSTStream(c.hbuf[:0], st.id, CodeNoError)
 		c.out.copy(c.hbuf)
+		c.owed = c.client // of a server it stands behind its own trailers
 	}
 }

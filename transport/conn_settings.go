@@ -28,11 +28,8 @@ func (c *conn) announceLocked(credit uint32) {
 	}
 	c.out.copy(b)
 	c.hbuf = b[:0]
-	if d := c.cfg.settingsTimeout(); d > 0 {
-		c.ackTimer = time.AfterFunc(d, c.settingsTimedOut)
-	} else {
-		c.ackTimer = time.AfterFunc(math.MaxInt64, func() {})
-	}
+	// It runs from the peer's first SETTINGS on: until then other bounds hold.
+	c.ackTimer = time.AfterFunc(math.MaxInt64, c.settingsTimedOut)
 }
 
 // settingsTimedOut ends the connection.
@@ -72,6 +69,9 @@ func (c *conn) handleSettings(f *frame.Frame) *frame.Error {
 		if c.settings.maxStreams == 100 && !settingNamed(f.Payload, frame.SettingMaxConcurrentStreams) {
 			c.settings.maxStreams = math.MaxUint32 // "Initially, there is no limit to this value." §6.5.2
 		}
+		if d := c.cfg.settingsTimeout(); d > 0 && !c.acked && c.life != lifeClosed {
+			c.ackTimer.Reset(d)
+		}
 		c.readyLocked()
 		if !c.client && c.writeErr == nil {
 			_ = c.nc.SetReadDeadline(time.Time{})
@@ -83,7 +83,7 @@ func (c *conn) handleSettings(f *frame.Frame) *frame.Error {
 	// all values have been processed, the recipient MUST immediately emit a
 	// SETTINGS frame with the ACK flag set."
 	// https://www.rfc-editor.org/rfc/rfc9113#section-6.5.3
-	c.replied(c.ctl.SettingsAck())
+	c.reply(c.ctl.SettingsAck)
 	return nil
 }
 
@@ -146,7 +146,7 @@ func (c *conn) applyLocked(s frame.Setting) *frame.Error {
 func (c *conn) applyWindowLocked(window uint32) *frame.Error {
 	delta := int64(window) - int64(c.settings.initialWindow)
 	c.settings.initialWindow = window
-	for _, st := range c.streamsLocked() {
+	for _, st := range c.streams {
 		if !st.out.flow.Adjust(delta) {
 			return &frame.Error{Code: CodeFlowControl, Reason: "SETTINGS_INITIAL_WINDOW_SIZE raises a stream's window past 2^31-1"}
 		}

@@ -216,6 +216,7 @@ func (s *http2Server) newStream(id uint32, end bool, l *field.List) *frame.Error
 	if end {
 		st.state.recvEnd()
 	}
+	s.replied(s.out.size < unreadLimit)
 	if s.life == lifeClosed {
 		s.mu.Unlock()
 		return nil
@@ -316,6 +317,11 @@ func (s *http2Server) closed(*ConnError) {
 	}
 }
 
+// unreadLimit is how many octets of answers may wait for the socket when a new
+// stream comes. Statuses and trailers need no credit: a peer that asks and does
+// not read them is cut off.
+const unreadLimit = 4 << 20
+
 // refusalLimit is how many octets may wait for the socket when a request is
 // refused: a peer that provokes refusals and does not read them is cut off.
 const refusalLimit = 4 * highWater
@@ -340,6 +346,7 @@ func (s *http2Server) refuse(id uint32, end bool, r *request, no *refusal) *fram
 	// does not go to the controlBuffer; the bound is the same in kind.
 	s.headersLocked(id, b, true)
 	s.replied(s.out.size < refusalLimit && (end || s.ctl.Reset(id, CodeNoError)))
+	s.owed = true
 	s.ended.add(id)
 	s.hbuf = b[:0]
 	return nil

@@ -67,7 +67,8 @@ func (o *outbound) ready() bool { return o.queued > 0 && o.flow.Available() > 0 
 // what refers to it is written.
 func (o *outbound) popLocked(c *conn) {
 	m := &o.queue[o.head]
-	if m.copied || !c.writing && c.out.empty() {
+	untouched := len(m.rest) == len(*m.buf)
+	if m.copied || untouched || !c.writing && c.out.empty() {
 		buffer.Put(m.buf)
 	} else {
 		c.out.keep(m.buf)
@@ -172,6 +173,7 @@ func (st *stream) send(b *[]byte, end bool) error {
 	c.mu.Lock()
 	for st.out.queued >= writeQuota && !st.out.left {
 		st.out.waiting = true
+		st.out.quota.Init() // a unary stream has none yet
 		reason := st.out.reason
 		c.mu.Unlock()
 		if reason == 0 {
@@ -236,10 +238,12 @@ func (st *stream) unprocessed(*ConnError) bool { return false }
 func (st *stream) cancel(code ErrCode, err *StreamError) bool {
 	c := st.c
 	c.mu.Lock()
-	if !c.resetLocked(st, code) {
+	if !c.removeLocked(st) {
 		c.mu.Unlock()
 		return false
 	}
+	c.ended.add(st.id)
+	c.ctl.ResetOwn(st.id, code)
 	c.flush(flushInline)
 	st.fail(err)
 	return true

@@ -19,6 +19,10 @@ func (f *ConnInFlow) Init(limit uint32) (update uint32) {
 	return f.SetLimit(limit)
 }
 
+// Allows reports whether the peer may send n octets. It does not know yet of
+// unsent octets of the credit that was granted: sending these is an overrun too.
+func (f *ConnInFlow) Allows(n, unsent uint32) bool { return int64(n)+int64(unsent) <= f.window }
+
 // OnData is DATA of n octets, padding included. It gives the increment of the
 // WINDOW_UPDATE to be sent now, or 0 as long as less than a quarter of the
 // limit is gathered. It is not ok, and nothing is counted, if the peer sent

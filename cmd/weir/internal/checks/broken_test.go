@@ -265,9 +265,7 @@ func TestChecksFailOnBrokenService(t *testing.T) {
 		},
 		"a server's deadline of its own": {
 			"deadline", visitor(func(ctx context.Context) (context.Context, context.CancelFunc) {
-				own, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-				context.AfterFunc(ctx, cancel)
-				return own, cancel
+				return context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 			}),
 			[]string{"the deadline at the server", "later"}, 0,
 		},
