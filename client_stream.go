@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc"
@@ -24,8 +25,8 @@ type clientStream struct {
 	tr     transport.ClientTransport
 	st     *transport.ClientStream
 
-	closeSend sync.Once
-	done      sync.Once
+	sentLast atomic.Bool
+	done     sync.Once
 
 	got   bool // a message was received; owned by the receiver
 	final error
@@ -52,7 +53,9 @@ func (cs *clientStream) Trailer() metadata.MD { return cs.st.Trailer() }
 
 // CloseSend tells the server that no more messages come. It never fails.
 func (cs *clientStream) CloseSend() error {
-	cs.closeSend.Do(cs.st.CloseSend)
+	if !cs.sentLast.Swap(true) {
+		cs.st.CloseSend()
+	}
 	return nil
 }
 
@@ -61,14 +64,18 @@ func (cs *clientStream) Context() context.Context { return cs.ctx }
 
 // SendMsg sends a message. See grpc.ClientStream.
 func (cs *clientStream) SendMsg(v any) error {
+	if cs.sentLast.Load() {
+		return status.Error(codes.Internal, "SendMsg after CloseSend, or a second message where the method takes one")
+	}
 	m, err := cs.info.encode(v, cs.comp)
 	if err != nil {
 		cs.finish(err)
 		return err
 	}
 	if !cs.desc.ClientStreams {
-		cs.closeSend.Do(func() { err = cs.st.SendLast(m) })
-		return nil // RecvMsg tells
+		cs.sentLast.Store(true)
+		_ = cs.st.SendLast(m) // RecvMsg tells
+		return nil
 	}
 	return cs.st.Send(m)
 }
