@@ -299,6 +299,7 @@ func (c *conn) sentEndLocked(st *stream) {
 	closed := st.state.sendEnd()
 	switch {
 	case closed:
+		st.out.over = true
 		c.removeLocked(st)
 	case !c.client:
 		// "A server can send a complete response prior to the client sending an

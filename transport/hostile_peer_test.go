@@ -193,3 +193,25 @@ func TestData_BeforeTheHeaders_EndsTheCall(t *testing.T) {
 		}
 	})
 }
+
+// A request that is refused for its size may go on coming: what comes touches no
+// later call.
+func TestRequest_TooLarge_RestTouchesNobody(t *testing.T) {
+	inServer(t, ServerConfig{MaxRecvMessageSize: 10}, func(t *testing.T, ts *testServer) {
+		ts.every = echoUnary
+		ts.peer.Ignore(http2.FrameRSTStream)
+		for id := uint32(1); id < 400; id += 4 {
+			large := h2peer.Message(make([]byte, 100))
+			ts.peer.WriteHeaders(id, false, good...)
+			ts.peer.WriteData(id, false, large[:50])
+			ts.peer.WriteData(id, id%8 == 1, large[50:60]) // beside the handler
+			ts.peer.WantTrailers("too large", id, codes.ResourceExhausted)
+			ts.peer.WriteRequest(id+2, "/u/Echo", []byte("small"), true)
+			ts.peer.WantHeaders("a later call is answered", id+2)
+			if got := string(ts.peer.WantMessage("with its message", id+2)); got != "small" {
+				t.Fatalf("it got %q", got)
+			}
+			ts.peer.WantTrailers("and OK", id+2, codes.OK)
+		}
+	})
+}

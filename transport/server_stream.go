@@ -349,8 +349,9 @@ func (st *ServerStream) returned() {
 		s.open--
 	}
 	// What ended by our own END_STREAM, after the client's, left the table right
-	// here: nobody else has a reason to look at it any more.
-	over := left && st.unary && core.out.sentEnd && core.state == stateClosed && !core.out.inRound && !st.expired
+	// here: nobody else has a reason to look at it any more. A request with a
+	// fault is another matter: the reader may have more of it.
+	over := left && st.unary && core.out.over && core.in.fault == nil && !core.out.inRound && !st.expired
 	if over {
 		st.statusSent, st.stream = true, nil
 	}

@@ -41,6 +41,7 @@ type outbound struct {
 	queued   int // octets in queue
 	end      bool
 	sentEnd  bool
+	over     bool // END_STREAM was sent after the peer's: that ended the stream
 	left     bool // the stream has left the table: nothing can be sent any more
 	inRound  bool
 	reason   wait.Reason // why the queue does not move
@@ -130,7 +131,7 @@ func (st *stream) init(c *conn, limit uint32, waits bool) {
 func (st *stream) openLocked() {
 	o := &st.out
 	o.queue, o.head, o.queued = o.queue[:0], 0, 0
-	o.end, o.sentEnd, o.left, o.waiting, o.reason, o.trailers = false, false, false, false, 0, nil
+	o.end, o.sentEnd, o.over, o.left, o.waiting, o.reason, o.trailers = false, false, false, false, false, 0, nil
 	o.flow.Init(st.c.settings.initialWindow)
 	st.in.openFlow(st.c.recvWindow, st.c.recvWindowMax)
 	st.state = stateIdle
