@@ -33,7 +33,9 @@ func measure(t *testing.T, p peers.Peer, s scenario.Scenario) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 2 {
+	// A busy machine may come to the middle of so short a run when it is over.
+	glanced := false
+	for n := 0; n < 2 || n < 20 && !glanced; n++ {
 		r, err := pair.Run(5 * time.Millisecond)
 		if err != nil {
 			t.Fatal(err)
@@ -41,9 +43,10 @@ func measure(t *testing.T, p peers.Peer, s scenario.Scenario) {
 		if r.Client.Used.CPU <= 0 || r.Server.Used.CPU <= 0 || r.Server.Used.Allocs == 0 {
 			t.Errorf("the client used %+v, the server %+v", r.Client.Used, r.Server.Used)
 		}
-		if r.Client.Midway.Goroutines == 0 || r.Server.Midway.RSS == 0 {
-			t.Errorf("the client held %+v, the server %+v", r.Client.Midway, r.Server.Midway)
-		}
+		glanced = glanced || r.Client.Midway.Goroutines > 0 && r.Server.Midway.RSS > 0
+	}
+	if !glanced {
+		t.Error("nobody looked at what the processes held")
 	}
 	if err := pair.Stop(); err != nil {
 		t.Error(err)
