@@ -63,7 +63,7 @@ lint: $(LINT) ## golangci-lint over all modules
 
 .PHONY: tidy-check
 tidy-check: ## fail where go mod tidy would change something
-	@status=0; for dir in $(MODULES); do \
+	@status=0; for dir in $(MODULES) conformance/tools; do \
 		echo "tidy $$dir"; \
 		GOWORK=off go -C "$$dir" mod tidy -diff || status=1; \
 	done; exit $$status
@@ -94,6 +94,10 @@ rows-doc: ## write the names of those tests into the table
 interop: ## gRPC's interop cases between weir and grpc-go, as processes
 	go run ./interop/matrix
 
+.PHONY: conformance
+conformance: ## the connectrpc conformance suite over weir's client, server and both
+	go run ./conformance/suite
+
 .PHONY: demo
 demo: ## the demo: calls checked, then a few seconds of load
 	go run ./cmd/weir demo
@@ -113,7 +117,7 @@ bench: ## measure weir beside grpc-go and others, in five minutes at most; see b
 # Everything, cheap and telling steps first.
 .PHONY: check
 check: ## all of the above that can fail, from a bare machine
-	tools/check build fmt-check tidy-check vet test alone rows interop race bench-once fuzz check-generate lint demo
+	tools/check build fmt-check tidy-check vet test alone rows interop conformance race bench-once fuzz check-generate lint demo
 
 .PHONY: proof
 proof: ## the long form: check, then each fuzz target for PROOF_FUZZTIME, the race suite ten times and bench
