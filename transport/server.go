@@ -242,7 +242,12 @@ func (s *http2Server) newStream(id uint32, end bool, l *field.List) *frame.Error
 
 // run runs a handler on its own goroutine.
 func (s *http2Server) run(st *ServerStream) {
-	defer st.returned()
+	defer func() {
+		if p := recover(); p != nil {
+			panic(p) // as in a chain
+		}
+		st.returned()
+	}()
 	if s.hasHandler() {
 		s.handle(st)
 	}

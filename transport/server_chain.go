@@ -151,7 +151,10 @@ func (ch *chain) handle(st *ServerStream) {
 	}
 	normal := false
 	defer func() {
-		if !normal { // runtime.Goexit, or a panic that will end the process
+		if !normal { // runtime.Goexit, or a panic
+			if p := recover(); p != nil {
+				panic(p) // ends the process: nobody shall hear of the call before
+			}
 			st.returned()
 			ch.mu.Lock()
 			ch.dirty = true
