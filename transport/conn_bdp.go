@@ -113,6 +113,7 @@ func (c *conn) resizeStreamsLocked(window uint32) bool {
 		if !c.resizeStreamLocked(st, window) {
 			for _, st := range open[:i] {
 				c.resizeStreamLocked(st, c.recvWindow)
+				st.in.acked() // the peer will never hear of the other
 			}
 			return false
 		}

@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"math"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,10 +45,15 @@ func grown(t *testing.T, ts *testServer, octets uint32) {
 	<-ts.streams
 	ts.drops(4)
 	conn := DefaultConnWindow
+	var last [8]byte
 	for w := uint32(DefaultStreamWindow); w < octets; {
 		simnet.Advance(10 * time.Millisecond)
 		ts.drops(conn / part / 4)
 		ping := ts.peer.WantPing("a quarter of the window begins a sample")
+		if ping == last {
+			t.Fatalf("two samples have the same PING, %x", ping)
+		}
+		last = ping
 		simnet.Advance(10 * time.Millisecond)
 		ts.drops(int(w / part))
 		ts.peer.WritePingAck(ping)
@@ -257,29 +261,27 @@ func TestSample_LittleTraffic_None(t *testing.T) {
 // 2^31-1, an error of the connection.
 func TestWindows_StreamAtTheMaximum_DoNotGrow(t *testing.T) {
 	inServer(t, ServerConfig{MaxRecvMessageSize: -1}, func(t *testing.T, ts *testServer) {
-		ts.open(3, "/s/Stream")
-		ts.peer.WriteData(3, false, []byte{0, 0x80, 0, 0, 0})
-		if n := ts.peer.WantWindowUpdate("room for the message", 3); n != math.MaxInt32-DefaultStreamWindow+5 {
-			t.Fatalf("room for %d octets more", n)
-		}
 		ts.peer.Ignore(http2.FrameWindowUpdate)
 		ts.handle(takeAll)
-		ts.peer.WriteRequest(5, "/s/Stream", nil, false)
-		send := func(n int) {
-			for range n {
-				ts.peer.WriteMessage(5, false, make([]byte, part-5))
-				synctest.Wait()
-			}
-		}
-		send(8)
+		ts.peer.WriteRequest(1, "/s/Stream", nil, false)
+		<-ts.streams
+		ts.open(3, "/s/Stream")
+		ts.open(5, "/s/Stream")
+		ts.peer.WriteData(5, false, []byte{0, 0x80, 0, 0, 0}) // room for the message is granted
+		ts.drops(8)
 		ping := ts.peer.WantPing("a sample")
 		simnet.Advance(10 * time.Millisecond)
-		send(8)
+		ts.drops(8)
 		ts.peer.WritePingAck(ping)
 		ts.peer.WantIdle("the window stays")
-		ts.peer.WriteReset(3, http2.ErrCodeCancel)
-		send(8)
-		if got := ts.peer.WantSettings("it grows when that stream is gone"); len(got) != 1 || got[0] != window(256<<10) {
+		for range DefaultStreamWindow / part {
+			ts.peer.WriteMessage(3, false, make([]byte, part-5)) // nobody takes it
+		}
+		ts.peer.WriteData(3, false, []byte{0})
+		ts.peer.WantReset("that of the other streams too", 3, http2.ErrCodeFlowControl)
+		ts.peer.WriteReset(5, http2.ErrCodeCancel)
+		ts.drops(4)
+		if got := ts.peer.WantSettings("it grows when that stream is gone"); len(got) != 1 || got[0] != window(2*DefaultStreamWindow) {
 			t.Errorf("SETTINGS are %v", got)
 		}
 	})

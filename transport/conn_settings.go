@@ -94,9 +94,7 @@ func (c *conn) settingsAckedLocked() {
 	c.dec.SettingsAcked()
 	c.acked, c.recvWindowMax = true, c.recvWindow
 	for _, st := range c.streams {
-		st.in.Lock()
-		st.in.flow.Acked()
-		st.in.Unlock(false)
+		st.in.acked()
 	}
 }
 

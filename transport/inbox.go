@@ -79,6 +79,13 @@ func (in *inbox) setWindow(window uint32) (update uint32, ok bool) {
 	return update, ok
 }
 
+// acked says that the peer counts with the present window and no other.
+func (in *inbox) acked() {
+	in.Lock()
+	in.flow.Acked()
+	in.Unlock(false)
+}
+
 // data takes one fragment of DATA, and gives the credit that receiving earned
 // the stream: for padding, and for a message larger than the window. It reports
 // false if the peer overran the window.

@@ -148,7 +148,8 @@ func (e *BDPEstimator) Acked(now time.Time) {
 func (e *BDPEstimator) end(now time.Time) {
 	e.sampling = false
 	bandwidth := float64(e.octets) / now.Sub(e.began).Seconds()
-	product := bandwidth * max(e.shortest(e.trip), minRoundTrip).Seconds()
+	shortest := e.shortest(e.trip)
+	product := bandwidth * max(shortest, minRoundTrip).Seconds()
 	window := float64(e.window)
 	inTrip := bandwidth * max(e.trip, minRoundTrip).Seconds() // e.octets, unless the sample went on
 	full := inTrip > window*2/5
@@ -157,7 +158,7 @@ func (e *BDPEstimator) end(now time.Time) {
 	switch {
 	case trial && bandwidth < e.best*3/4:
 		e.window = min(2*e.window, e.limit)
-		e.rtts, e.rtt = 0, [2]time.Duration{}
+		e.rtts = 0
 		e.changed(bandwidth)
 	case full && bandwidth > e.best*9/8 && window*5/4 < roomy*product && e.window < e.limit:
 		// An acknowledgement that comes late counts the octets of several windows:
@@ -167,7 +168,8 @@ func (e *BDPEstimator) end(now time.Time) {
 	case window > wasteful*product && e.window > e.initial:
 		e.lowSample(now, bandwidth)
 	default:
-		e.flatSample(now, bandwidth, full)
+		e.flatSample(now)
+		e.judge(full, bandwidth, shortest >= minSample && window*5/4 >= roomy*product)
 	}
 }
 
@@ -194,26 +196,38 @@ func (e *BDPEstimator) changed(bandwidth float64) {
 func (e *BDPEstimator) lowSample(now time.Time, bandwidth float64) {
 	e.fell = 0
 	e.next = now.Add(lowInterval)
-	if e.low++; e.low < lowSamples {
-		return
+	if e.low++; e.low == lowSamples {
+		e.halve(bandwidth)
 	}
+}
+
+func (e *BDPEstimator) halve(bandwidth float64) {
 	e.window = max(e.window/2, e.initial)
 	e.changed(bandwidth)
 	e.trial = bandwidth > 0
 }
 
 // flatSample is one that tells nothing new.
-func (e *BDPEstimator) flatSample(now time.Time, bandwidth float64, full bool) {
+func (e *BDPEstimator) flatSample(now time.Time) {
 	e.low = 0
 	e.interval = min(max(2*e.interval, e.trip, minSample), maxInterval)
 	e.next = now.Add(e.interval)
+}
+
+// judge watches for a window that is used up and yields less than it did: the
+// way is longer or slower now, and the best of the past says nothing any more.
+// If the shortest round trip of the past makes the window look roomy, which of
+// the two it is decides whether that is true: half the window is a trial.
+func (e *BDPEstimator) judge(full bool, bandwidth float64, roomy bool) {
 	if !full || bandwidth >= e.best*7/8 {
 		e.fell = 0
 		return
 	}
-	// The window is used up and yields less than it did: the way is longer or
-	// slower now, and the best of the past says nothing any more.
-	if e.fell++; e.fell == fellSamples {
-		e.best, e.fell = bandwidth*3/4, 0
+	if e.fell++; e.fell < fellSamples {
+		return
+	}
+	e.best, e.fell = bandwidth*3/4, 0
+	if roomy && e.window > e.initial {
+		e.halve(bandwidth)
 	}
 }

@@ -132,6 +132,7 @@ func TestBDPEstimator_Shrinks(t *testing.T) {
 		above uint32
 		below uint32
 	}{
+		"a third of the bandwidth":  {way{bandwidth: 267 * mbit, rtt: fast.rtt}, 1_333_333, 5_333_333},
 		"a tenth of the bandwidth":  {way{bandwidth: 80 * mbit, rtt: fast.rtt}, 800_000, 3_200_000},
 		"a thousandth":              {way{bandwidth: .8 * mbit, rtt: fast.rtt}, 128 << 10, 128 << 10},
 		"a hundredth of the demand": {way{bandwidth: fast.bandwidth, rtt: fast.rtt, demand: 1e6}, 128 << 10, 320_000},
@@ -168,15 +169,22 @@ func TestBDPEstimator_Shrinks(t *testing.T) {
 }
 
 // A longer way needs a larger window, though the bandwidth that the window
-// allows on it is not the best that was seen.
+// allows on it is not the best that was seen, and its round trip not the
+// shortest. An eighth is not worth it.
 func TestBDPEstimator_FollowsALongerWay(t *testing.T) {
-	e, now := begin()
-	w := way{bandwidth: 100 * mbit, rtt: 10 * time.Millisecond}
-	w.walk(&e, &now, 10*time.Second)
-	w.rtt = 100 * time.Millisecond
-	w.walk(&e, &now, time.Minute)
-	if need := w.bandwidth * w.rtt.Seconds(); float64(e.Window()) < need {
-		t.Errorf("window is %d for a product of %.0f", e.Window(), need)
+	for longer := 2; longer <= 20; longer++ {
+		for _, mbits := range []float64{6, 50, 70, 100, 140} {
+			e, now := begin()
+			w := way{bandwidth: mbits * mbit, rtt: 20 * time.Millisecond}
+			w.walk(&e, &now, 10*time.Second)
+			before := e.Window()
+			w.rtt *= time.Duration(longer)
+			w.walk(&e, &now, 15*time.Second)
+			if need := w.bandwidth * w.rtt.Seconds(); float64(e.Window()) < need*7/8 {
+				t.Errorf("%.0f Mbit/s, a way %d times as long: window is %d after %d for a product of %.0f",
+					mbits, longer, e.Window(), before, need)
+			}
+		}
 	}
 }
 
