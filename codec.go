@@ -180,7 +180,7 @@ func (r *received) into(m *transport.Message, v any) error {
 	case comp == nil:
 		return status.Errorf(r.unknown, "the peer compressed a message with %q, for which no compressor is registered here (encoding.RegisterCompressor)", r.encoding)
 	}
-	buf := transport.NewBuffer(min(4*len(m.Data), r.limit))
+	buf := transport.NewBuffer(max(0, min(4*len(m.Data), r.limit)))
 	defer buf.Free()
 	b, err := grpcwire.Decompress(buf.Bytes()[:0], comp, m.Data, r.limit)
 	switch {

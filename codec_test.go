@@ -395,12 +395,12 @@ func TestLimitIsExact(t *testing.T) {
 	in := &testpb.SimpleRequest{Payload: &testpb.Payload{Body: make([]byte, 5000)}}
 	size := proto.Size(in)
 	for _, compressor := range []string{"identity", "gzip"} {
-		for _, limit := range []int{size, size - 1} {
+		for _, limit := range []int{size, size - 1, 0, -1} {
 			srv, lis := weir.NewServer(weir.MaxRecvMsgSize(limit)), listen(t)
 			testpb.RegisterTestServiceServer(srv, echo{})
 			background(t, srv, lis)
 			_, err := testpb.NewTestServiceClient(newWeirClient(t, lis.Addr().String())).UnaryCall(t.Context(), in, grpc.UseCompressor(compressor))
-			if want := map[int]codes.Code{size: codes.OK, size - 1: codes.ResourceExhausted}[limit]; status.Code(err) != want {
+			if want := map[bool]codes.Code{true: codes.OK, false: codes.ResourceExhausted}[limit >= size]; status.Code(err) != want {
 				t.Errorf("%d octets, %s, with a limit of %d: %v, want %v", size, compressor, limit, err, want)
 			}
 		}

@@ -145,9 +145,7 @@ func (t *http2Client) headers(id uint32, end bool, l *field.List) *frame.Error {
 	if l.TooLarge {
 		fault = localErrorf(CodeCancel, codes.Internal,
 			"the server sent a header list of more than %d octets (option MaxHeaderListSize)", t.conn.cfg.maxHeaderListSize())
-		if end {
-			st.fail(fault) // it has left the table
-		}
+		st.fail(fault)
 	} else {
 		fault = st.client.response(parseResponse(l), end)
 	}

@@ -19,18 +19,26 @@ import (
 
 // A header list over the limit ends its call, with the last headers too.
 func TestResponse_TooLarge_EndsTheCall(t *testing.T) {
-	inClient(t, ClientConfig{ConnConfig: ConnConfig{MaxHeaderListSize: 1000}}, func(t *testing.T, ct ClientTransport, p *h2peer.Peer) {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		c := roundTrip(ctx, ct, "x")
-		p.WantHeaders("a call", 1)
-		p.WantMessage("its message", 1)
-		p.WriteTrailersOnly(1, codes.OK, "", "big", strings.Repeat("x", 1500))
-		simnet.Advance(5 * time.Second)
-		if c.pending() {
-			t.Error("the call still waits, 4 s after its deadline")
-		}
-	})
+	big := strings.Repeat("x", 1500)
+	for name, answer := range map[string]func(*h2peer.Peer){
+		"last headers":  func(p *h2peer.Peer) { p.WriteTrailersOnly(1, codes.OK, "", "big", big) },
+		"first headers": func(p *h2peer.Peer) { p.WriteHeaders(1, false, ":status", "200", "content-type", "application/grpc", "big", big) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inClient(t, ClientConfig{ConnConfig: ConnConfig{MaxHeaderListSize: 1000}}, func(t *testing.T, ct ClientTransport, p *h2peer.Peer) {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				c := roundTrip(ctx, ct, "x")
+				p.WantHeaders("a call", 1)
+				p.WantMessage("its message", 1)
+				answer(p)
+				simnet.Advance(5 * time.Second)
+				if c.pending() {
+					t.Error("the call still waits, 4 s after its deadline")
+				}
+			})
+		})
+	}
 }
 
 // DATA beyond the stream's window ends the call, though it ends the stream.

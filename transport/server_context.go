@@ -2,7 +2,6 @@ package transport
 
 import (
 	"context"
-	"errors"
 	"sync/atomic"
 	"time"
 
@@ -52,7 +51,7 @@ func (c *serverContext) Err() error {
 func (c *serverContext) ended() bool { return c.cause.Load() != nil }
 
 func errOf(cause *StreamError) error {
-	if errors.Is(cause, context.DeadlineExceeded) {
+	if cause.Cause == context.DeadlineExceeded { // not what a net.Conn may wrap
 		return context.DeadlineExceeded
 	}
 	return context.Canceled

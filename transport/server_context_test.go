@@ -135,3 +135,20 @@ func TestServerContext_Keys_AreLearned(t *testing.T) {
 		}
 	})
 }
+
+// timeout is what a net.Conn gives at a deadline of its own.
+type timeout struct{}
+
+func (timeout) Error() string     { return "i/o timeout" }
+func (timeout) Is(err error) bool { return err == context.DeadlineExceeded }
+
+// A connection that fails at a deadline of its own cancels its calls. They
+// have no deadline that could pass.
+func TestServerContext_TimeoutOfTheConn_Cancels(t *testing.T) {
+	c := &serverContext{st: &ServerStream{}}
+	std := c.standard()
+	c.cancel(&StreamError{Code: CodeCancel, Cause: timeout{}})
+	if <-std.Done(); c.Err() != context.Canceled || std.Err() != context.Canceled {
+		t.Errorf("the contexts end with %v and %v, want %v", c.Err(), std.Err(), context.Canceled)
+	}
+}
