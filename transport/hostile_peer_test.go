@@ -21,8 +21,10 @@ import (
 func TestResponse_TooLarge_EndsTheCall(t *testing.T) {
 	big := strings.Repeat("x", 1500)
 	for name, answer := range map[string]func(*h2peer.Peer){
-		"last headers":  func(p *h2peer.Peer) { p.WriteTrailersOnly(1, codes.OK, "", "big", big) },
-		"first headers": func(p *h2peer.Peer) { p.WriteHeaders(1, false, ":status", "200", "content-type", "application/grpc", "big", big) },
+		"last headers": func(p *h2peer.Peer) { p.WriteTrailersOnly(1, codes.OK, "", "big", big) },
+		"first headers": func(p *h2peer.Peer) {
+			p.WriteHeaders(1, false, ":status", "200", "content-type", "application/grpc", "big", big)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inClient(t, ClientConfig{ConnConfig: ConnConfig{MaxHeaderListSize: 1000}}, func(t *testing.T, ct ClientTransport, p *h2peer.Peer) {
