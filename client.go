@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/stats"
 )
 
 // A Client calls the services of one target. It is the grpc.ClientConnInterface
@@ -28,6 +29,7 @@ type Client struct {
 	codec     codec             // of calls that name none
 	bridge    *bridge           // nil without interceptors
 	perRPC    []credentials.PerRPCCredentials
+	stats     stats.Handler // nil if there is none
 
 	invocations sync.Pool // *invocation
 }
@@ -75,11 +77,13 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 		callOpts:  cfg.callOpts,
 		codec:     codec,
 		perRPC:    cfg.perRPC,
+		stats:     cfg.stats.handler(),
 		ch: channel.New(channel.Config{
 			Target:      t,
 			Credentials: cfg.creds.Clone(),
 			Dial:        cfg.dial,
 			Observer:    cfg.observer,
+			Stats:       cfg.stats.handler(),
 
 			Backoff:           cfg.connect.Backoff,
 			MinConnectTimeout: cfg.connect.MinConnectTimeout,
@@ -153,6 +157,7 @@ type invocation struct {
 	call     transport.Call
 	reply    transport.Reply
 	metadata metadata.MD // the caller's
+	stats    attemptStats
 }
 
 // Invoke makes a unary call: it sends args and fills reply. The error is
@@ -182,13 +187,13 @@ func (c *Client) invoke(ctx context.Context, inv *invocation, method string, arg
 		return err
 	}
 	inv.call = inv.info.call(method)
-	if md, ok := metadata.FromOutgoingContext(ctx); ok {
-		inv.metadata, inv.call.Metadata = md, md
-	}
 	for attempt := 1; ; attempt++ {
-		p, err := c.attempt(ctx, inv, comp, args, reply)
+		inv.stats = attemptStats{}
+		p, err := c.attempt(inv.stats.begin(ctx, c, inv.info.begin(attempt), method), inv, comp, args, reply)
+		inv.told(err)
 		if err != nil && again(ctx, err, attempt) {
 			inv.reply.Free()
+			inv.reply = transport.Reply{}
 			continue
 		}
 		inv.info.finish(inv.reply.Header, inv.reply.Trailer, p, err)
@@ -200,18 +205,29 @@ func (c *Client) invoke(ctx context.Context, inv *invocation, method string, arg
 // attempt makes a unary call once, and tells with whom.
 func (c *Client) attempt(ctx context.Context, inv *invocation, comp encoding.Compressor, args, reply any) (*peer.Peer, error) {
 	info := &inv.info
+	if md, ok := metadata.FromOutgoingContext(ctx); ok {
+		inv.metadata, inv.call.Metadata = md, md
+	}
 	tr, err := c.ch.Transport(ctx, info.waitForReady)
 	if err != nil {
 		return nil, err
 	}
+	inv.stats.picked()
 	if c.depends(info) {
 		if err := c.authorize(ctx, tr.Peer().AuthInfo, info, &inv.call, inv.metadata); err != nil {
 			return tr.Peer(), err
 		}
 	}
-	m, err := info.encode(args, comp)
+	m, size, err := info.encode(args, comp)
 	if err != nil {
 		return tr.Peer(), err
+	}
+	if inv.stats.handler != nil {
+		wire := m.Len()
+		inv.call.Sent = func() {
+			inv.stats.outHeader(&inv.call, tr.Peer())
+			inv.stats.outPayload(args, size, wire)
+		}
 	}
 	r := &inv.reply
 	if err := tr.RoundTrip(ctx, &inv.call, m, r); err != nil {
@@ -223,12 +239,34 @@ func (c *Client) attempt(ctx context.Context, inv *invocation, comp encoding.Com
 		}
 	}
 	in := received{codec: info.codec, limit: info.maxRecv, option: "MaxCallRecvMsgSize", unknown: codes.Internal, encoding: r.Encoding}
-	return tr.Peer(), in.into(&r.Message, reply)
+	if err := in.into(&r.Message, reply); err != nil {
+		return tr.Peer(), err
+	}
+	inv.stats.inHeader(r.Header, r.Encoding)
+	inv.stats.inPayload(reply, in.size, in.wire)
+	return tr.Peer(), nil
 }
 
-// encode gives the message that is sent for v.
-func (ci *callInfo) encode(v any, comp encoding.Compressor) (transport.Buffer, error) {
-	m, err := ci.codec.marshal(v)
+// told ends the attempt for who observes it.
+func (inv *invocation) told(err error) {
+	if inv.stats.handler == nil {
+		return
+	}
+	if inv.reply.GotHeader() {
+		inv.stats.inHeader(inv.reply.Header, inv.reply.Encoding)
+	}
+	var trailer metadata.MD
+	if inv.reply.GotTrailer() {
+		trailer = inv.reply.Trailer()
+	}
+	inv.stats.end(trailer, err)
+}
+
+// encode gives the message that is sent for v, and its size before it was
+// compressed.
+func (ci *callInfo) encode(v any, comp encoding.Compressor) (m transport.Buffer, size int, err error) {
+	m, err = ci.codec.marshal(v)
+	size = m.Len()
 	if err == nil {
 		err = compress(&m, comp)
 	}
@@ -238,7 +276,12 @@ func (ci *callInfo) encode(v any, comp encoding.Compressor) (transport.Buffer, e
 	if err != nil {
 		m.Free()
 	}
-	return m, err
+	return m, size, err
+}
+
+// begin is how an attempt begins. The first is number 1.
+func (ci *callInfo) begin(attempt int) stats.Begin {
+	return stats.Begin{FailFast: !ci.waitForReady, IsTransparentRetryAttempt: attempt > 1}
 }
 
 // call gives what the transport needs to know.
@@ -280,28 +323,45 @@ func (c *Client) stream(ctx context.Context, desc *grpc.StreamDesc, method strin
 		return nil, err
 	}
 	call := cs.info.call(method)
-	md, ok := metadata.FromOutgoingContext(ctx)
-	if ok {
-		call.Metadata = md
-	}
 	cs.comp = comp
-	cs.ctx, cs.cancel = context.WithCancelCause(ctx)
+	life, cancel := context.WithCancelCause(ctx)
+	cs.cancel = cancel
 	for attempt := 1; ; attempt++ {
-		cs.tr, err = c.ch.Transport(ctx, cs.info.waitForReady)
-		if err == nil && c.depends(&cs.info) {
-			err = c.authorize(cs.ctx, cs.tr.Peer().AuthInfo, &cs.info, &call, md)
-		}
-		if err == nil {
-			cs.st, err = cs.tr.NewStream(cs.ctx, &call)
-		}
-		if err == nil {
+		begin := cs.info.begin(attempt)
+		begin.IsClientStream, begin.IsServerStream = desc.ClientStreams, desc.ServerStreams
+		cs.stats = attemptStats{}
+		cs.ctx = cs.stats.begin(life, c, begin, method) //nolint:fatcontext // always a child of life
+		if err = c.open(ctx, cs, &call); err == nil {
 			cs.watch()
 			return cs, nil
 		}
+		cs.stats.end(nil, err)
 		if !again(ctx, err, attempt) {
 			cs.cancel(err)
 			cs.info.finish(noMetadata, noMetadata, nil, err)
 			return nil, err
 		}
 	}
+}
+
+// open opens the stream of an attempt.
+func (c *Client) open(ctx context.Context, cs *clientStream, call *transport.Call) (err error) {
+	md, ok := metadata.FromOutgoingContext(cs.ctx)
+	if ok {
+		call.Metadata = md
+	}
+	if cs.tr, err = c.ch.Transport(ctx, cs.info.waitForReady); err != nil {
+		return err
+	}
+	cs.stats.picked()
+	if c.depends(&cs.info) {
+		if err := c.authorize(cs.ctx, cs.tr.Peer().AuthInfo, &cs.info, call, md); err != nil {
+			return err
+		}
+	}
+	if cs.st, err = cs.tr.NewStream(cs.ctx, call); err != nil {
+		return err
+	}
+	cs.stats.outHeader(call, cs.tr.Peer())
+	return nil
 }

@@ -23,6 +23,7 @@ type clientConfig struct {
 	authority string
 	connect   connectParams
 	observer  func(from, to connectivity.State, err error)
+	stats     statsHandlers
 
 	interceptors []grpc.DialOption // grpc-go's own, which keeps their order
 }

@@ -24,6 +24,7 @@ type clientStream struct {
 	cancel context.CancelCauseFunc
 	tr     transport.ClientTransport
 	st     *transport.ClientStream
+	stats  attemptStats
 
 	sentLast atomic.Bool
 	done     sync.Once
@@ -37,6 +38,9 @@ var errCallOver = errors.New("the call is over")
 // Header gives the server's headers and waits for them.
 func (cs *clientStream) Header() (metadata.MD, error) {
 	md := cs.st.Header()
+	if cs.st.GotHeader() {
+		cs.stats.inHeader(cs.st.Header, cs.st.Encoding())
+	}
 	if cs.st.TrailersOnly() {
 		return nil, nil
 	}
@@ -67,17 +71,25 @@ func (cs *clientStream) SendMsg(v any) error {
 	if cs.sentLast.Load() {
 		return status.Error(codes.Internal, "SendMsg after CloseSend, or a second message where the method takes one")
 	}
-	m, err := cs.info.encode(v, cs.comp)
+	m, size, err := cs.info.encode(v, cs.comp)
 	if err != nil {
 		cs.finish(err)
 		return err
 	}
-	if !cs.desc.ClientStreams {
+	wire := m.Len()
+	if cs.desc.ClientStreams {
+		err = cs.st.Send(m)
+	} else {
 		cs.sentLast.Store(true)
-		_ = cs.st.SendLast(m) // RecvMsg tells
-		return nil
+		err = cs.st.SendLast(m)
 	}
-	return cs.st.Send(m)
+	if err == nil {
+		cs.stats.outPayload(v, size, wire)
+	}
+	if !cs.desc.ClientStreams {
+		return nil // RecvMsg tells
+	}
+	return err
 }
 
 // RecvMsg receives a message. See grpc.ClientStream.
@@ -120,6 +132,9 @@ func (cs *clientStream) recv(v any) error {
 		}
 		return err
 	}
+	if cs.stats.handler != nil {
+		cs.stats.inHeader(cs.st.Header, cs.st.Encoding())
+	}
 	in := received{codec: cs.info.codec, limit: cs.info.maxRecv, option: "MaxCallRecvMsgSize", unknown: codes.Internal}
 	if m.Compressed {
 		in.encoding = cs.st.Encoding()
@@ -130,6 +145,9 @@ func (cs *clientStream) recv(v any) error {
 	}
 	err = in.into(&m, v)
 	m.Free()
+	if err == nil {
+		cs.stats.inPayload(v, in.size, in.wire)
+	}
 	return err
 }
 
@@ -163,7 +181,23 @@ func (cs *clientStream) finish(err error) {
 			cause = errCallOver
 		}
 		cs.st.Cancel(cause) // nothing, unless the end came from here
+		cs.told(err)
 		cs.info.finish(cs.st.Header, cs.st.Trailer, cs.tr.Peer(), err)
 		cs.cancel(cause)
 	})
+}
+
+// told ends the attempt for who observes it.
+func (cs *clientStream) told(err error) {
+	if cs.stats.handler == nil {
+		return
+	}
+	if cs.st.GotHeader() {
+		cs.stats.inHeader(cs.st.Header, cs.st.Encoding())
+	}
+	var trailer metadata.MD
+	if cs.st.GotTrailer() {
+		trailer = cs.st.Trailer()
+	}
+	cs.stats.end(trailer, err)
 }

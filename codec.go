@@ -164,9 +164,14 @@ type received struct {
 	option   string // that changes the limit
 	unknown  codes.Code
 	encoding string // the peer's grpc-encoding
+
+	// Of the message that was decoded last, in octets.
+	size int // decompressed
+	wire int // as it came, without its prefix
 }
 
 func (r *received) into(m *transport.Message, v any) error {
+	r.size, r.wire = len(m.Data), len(m.Data)
 	if !m.Compressed {
 		if len(m.Data) > r.limit {
 			return r.tooLarge(len(m.Data))
@@ -189,6 +194,7 @@ func (r *received) into(m *transport.Message, v any) error {
 	case err != nil:
 		return status.Errorf(codes.Internal, "cannot decompress the message that was received: %v", err)
 	}
+	r.size = len(b)
 	return r.codec.unmarshal(b, v)
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/stats"
 )
 
 // A Server serves gRPC services. It is the grpc.ServiceRegistrar that
@@ -35,6 +36,8 @@ type Server struct {
 	// The chains, made once; nil without interceptors.
 	unaryInterceptor  grpc.UnaryServerInterceptor
 	streamInterceptor grpc.StreamServerInterceptor
+
+	stats stats.Handler // nil if there is none
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -82,6 +85,7 @@ func NewServer(opts ...ServerOption) *Server {
 	if s.cfg.creds == nil {
 		s.cfg.creds = insecure.NewCredentials()
 	}
+	s.stats = s.cfg.stats.handler()
 	s.proto, _ = codecFor("proto") // grpc-go's own, which the codec's package registers, if no other
 	s.unaryInterceptor, s.streamInterceptor = s.cfg.chainInterceptors()
 	return s
@@ -249,7 +253,14 @@ func (s *Server) serveConn(c *serverConn) {
 	case draining:
 		tr.Drain("the server stops")
 	}
-	_ = tr.HandleStreams(context.Background(), s.handle)
+	ctx := context.Background()
+	if s.stats != nil {
+		p := tr.Peer()
+		ctx = s.stats.TagConn(ctx, &stats.ConnTagInfo{RemoteAddr: p.Addr, LocalAddr: p.LocalAddr})
+		s.stats.HandleConn(ctx, &stats.ConnBegin{})
+		defer s.stats.HandleConn(ctx, &stats.ConnEnd{})
+	}
+	_ = tr.HandleStreams(ctx, s.handle)
 }
 
 func (s *Server) isUnary(path string) bool {

@@ -39,13 +39,21 @@ func contextValue(st *transport.ServerStream, key any) any {
 // interface so that methods which grpc-go adds do not break the build.
 type serverTransportStream struct {
 	grpc.ServerTransportStream
-	st *transport.ServerStream
+	st    *transport.ServerStream
+	stats *callStats // nil if nobody asks
 }
 
 func (s *serverTransportStream) Method() string                  { return s.st.Method() }
 func (s *serverTransportStream) SetHeader(md metadata.MD) error  { return s.st.SetHeader(md) }
-func (s *serverTransportStream) SendHeader(md metadata.MD) error { return s.st.SendHeader(md) }
 func (s *serverTransportStream) SetTrailer(md metadata.MD) error { return s.st.SetTrailer(md) }
+
+func (s *serverTransportStream) SendHeader(md metadata.MD) error {
+	err := s.st.SendHeader(md)
+	if err == nil {
+		s.stats.outHeader()
+	}
+	return err
+}
 
 // SetSendCompressor makes name the compressor of a handler's answer: one that
 // is registered and that the client accepts, or "identity". It must be called

@@ -34,28 +34,35 @@ func streamMethod(impl any, path string, desc *grpc.StreamDesc) *method {
 func (s *Server) handle(st *transport.ServerStream) {
 	call := s.begin(st)
 	defer call.end() // also if the handler ends its goroutine
+	ctx := st.Context()
+	if s.stats != nil {
+		call.stats, ctx = s.observe(st)
+	}
+	o := call.stats
 	m := s.methods[st.Method()]
 	if m == nil {
 		if m = s.unknownMethod(st.Method()); m == nil {
-			st.WriteStatus(s.unknown(st.Method()))
+			o.writeStatus(st, s.unknown(st.Method()))
 			return
 		}
 	}
+	o.begin(m)
+	defer o.end()
 	c, ok := s.codec(st.ContentSubtype())
 	if !ok {
-		st.WriteStatus(status.Newf(codes.Unimplemented, "no codec is registered here for content-subtype %q", st.ContentSubtype()))
+		o.writeStatus(st, status.Newf(codes.Unimplemented, "no codec is registered here for content-subtype %q", st.ContentSubtype()))
 		return
 	}
 	comp, err := answerCompressor(st)
 	if err != nil {
-		st.WriteStatus(status.Convert(err))
+		o.writeStatus(st, status.Convert(err))
 		return
 	}
 	if m.unary != nil {
 		call.codec = c
-		s.handleUnary(st, m, call, comp)
+		s.handleUnary(ctx, st, m, call, comp)
 	} else {
-		s.handleStream(st, m, c, comp)
+		s.handleStream(m, &serverStream{s: s, st: st, ctx: ctx, stats: o, desc: m.stream, codec: c, comp: comp})
 	}
 }
 
@@ -106,6 +113,7 @@ func answerCompressor(st *transport.ServerStream) (encoding.Compressor, error) {
 type call struct {
 	s      *Server
 	codec  codec
+	stats  *callStats      // nil if nobody asks
 	decode func(any) error // the method value of decodeRequest, made once
 
 	begun atomic.Int64                           // nanoseconds after Server.born
@@ -127,19 +135,21 @@ func (s *Server) begin(st *transport.ServerStream) *call {
 func (c *call) end() {
 	s := c.s
 	c.st.Store(nil)
+	c.stats = nil
 	s.calls.Put(c)
 	if s.closing.Load() {
 		s.signal()
 	}
 }
 
-func (s *Server) handleUnary(st *transport.ServerStream, m *method, call *call, comp encoding.Compressor) {
-	reply, err := m.unary.Handler(m.impl, st.Context(), call.decode, s.unaryInterceptor)
+func (s *Server) handleUnary(ctx context.Context, st *transport.ServerStream, m *method, call *call, comp encoding.Compressor) {
+	reply, err := m.unary.Handler(m.impl, ctx, call.decode, s.unaryInterceptor)
 	if err != nil {
-		st.WriteStatus(handlerStatus(err))
+		call.stats.writeStatus(st, handlerStatus(err))
 		return
 	}
 	b, err := call.codec.marshal(reply)
+	size := b.Len()
 	if err == nil {
 		err = compressAnswer(&b, st, comp)
 	}
@@ -148,10 +158,13 @@ func (s *Server) handleUnary(st *transport.ServerStream, m *method, call *call, 
 	}
 	if err != nil {
 		b.Free()
-		st.WriteStatus(status.Convert(err))
+		call.stats.writeStatus(st, status.Convert(err))
 		return
 	}
+	wire := b.Len()
 	st.Reply(b)
+	call.stats.outPayload(reply, size, wire)
+	call.stats.outTrailer()
 }
 
 // decodeRequest decodes the one message of a unary request.
@@ -169,6 +182,9 @@ func (c *call) decodeRequest(v any) error {
 	in := c.s.received(st, c.codec)
 	err = in.into(&m, v)
 	m.Free()
+	if err == nil {
+		c.stats.inPayload(v, in.size, in.wire)
+	}
 	return err
 }
 
@@ -190,39 +206,49 @@ func handlerStatus(err error) *status.Status {
 	return status.New(codes.Unknown, err.Error())
 }
 
-func (s *Server) handleStream(st *transport.ServerStream, m *method, c codec, comp encoding.Compressor) {
-	ss := &serverStream{s: s, st: st, desc: m.stream, codec: c, comp: comp}
+func (s *Server) handleStream(m *method, ss *serverStream) {
 	var err error
 	if s.streamInterceptor == nil {
 		err = m.stream.Handler(m.impl, ss)
 	} else {
 		err = s.streamInterceptor(m.impl, ss, m.info, m.stream.Handler)
 	}
+	var end *status.Status // OK
 	if err != nil {
-		st.WriteStatus(handlerStatus(err))
-		return
+		end = handlerStatus(err)
 	}
-	st.WriteStatus(nil)
+	ss.stats.writeStatus(ss.st, end)
 }
 
 // serverStream is the grpc.ServerStream of a call.
 type serverStream struct {
 	s     *Server
 	st    *transport.ServerStream
+	ctx   context.Context
+	stats *callStats // nil if nobody asks
 	desc  *grpc.StreamDesc
 	codec codec
 	comp  encoding.Compressor
 	got   bool // a message was received; owned by the receiver
 }
 
-func (ss *serverStream) SetHeader(md metadata.MD) error  { return ss.st.SetHeader(md) }
-func (ss *serverStream) SendHeader(md metadata.MD) error { return ss.st.SendHeader(md) }
-func (ss *serverStream) SetTrailer(md metadata.MD)       { _ = ss.st.SetTrailer(md) }
-func (ss *serverStream) Context() context.Context        { return ss.st.Context() }
+func (ss *serverStream) SetHeader(md metadata.MD) error { return ss.st.SetHeader(md) }
+func (ss *serverStream) SetTrailer(md metadata.MD)      { _ = ss.st.SetTrailer(md) }
+func (ss *serverStream) Context() context.Context       { return ss.ctx }
+
+// SendHeader sends the headers. See grpc.ServerStream.
+func (ss *serverStream) SendHeader(md metadata.MD) error {
+	err := ss.st.SendHeader(md)
+	if err == nil {
+		ss.stats.outHeader()
+	}
+	return err
+}
 
 // SendMsg sends a message. See grpc.ServerStream.
 func (ss *serverStream) SendMsg(v any) error {
 	m, err := ss.codec.marshal(v)
+	size := m.Len()
 	if err == nil {
 		err = compressAnswer(&m, ss.st, ss.comp)
 	}
@@ -233,7 +259,12 @@ func (ss *serverStream) SendMsg(v any) error {
 		m.Free()
 		return err
 	}
-	return ss.st.Send(m)
+	wire := m.Len()
+	if err := ss.st.Send(m); err != nil {
+		return err
+	}
+	ss.stats.outPayload(v, size, wire)
+	return nil
 }
 
 // RecvMsg receives a message. See grpc.ServerStream.
@@ -249,6 +280,9 @@ func (ss *serverStream) RecvMsg(v any) error {
 	in := ss.s.received(ss.st, ss.codec)
 	err = in.into(&m, v)
 	m.Free()
+	if err == nil {
+		ss.stats.inPayload(v, in.size, in.wire)
+	}
 	if err != nil || ss.desc.ClientStreams {
 		return err
 	}

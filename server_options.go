@@ -21,6 +21,7 @@ type serverConfig struct {
 	streamOutermost      grpc.StreamServerInterceptor
 	streamChain          []grpc.StreamServerInterceptor
 	unknown              grpc.StreamHandler
+	stats                statsHandlers
 }
 
 type serverOption func(*serverConfig)

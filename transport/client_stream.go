@@ -144,6 +144,20 @@ func (cs *ClientStream) TrailersOnly() bool {
 	return !cs.gotHeader && cs.gotTrailer
 }
 
+// GotHeader reports whether headers of the server have come.
+func (cs *ClientStream) GotHeader() bool {
+	cs.in.Lock()
+	defer cs.in.Unlock(cs.in.ended)
+	return cs.gotHeader
+}
+
+// GotTrailer reports whether the server's status has come.
+func (cs *ClientStream) GotTrailer() bool {
+	cs.in.Lock()
+	defer cs.in.Unlock(cs.in.ended)
+	return cs.gotTrailer
+}
+
 // Trailer gives a copy of the metadata in the server's trailers, once Recv has
 // given an error.
 func (cs *ClientStream) Trailer() metadata.MD {
@@ -266,6 +280,9 @@ func (t *http2Client) RoundTrip(ctx context.Context, call *Call, request Buffer,
 	}
 	st.enqueueLocked(b, true)
 	t.flush(flushInline)
+	if call.Sent != nil {
+		call.Sent()
+	}
 	for {
 		ctxErr := wait.For(ctx, wait.Peer, wait.Holder{Stream: st.id}, st.in.C())
 		if ctxErr != nil {

@@ -173,6 +173,21 @@ func (st *ServerStream) SetTrailer(md metadata.MD) error {
 	return nil
 }
 
+// Header gives a copy of the metadata of the headers, as far as it is set.
+func (st *ServerStream) Header() metadata.MD {
+	st.s.mu.Lock()
+	defer st.s.mu.Unlock()
+	return st.header.Copy()
+}
+
+// Trailer gives a copy of the metadata that goes with the status, as far as it
+// is set.
+func (st *ServerStream) Trailer() metadata.MD {
+	st.s.mu.Lock()
+	defer st.s.mu.Unlock()
+	return st.trailer.Copy()
+}
+
 // SetSendCompress makes name the grpc-encoding of the answer: what a Buffer
 // that is Compressed is compressed with. It fails once the headers are sent.
 func (st *ServerStream) SetSendCompress(name string) error {

@@ -86,6 +86,9 @@ type Call struct {
 	// before it is decompressed, in octets. Zero means
 	// DefaultMaxRecvMessageSize, a negative value no bound but the wire's.
 	MaxRecvMessageSize int
+	// Sent is called by RoundTrip when the request is on its way, before it
+	// waits for the answer. It may be nil.
+	Sent func()
 }
 
 // A Reply is the answer to a unary call.
@@ -104,6 +107,12 @@ func (r *Reply) Header() metadata.MD { return r.header.metadata() }
 
 // Trailer gives a copy of the metadata that came with the status.
 func (r *Reply) Trailer() metadata.MD { return r.trailer.metadata() }
+
+// GotHeader reports whether the server sent headers before its status.
+func (r *Reply) GotHeader() bool { return r.header != nil && r.header != &noResponse }
+
+// GotTrailer reports whether the server sent a status.
+func (r *Reply) GotTrailer() bool { return r.trailer != nil && r.trailer != &noResponse }
 
 // Free gives the memory of the message back.
 func (r *Reply) Free() {

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/stats"
 )
 
 // Config says how a Channel connects.
@@ -35,6 +36,8 @@ type Config struct {
 	// without a lock held. The error is why a connection ended (to IDLE) or
 	// could not be made (to TRANSIENT_FAILURE). It may be nil.
 	Observer func(from, to connectivity.State, err error)
+	// Stats is told of each connection. It may be nil.
+	Stats stats.Handler
 }
 
 // A Channel keeps a connection to its target as long as it is used: the first
@@ -60,6 +63,7 @@ func New(cfg Config) *Channel {
 		credentials: cfg.Credentials,
 		transport:   cfg.Transport,
 	}
+	p.stats = cfg.Stats
 	p.pacing = newPacing(cfg.Backoff, cfg.MinConnectTimeout)
 	p.life, p.end = context.WithCancelCause(context.Background())
 	p.live = make(map[transport.ClientTransport]bool)

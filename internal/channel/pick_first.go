@@ -9,6 +9,7 @@ import (
 
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/stats"
 )
 
 // pickFirst keeps one connection, to the first address that gives one:
@@ -30,6 +31,7 @@ type pickFirst struct {
 	addresses *addresses // owned by the goroutine that connects
 	dialer    *dialer
 	pacing    pacing
+	stats     stats.Handler // may be nil
 
 	life context.Context // ends with close
 	end  context.CancelCauseFunc
@@ -106,16 +108,18 @@ func (p *pickFirst) round(timeout time.Duration) (transport.ClientTransport, err
 
 // connected makes calls run on tr. The backoff starts anew with the next loss.
 func (p *pickFirst) connected(tr transport.ClientTransport) {
+	ended := connBegins(p.stats, tr.Peer())
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
 		tr.Close(closedReason)
+		ended()
 		return
 	}
 	p.current, p.failures = tr, 0
 	p.live[tr] = true
 	p.states.set(connectivity.Ready, &single{tr, p.lost}, nil)
-	p.work.Go(func() { p.watch(tr) })
+	p.work.Go(func() { p.watch(tr, ended) })
 	p.mu.Unlock()
 }
 
@@ -131,10 +135,11 @@ func (p *pickFirst) failed(err error) (hurry <-chan struct{}) {
 }
 
 // watch waits for the end of a connection.
-func (p *pickFirst) watch(tr transport.ClientTransport) {
+func (p *pickFirst) watch(tr transport.ClientTransport, ended func()) {
 	<-tr.Draining()
 	p.lost(tr)
 	<-tr.Done()
+	ended()
 	p.mu.Lock()
 	delete(p.live, tr)
 	p.mu.Unlock()

@@ -90,7 +90,7 @@ func TestBenchmark(t *testing.T) {
 	if status != statusOK {
 		t.Fatalf("exit status %d: %s", status, errOut)
 	}
-	for _, want := range []string{"unary/32B/1  calls/s", " weir  ", " grpc-go  ", "without weir: not built yet"} {
+	for _, want := range []string{"unary/32B/1  calls/s", " weir  ", " grpc-go  ", "without connect-go: connect-go has no stats handlers"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is not in the table:\n%s", want, out)
 		}

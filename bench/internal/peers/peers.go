@@ -94,7 +94,7 @@ const Baseline = "grpc-go"
 // All are the peers in the order of the table. Those that are measured unless
 // others are named come first; their number is the second result.
 func All() (peers []Peer, usual int) {
-	weir := Implementation{Name: "weir", Dial: dialWeir, NewServer: newWeirServer, lacks: weirLacks}
+	weir := Implementation{Name: "weir", Dial: dialWeir, NewServer: newWeirServer}
 	plain := grpcGo(grpcVariant{name: Baseline})
 	peers = []Peer{
 		same(weir),

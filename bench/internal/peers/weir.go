@@ -9,9 +9,14 @@ import (
 )
 
 func dialWeir(target string, cfg Config) (Client, error) {
-	c, err := weir.NewClient(target,
+	opts := []weir.DialOption{
 		weir.WithTransportCredentials(transportCredentials(cfg)),
-		weir.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(MaxMessage)))
+		weir.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(MaxMessage)),
+	}
+	if cfg.Observed {
+		opts = append(opts, weir.WithUnaryInterceptor(interceptClient), weir.WithStatsHandler(new(observer)))
+	}
+	c, err := weir.NewClient(target, opts...)
 	if err != nil {
 		return nil, err
 	}
@@ -19,17 +24,15 @@ func dialWeir(target string, cfg Config) (Client, error) {
 }
 
 func newWeirServer(cfg Config) (Server, error) {
-	s := weir.NewServer(
+	opts := []weir.ServerOption{
 		weir.Creds(transportCredentials(cfg)),
 		weir.MaxRecvMsgSize(MaxMessage),
-		weir.MaxConcurrentStreams(scenario.MaxStreams))
+		weir.MaxConcurrentStreams(scenario.MaxStreams),
+	}
+	if cfg.Observed {
+		opts = append(opts, weir.UnaryInterceptor(interceptServer), weir.StatsHandler(new(observer)))
+	}
+	s := weir.NewServer(opts...)
 	benchpb.RegisterBenchServer(s, &service{cfg: cfg})
 	return stubServer{s}, nil
-}
-
-func weirLacks(s scenario.Scenario) string {
-	if s.Observed {
-		return "not built yet: interceptors and stats handlers"
-	}
-	return ""
 }
