@@ -89,7 +89,8 @@ type conn struct {
 	writeErr error // nothing can be written any more; the reader ends the connection
 	ping     pingState
 	drain    drainState
-	ended    recentIDs // streams that we reset: late frames are nobody's fault
+	ended    recentIDs       // streams that we reset: late frames are nobody's fault
+	refused  refusedRequests // of a server
 	ackTimer *time.Timer
 	deadline deadlineTimer
 	// The window of a stream as our last SETTINGS have it, and the largest that

@@ -35,6 +35,7 @@ func (c *conn) handleData(f *frame.Frame) *frame.Error {
 		return &frame.Error{Code: CodeProtocol, StreamID: f.StreamID, Reason: "DATA before the headers of the response"}
 	}
 	end := f.EndStream()
+	fault := st.length.take(len(f.Payload), end)
 	if end {
 		switch closed := st.state.recvEnd(); {
 		case closed:
@@ -44,12 +45,16 @@ func (c *conn) handleData(f *frame.Frame) *frame.Error {
 		}
 	}
 	c.mu.Unlock()
-	update, ok = st.in.data(f, end)
-	if !ok {
+	var e *frame.Error
+	if fault != "" {
+		e = &frame.Error{Code: CodeProtocol, StreamID: f.StreamID, Reason: fault}
+	} else if update, ok = st.in.data(f, end); !ok {
 		// "A receiver MAY respond with a stream error or connection error of type
 		// FLOW_CONTROL_ERROR if it is unable to accept a frame."
 		// https://www.rfc-editor.org/rfc/rfc9113#section-6.9
-		e := &frame.Error{Code: CodeFlowControl, StreamID: f.StreamID, Reason: "DATA beyond the stream's window"}
+		e = &frame.Error{Code: CodeFlowControl, StreamID: f.StreamID, Reason: "DATA beyond the stream's window"}
+	}
+	if e != nil {
 		if end && c.client { // it has left the table
 			st.fail(brokenHTTP2(e))
 		}
@@ -77,6 +82,9 @@ func (c *conn) strayLocked(f *frame.Frame, st *stream) *frame.Error {
 	case st == nil && c.ended.has(f.StreamID):
 		return nil
 	}
+	if q := c.refused.find(f.StreamID); q != nil {
+		return c.refusedDataLocked(q, f)
+	}
 	return &frame.Error{Code: CodeStreamClosed, StreamID: f.StreamID,
 		Reason: fmt.Sprintf("DATA on stream %d after its end", f.StreamID)}
 }
@@ -100,15 +108,14 @@ func (c *conn) handleWindowUpdate(f *frame.Frame) *frame.Error {
 	if c.isIdleLocked(f.StreamID) {
 		return protocolErrorf("WINDOW_UPDATE for stream %d, which is idle", f.StreamID)
 	}
-	st := c.streams[f.StreamID]
-	if st == nil {
-		return nil
-	}
-	if !st.out.flow.Add(f.Increment) {
+	st, q := c.streams[f.StreamID], c.refused.find(f.StreamID)
+	if st != nil && !st.out.flow.Add(f.Increment) || q != nil && !q.window.Add(f.Increment) {
 		return &frame.Error{Code: CodeFlowControl, StreamID: f.StreamID,
 			Reason: "WINDOW_UPDATE raises the stream's window past 2^31-1"}
 	}
-	c.unblockLocked(st)
+	if st != nil {
+		c.unblockLocked(st)
+	}
 	return nil
 }
 

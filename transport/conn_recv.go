@@ -234,12 +234,15 @@ func (c *conn) frameError(e *frame.Error) error {
 		return &ConnError{Code: e.Code, By: ByLocal, Reason: reason}
 	}
 	c.mu.Lock()
-	if c.isIdleLocked(e.StreamID) && c.frame.Type != frame.TypePriority {
+	if c.isIdleLocked(e.StreamID) {
+		// "RST_STREAM frames MUST NOT be sent for a stream in the "idle" state."
+		// https://www.rfc-editor.org/rfc/rfc9113#section-6.4
 		c.mu.Unlock()
-		return &ConnError{Code: CodeProtocol, By: ByLocal, Reason: e.Reason + ", on a stream that is idle"}
+		return &ConnError{Code: e.Code, By: ByLocal, Reason: e.Reason + ", on a stream that is idle"}
 	}
 	st := c.streams[e.StreamID]
 	if st == nil {
+		c.refused.remove(e.StreamID)
 		if !c.ended.has(e.StreamID) {
 			c.reply(func() bool { return c.ctl.Reset(e.StreamID, e.Code) })
 			c.ended.add(e.StreamID)
@@ -368,6 +371,9 @@ func (c *conn) handleReset(f *frame.Frame) *frame.Error {
 	}
 	st := c.streams[f.StreamID]
 	if st == nil {
+		// Nothing may follow this, not even if our own reset was under way.
+		c.refused.remove(f.StreamID)
+		c.ended.remove(f.StreamID)
 		c.mu.Unlock()
 		return nil
 	}

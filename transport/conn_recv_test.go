@@ -129,6 +129,15 @@ var serverFaults = []connFault{
 	{"WINDOW_UPDATE on an idle stream", func(p *h2peer.Peer) { p.WriteWindowUpdate(7, 1) }, http2.ErrCodeProtocol},
 	{"WINDOW_UPDATE of 0 for the connection", func(p *h2peer.Peer) { p.WriteWindowUpdate(0, 0) }, http2.ErrCodeProtocol},
 	{"WINDOW_UPDATE past 2^31-1 for the connection", func(p *h2peer.Peer) { p.WriteWindowUpdate(0, 1<<31-1) }, http2.ErrCodeFlowControl},
+	{"PRIORITY of an idle stream that depends on itself", func(p *h2peer.Peer) {
+		p.WritePriority(7, http2.PriorityParam{StreamDep: 7})
+	}, http2.ErrCodeProtocol},
+	{"PRIORITY of the wrong length on an idle stream", func(p *h2peer.Peer) {
+		p.WriteFrame(http2.FramePriority, 0, 7, make([]byte, 4))
+	}, http2.ErrCodeFrameSize},
+	{"HEADERS of a stream that depends on itself", func(p *h2peer.Peer) {
+		p.WriteFrame(http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersPriority, 7, []byte{0, 0, 0, 7, 16, 0x83})
+	}, http2.ErrCodeProtocol},
 	{"PUSH_PROMISE from a client", func(p *h2peer.Peer) {
 		p.WriteFrame(http2.FramePushPromise, http2.FlagPushPromiseEndHeaders, 1, []byte{0, 0, 0, 2})
 	}, http2.ErrCodeProtocol},

@@ -24,4 +24,10 @@ func (r *recentIDs) add(id uint32) {
 	r.next = (r.next + 1) % recentMax
 }
 
+func (r *recentIDs) remove(id uint32) {
+	if i := slices.Index(r.ids, id); i >= 0 {
+		r.ids[i] = 0
+	}
+}
+
 func (r *recentIDs) has(id uint32) bool { return slices.Contains(r.ids, id) }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"net"
-	"strconv"
 	"time"
 
 	"github.com/weir-rpc/weir/internal/field"
@@ -106,15 +105,16 @@ func (s *http2Server) headers(id uint32, end bool, l *field.List) *frame.Error {
 		st := s.streams[id]
 		if st == nil || !st.state.canRecv() {
 			defer s.mu.Unlock()
-			return s.strayHeadersLocked(id, st)
+			return s.strayHeadersLocked(id, st, end, l)
 		}
-		return s.requestTrailers(st, end, l)
+		return s.trailersReceived(st, end, l)
 	}
 	// The id counts from here on, whatever becomes of the stream, so that a
 	// GOAWAY frame never names a smaller one.
 	s.maxID = id
 	switch {
 	case s.life == lifeClosed, s.drain.last && id > s.drain.lastID:
+		s.ended.add(id)
 		s.mu.Unlock()
 		return nil // the client knows from our GOAWAY, and opens it elsewhere
 	case uint64(s.open) >= uint64(s.cfg.maxConcurrentStreams()):
@@ -131,12 +131,21 @@ func (s *http2Server) headers(id uint32, end bool, l *field.List) *frame.Error {
 }
 
 // strayHeadersLocked is HEADERS on a stream whose client had ended it.
-func (s *http2Server) strayHeadersLocked(id uint32, st *stream) *frame.Error {
+func (s *http2Server) strayHeadersLocked(id uint32, st *stream, end bool, l *field.List) *frame.Error {
 	switch {
 	case st != nil:
 		return &frame.Error{Code: CodeStreamClosed, StreamID: id, Reason: "HEADERS after END_STREAM"}
 	case s.ended.has(id):
 		return nil
+	}
+	if q := s.refused.find(id); q != nil {
+		fault := requestTrailers(end, l, &q.length)
+		if fault != nil {
+			fault.StreamID = id
+		} else {
+			s.refused.remove(id)
+		}
+		return fault
 	}
 	// "The identifier of a newly established stream MUST be numerically greater
 	// than all streams that the initiating endpoint has opened or reserved. [...]
@@ -147,22 +156,35 @@ func (s *http2Server) strayHeadersLocked(id uint32, st *stream) *frame.Error {
 	return &frame.Error{Code: CodeStreamClosed, Reason: fmt.Sprintf("HEADERS on stream %d, which is closed", id)}
 }
 
-// requestTrailers is a second header block of a request. gRPC has no use for
-// it, but HTTP allows it. With mu held, which it releases.
-func (s *http2Server) requestTrailers(st *stream, end bool, l *field.List) *frame.Error {
+// requestTrailers says what is wrong with a second header block of a request,
+// or gives nil. gRPC has no use for one, but HTTP allows it.
+func requestTrailers(end bool, l *field.List, length *contentLength) *frame.Error {
+	malformed := func(what string) *frame.Error { return &frame.Error{Code: CodeProtocol, Reason: what} }
 	if !end {
-		s.mu.Unlock()
 		// "Trailers [...] a HEADERS frame bearing the END_STREAM flag" or malformed.
 		// https://www.rfc-editor.org/rfc/rfc9113#section-8.1
-		return &frame.Error{Code: CodeProtocol, StreamID: st.id, Reason: "trailers without END_STREAM"}
+		return malformed("trailers without END_STREAM")
 	}
 	for f := range l.All {
 		if f.Name != "" && f.Name[0] == ':' {
-			s.mu.Unlock()
 			// "Pseudo-header fields MUST NOT appear in a trailer section."
 			// https://www.rfc-editor.org/rfc/rfc9113#section-8.3
-			return &frame.Error{Code: CodeProtocol, StreamID: st.id, Reason: "a pseudo-header field in trailers: " + f.Name}
+			return malformed("a pseudo-header field in trailers: " + f.Name)
 		}
+	}
+	if fault := length.take(0, true); fault != "" {
+		return malformed(fault)
+	}
+	return nil
+}
+
+// trailersReceived are the trailers of an open request. With mu held, which it
+// releases.
+func (s *http2Server) trailersReceived(st *stream, end bool, l *field.List) *frame.Error {
+	if fault := requestTrailers(end, l, &st.length); fault != nil {
+		s.mu.Unlock()
+		fault.StreamID = st.id
+		return fault
 	}
 	if st.state.recvEnd() {
 		s.removeLocked(st)
@@ -189,6 +211,8 @@ func (s *http2Server) newStream(id uint32, end bool, l *field.List) *frame.Error
 		return &frame.Error{Code: CodeProtocol, StreamID: id, Reason: r.broken}
 	case r.absent != "":
 		return &frame.Error{Code: CodeProtocol, StreamID: id, Reason: "no " + r.absent}
+	case end && r.length.left > 0:
+		return &frame.Error{Code: CodeProtocol, StreamID: id, Reason: "a content-length and no body"}
 	case r.refusal != nil:
 		return s.refuse(id, end, r, r.refusal)
 	}
@@ -213,6 +237,7 @@ func (s *http2Server) newStream(id uint32, end bool, l *field.List) *frame.Error
 	s.mu.Lock()
 	st.id = id
 	st.openLocked()
+	st.length = r.length
 	if end {
 		st.state.recvEnd()
 	}
@@ -326,33 +351,3 @@ func (s *http2Server) closed(*ConnError) {
 // stream comes. Statuses and trailers need no credit: a peer that asks and does
 // not read them is cut off.
 const unreadLimit = 4 << 20
-
-// refusalLimit is how many octets may wait for the socket when a request is
-// refused: a peer that provokes refusals and does not read them is cut off.
-const refusalLimit = 4 * highWater
-
-// refuse answers a request without a handler.
-func (s *http2Server) refuse(id uint32, end bool, r *request, no *refusal) *frame.Error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.life == lifeClosed {
-		return nil
-	}
-	b := s.enc.Begin(s.hbuf[:0])
-	for _, f := range []field.Field{
-		{Name: ":status", Value: strconv.Itoa(no.http)},
-		{Name: "content-type", Value: grpcwire.ContentType(r.contentSubtype)},
-		{Name: "grpc-status", Value: strconv.Itoa(int(no.code))},
-		{Name: "grpc-message", Value: grpcwire.EncodeMessage(no.text)},
-	} {
-		b = s.enc.AppendField(b, f, field.IndexNever)
-	}
-	// The block must reach the wire in the order in which it was encoded, so it
-	// does not go to the controlBuffer; the bound is the same in kind.
-	s.headersLocked(id, b, true)
-	s.replied(s.out.size < refusalLimit && (end || s.ctl.Reset(id, CodeNoError)))
-	s.owed = true
-	s.ended.add(id)
-	s.hbuf = b[:0]
-	return nil
-}

@@ -25,6 +25,7 @@ type request struct {
 	acceptEncoding string
 	timeout        string // grpc-timeout
 	hasTimeout     bool
+	length         contentLength
 
 	md      metadata.MD
 	custom  bool // metadata is in the fields that do not recur
@@ -127,6 +128,10 @@ func (r *request) add(f field.Field) {
 		}
 	case "host":
 		r.host = f.Value
+	case "content-length":
+		if fault := r.length.parse(f.Value); fault != "" {
+			r.malformed(fault)
+		}
 	case "grpc-encoding":
 		r.encoding = f.Value
 	case "grpc-accept-encoding":
@@ -188,13 +193,6 @@ func (r *request) malformed(what string) {
 	if r.broken == "" {
 		r.broken = what
 	}
-}
-
-// refusal is an answer given without a handler.
-type refusal struct {
-	http int
-	code codes.Code
-	text string
 }
 
 // check is what can be said when all fields are there.

@@ -100,7 +100,6 @@ func TestRequest_NotGRPC_IsRefusedWithAnHTTPStatus(t *testing.T) {
 					if h.Get(":status") != tt.http || !strings.Contains(h.Get("grpc-message"), tt.says) {
 						t.Errorf("the answer is %v, want HTTP %s that says %q", h, tt.http, tt.says)
 					}
-					ts.peer.WantReset("and no interest in the rest", id, http2.ErrCodeNo)
 					ts.peer.WriteMessage(id, true, []byte("the rest"))
 					ts.peer.WantIdle("that is all")
 				}

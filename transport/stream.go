@@ -24,8 +24,9 @@ type stream struct {
 
 	sends atomic.Int32 // messages sent since the last was received
 
-	// Owned by the reader.
+	// Owned by the reader, once the stream is in the table.
 	isTouched bool
+	length    contentLength // of the body that the peer sends
 
 	// Immutable after the stream is in the table. One of them is nil.
 	client *ClientStream
@@ -134,6 +135,7 @@ func (st *stream) openLocked() {
 	o.end, o.sentEnd, o.over, o.left, o.waiting, o.reason, o.trailers = false, false, false, false, false, 0, nil
 	o.flow.Init(st.c.settings.initialWindow)
 	st.in.openFlow(st.c.recvWindow, st.c.recvWindowMax)
+	st.length = contentLength{}
 	st.state = stateIdle
 	st.state.open()
 }
