@@ -27,6 +27,8 @@ const (
 	DefaultSettingsTimeout = 10 * time.Second
 	// DefaultConnectionTimeout is how long a client may take to send its preface.
 	DefaultConnectionTimeout = 120 * time.Second
+	// DefaultWriteTimeout is how long a peer may take nothing of what waits for it.
+	DefaultWriteTimeout = 60 * time.Second
 	// DefaultDrainTimeout is how long a peer may take to answer the PING that
 	// follows the first GOAWAY of a drain.
 	DefaultDrainTimeout = 5 * time.Second
@@ -55,6 +57,13 @@ type ConnConfig struct {
 	// SettingsTimeout bounds the wait for the acknowledgement of our SETTINGS.
 	// Zero means DefaultSettingsTimeout, a negative value no bound.
 	SettingsTimeout time.Duration
+	// WriteTimeout ends the connection when octets wait for the peer and its
+	// socket takes none of them for this long: the peer is stuck, or gone. It is
+	// noticed after twice the time at the latest. A peer that reads slowly is
+	// left alone, and so is one that reads but gives a stream no credit: that is
+	// for the call's deadline. Zero means DefaultWriteTimeout, a negative value
+	// no bound.
+	WriteTimeout time.Duration
 	// AuthInfo is what the security handshake found out about the peer. It may
 	// be nil.
 	AuthInfo credentials.AuthInfo
@@ -93,6 +102,13 @@ func (c *ConnConfig) settingsTimeout() time.Duration {
 		return DefaultSettingsTimeout
 	}
 	return c.SettingsTimeout
+}
+
+func (c *ConnConfig) writeTimeout() time.Duration {
+	if c.WriteTimeout == 0 {
+		return DefaultWriteTimeout
+	}
+	return c.WriteTimeout
 }
 
 // A ClientConfig configures a ClientTransport. The zero value means the

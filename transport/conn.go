@@ -93,6 +93,7 @@ type conn struct {
 	refused  refusedRequests // of a server
 	ackTimer *time.Timer
 	deadline deadlineTimer
+	stall    stallWatch
 	// The window of a stream as our last SETTINGS have it, and the largest that
 	// the peer may count with until it acknowledges them.
 	recvWindow, recvWindowMax uint32
@@ -160,6 +161,7 @@ func (c *conn) failLocked(err *ConnError) {
 	c.ping.stop()
 	c.drain.stop()
 	c.deadline.stop()
+	c.stall.stop()
 	if err.By == ByLocal {
 		last := c.maxID
 		if c.drain.last {
@@ -198,7 +200,7 @@ func (c *conn) lastWords() {
 	for !c.out.empty() {
 		batch := c.takeLocked()
 		c.mu.Unlock()
-		err := c.sock.write(batch.segs)
+		err := c.sock.write(batch.segs, &c.stall.taken)
 		c.mu.Lock()
 		batch.drop()
 		if err != nil {

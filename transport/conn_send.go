@@ -91,7 +91,7 @@ func (c *conn) writeOn(w *written) {
 	if w != nil {
 		err := w.err
 		if err == nil {
-			err = c.sock.write(w.rest)
+			err = c.writeWaiting(w.rest)
 		}
 		if !c.wrote(w.batch, err) {
 			return
@@ -103,17 +103,30 @@ func (c *conn) writeOn(w *written) {
 	for c.gatherLocked() {
 		batch := c.takeLocked()
 		c.mu.Unlock()
-		if err := c.sock.write(batch.segs); !c.wrote(batch, err) {
+		rest, err := c.sock.tryWrite(batch.segs)
+		if err == nil && len(rest) > 0 {
+			err = c.writeWaiting(rest)
+		}
+		if !c.wrote(batch, err) {
 			return
 		}
 	}
 	c.turnOver()
 }
 
+// writeWaiting waits for the socket, and is watched meanwhile.
+func (c *conn) writeWaiting(segs [][]byte) error {
+	c.mu.Lock()
+	c.stall.waitLocked(c)
+	c.mu.Unlock()
+	return c.sock.write(segs, &c.stall.taken)
+}
+
 // wrote ends a write. It takes mu and keeps it, unless it reports that the
 // turn is over because the connection is.
 func (c *conn) wrote(batch *pending, err error) bool {
 	c.mu.Lock()
+	c.stall.waiting = false
 	batch.drop()
 	if err != nil {
 		c.writeFailedLocked(err)

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"net"
+	"sync/atomic"
 
 	"github.com/weir-rpc/weir/internal/frame"
 )
@@ -20,8 +21,9 @@ type socket interface {
 	canTry() bool
 	// tryWrite writes what the socket takes at once and gives the rest.
 	tryWrite(segs [][]byte) (rest [][]byte, err error)
-	// write writes everything, and waits as long as that takes.
-	write(segs [][]byte) error
+	// write writes everything, and waits as long as that takes. It changes taken
+	// whenever a part is written.
+	write(segs [][]byte, taken *atomic.Uint32) error
 	// copies reports whether payloads should be copied behind their frame
 	// headers, since there is no writev.
 	copies() bool
@@ -76,7 +78,9 @@ func (s *wrappedSocket) read(c *conn) error {
 
 func (s *wrappedSocket) tryWrite(segs [][]byte) ([][]byte, error) { return segs, nil }
 
-func (s *wrappedSocket) write(segs [][]byte) error {
+// write writes a chunk at a time: a write that has timed out would leave a TLS
+// connection unusable, so that this is all one sees of how it gets on.
+func (s *wrappedSocket) write(segs [][]byte, taken *atomic.Uint32) error {
 	for _, b := range segs {
 		if len(b) == 0 {
 			continue
@@ -84,6 +88,7 @@ func (s *wrappedSocket) write(segs [][]byte) error {
 		if _, err := s.nc.Write(b); err != nil {
 			return err
 		}
+		taken.Add(1)
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -212,7 +213,7 @@ func TestSocket_PeerDoesNotRead_TheRestWaits(t *testing.T) {
 				blocked = len(rest) > 0
 			}
 			wrote := async(func() error {
-				err := s.write(rest)
+				err := s.write(rest, new(atomic.Uint32))
 				_ = a.Close()
 				return err
 			})

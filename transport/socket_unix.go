@@ -5,6 +5,7 @@ package transport
 import (
 	"io"
 	"net"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/weir-rpc/weir/internal/frame"
@@ -24,10 +25,11 @@ type plainSocket struct {
 	readNow func(fd uintptr) bool
 
 	// Owned by the writer's turn.
-	segs     [][]byte
-	wn       int
-	werr     error
-	writeNow func(fd uintptr) bool
+	segs      [][]byte
+	wn        int
+	werr      error
+	writeNow  func(fd uintptr) bool
+	writeSoon func(fd uintptr) bool
 }
 
 func newPlainSocket(nc net.Conn, sc syscall.Conn, rd *frame.Reader) socket {
@@ -36,7 +38,7 @@ func newPlainSocket(nc net.Conn, sc syscall.Conn, rd *frame.Reader) socket {
 		return nil
 	}
 	s := &plainSocket{nc: nc, rc: rc, rd: rd}
-	s.readNow, s.writeNow = s.tryRead, s.tryWritev // closures made once
+	s.readNow, s.writeNow, s.writeSoon = s.tryRead, s.tryWritev, s.waitWritev // closures made once
 	return s
 }
 
@@ -138,8 +140,23 @@ func unwritten(segs [][]byte, n int) [][]byte {
 	return segs
 }
 
-func (s *plainSocket) write(segs [][]byte) error {
-	bufs := net.Buffers(segs)
-	_, err := bufs.WriteTo(s.nc)
-	return err
+func (s *plainSocket) write(segs [][]byte, taken *atomic.Uint32) error {
+	for segs = unwritten(segs, 0); len(segs) > 0; segs = unwritten(segs, s.wn) {
+		s.segs = segs
+		err := s.rc.Write(s.writeSoon)
+		s.segs = nil
+		if err == nil {
+			err = s.werr
+		}
+		if err != nil {
+			return err
+		}
+		taken.Add(1)
+	}
+	return nil
+}
+
+// waitWritev is tryWritev that is not content with nothing.
+func (s *plainSocket) waitWritev(fd uintptr) bool {
+	return s.tryWritev(fd) && (s.wn > 0 || s.werr != nil)
 }
