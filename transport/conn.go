@@ -85,7 +85,7 @@ type conn struct {
 	writing  bool  // someone has the writer's turn
 	owed     bool  // out has frames of the reader that nobody else flushes
 	acked    bool  // the peer knows our SETTINGS
-	linger   bool  // the reader closes nc, when the peer has heard the last words
+	linger   bool  // the reader closes nc, when the peer has or the time is over
 	writeErr error // nothing can be written any more; the reader ends the connection
 	ping     pingState
 	drain    drainState
@@ -239,7 +239,12 @@ func (c *conn) readyLocked() {
 
 // close ends the connection and waits until it has.
 func (c *conn) close(reason string) {
-	c.fail(&ConnError{Code: CodeNoError, By: ByLocal, Reason: reason})
+	c.mu.Lock()
+	c.failLocked(&ConnError{Code: CodeNoError, By: ByLocal, Reason: reason})
+	if c.linger {
+		_ = c.nc.SetDeadline(time.Now().Add(lastWordsTimeout))
+	}
+	c.mu.Unlock()
 	<-c.done
 }
 

@@ -9,7 +9,7 @@ import (
 // drainState is the graceful end of a server's connection. Guarded by
 // conn.mu.
 //
-//	GOAWAY(2^31-1), PING ──► ACK of the PING, or too late ──► GOAWAY(last id) ──► no stream left: close
+//	GOAWAY(2^31-1), PING ──► ACK of the PING, or too late ──► GOAWAY(last id) ──► no stream left, all written: close
 //
 // "A server that is attempting to gracefully shut down a connection SHOULD send
 // an initial GOAWAY frame with the last stream identifier set to 2^31-1 and a
@@ -18,10 +18,12 @@ import (
 // updated last stream identifier."
 // https://www.rfc-editor.org/rfc/rfc9113#section-6.8
 type drainState struct {
-	reason string
-	timer  *time.Timer
-	last   bool // the second GOAWAY is queued: streams above lastID are ignored
-	lastID uint32
+	reason   string
+	begun    bool // the first GOAWAY is queued
+	timer    *time.Timer
+	last     bool // the second GOAWAY is queued: streams above lastID are ignored
+	lastID   uint32
+	peerGone bool // the client has sent GOAWAY: a server that has not begun needs no second step
 }
 
 func (d *drainState) stop() {
@@ -47,12 +49,12 @@ func (c *conn) goAwayLocked(last uint32, code ErrCode, debug string) {
 // drainServer begins the graceful end of a server's connection.
 func (c *conn) drainServer(reason string) {
 	c.mu.Lock()
-	if c.life != lifeOpen {
+	if c.life == lifeClosed || c.drain.begun {
 		c.mu.Unlock()
 		return
 	}
 	c.life = lifeDraining
-	c.drain.reason = reason
+	c.drain.begun, c.drain.reason = true, reason
 	c.goAwayLocked(1<<31-1, CodeNoError, reason)
 	c.hbuf = frame.AppendPing(c.hbuf[:0], false, drainPing)
 	c.out.copy(c.hbuf)
@@ -67,7 +69,7 @@ func (c *conn) drainServer(reason string) {
 // drainAckedLocked is the second step: the client has seen the first GOAWAY,
 // or had time enough.
 func (c *conn) drainAckedLocked() {
-	if c.life != lifeDraining || c.drain.last || c.client {
+	if c.life != lifeDraining || !c.drain.begun || c.drain.last {
 		return
 	}
 	c.drain.stop()
@@ -88,14 +90,37 @@ func (c *conn) drainClient() {
 	c.mu.Unlock()
 }
 
-// drainedLocked closes a connection that drains and has no stream left.
+// drainedLocked closes a connection that drains, when no stream is left and
+// all that they had to say is written: whoever writes asks again afterwards.
 func (c *conn) drainedLocked() {
-	if c.life != lifeDraining || len(c.streams) > 0 || !c.client && !c.drain.last {
+	if !c.idleForeverLocked() || c.writing || !c.out.empty() || !c.ctl.Empty() {
 		return
 	}
+	c.linger = !c.client
+	c.failLocked(c.drainedError())
+	if c.linger {
+		// Written is not received. A socket that is closed resets the connection
+		// when it hears anything more, such as credit for the last answer, and that
+		// destroys what is still on its way: so the client is to close first.
+		_ = c.nc.SetDeadline(time.Now().Add(lingerTimeout))
+	}
+}
+
+// lingerTimeout is how long a server that has drained waits for its client to
+// close the connection. Clients do when they have read the last answer.
+const lingerTimeout = DefaultDrainTimeout
+
+// idleForeverLocked reports whether the connection drains and no stream is or
+// will be open.
+func (c *conn) idleForeverLocked() bool {
+	d := &c.drain
+	return c.life == lifeDraining && len(c.streams) == 0 && (c.client || d.last || d.peerGone && !d.begun)
+}
+
+func (c *conn) drainedError() *ConnError {
 	reason := c.drain.reason
 	if reason == "" {
 		reason = "drained"
 	}
-	c.failLocked(&ConnError{Code: CodeNoError, By: ByLocal, Reason: reason})
+	return &ConnError{Code: CodeNoError, By: ByLocal, Reason: reason}
 }

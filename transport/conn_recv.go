@@ -67,14 +67,19 @@ func (c *conn) readEnded(err error) {
 	if c.writeErr != nil && !found && !tells(err) {
 		ce = c.writeError()
 	}
-	// So that the peer hears what it did wrong, what it still sends is read: a
-	// socket that is closed with octets unread takes back what was written.
-	linger := ce.By == ByLocal && ce.Code != CodeNoError && c.life != lifeClosed
-	c.linger = linger
+	if !found && errors.Is(err, io.EOF) && c.idleForeverLocked() {
+		ce = c.drainedError() // the client was faster: it has all that it wants
+	}
+	if c.life != lifeClosed && ce.By == ByLocal && ce.Code != CodeNoError {
+		// So that the peer hears what it did wrong, what it still sends is read: a
+		// socket that is closed with octets unread takes back what was written.
+		c.linger = true
+		_ = c.nc.SetReadDeadline(time.Now().Add(lastWordsTimeout))
+	}
+	linger := c.linger
 	c.failLocked(ce)
 	c.mu.Unlock()
 	if linger {
-		_ = c.nc.SetReadDeadline(time.Now().Add(lastWordsTimeout))
 		c.lendReadBuffer()
 		for err = nil; err == nil; {
 			_, err = c.nc.Read(*c.readBuf)

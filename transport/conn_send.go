@@ -165,6 +165,7 @@ func (c *conn) turnOver() {
 		return
 	}
 	c.writing = false
+	c.drainedLocked()
 	c.mu.Unlock()
 }
 

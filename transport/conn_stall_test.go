@@ -152,6 +152,7 @@ func TestWriteTimeout_PeerReadsSlowly_IsLeftAlone(t *testing.T) {
 
 // Sockets of the operating system and TLS are watched as well.
 func TestWriteTimeout_Sockets_EndsTheConnection(t *testing.T) {
+	t.Parallel()
 	for name, connect := range sockets {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -3,7 +3,6 @@ package transport
 import (
 	"context"
 	"fmt"
-	"math"
 	"net"
 	"time"
 
@@ -330,8 +329,8 @@ func (s *http2Server) goAway(uint32, ErrCode, []byte) {
 	if s.life == lifeOpen {
 		s.life = lifeDraining
 		s.drain.reason = "the client sent GOAWAY"
-		s.drain.last, s.drain.lastID = true, math.MaxUint32
 	}
+	s.drain.peerGone = true
 	s.drainedLocked()
 }
 

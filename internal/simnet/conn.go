@@ -73,6 +73,18 @@ func (c *Conn) Close() error {
 	return nil
 }
 
+// CloseWrite ends what this end sends: what was written still arrives, then the
+// peer reads io.EOF. This end can go on to read.
+func (c *Conn) CloseWrite() error {
+	c.wire.mu.Lock()
+	defer c.wire.mu.Unlock()
+	if c.in.readerClosed {
+		return c.opError("close", net.ErrClosed)
+	}
+	c.out.closeWriter(c.wire.now())
+	return nil
+}
+
 // Reset ends the connection abruptly: what is on the way is lost, and the peer
 // gets ECONNRESET for reads, after the octets that had arrived, and writes.
 func (c *Conn) Reset() {

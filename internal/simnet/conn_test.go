@@ -244,3 +244,24 @@ func TestAddrs(t *testing.T) {
 		t.Errorf("%v-%v, %v-%v", a.LocalAddr(), a.RemoteAddr(), b.LocalAddr(), b.RemoteAddr())
 	}
 }
+
+func TestCloseWriteLetsReadGoOn(t *testing.T) {
+	bubble(t, Link{RTT: 100 * ms}, func(t *testing.T, a, b *Conn) {
+		a.Write([]byte("last"))
+		if err := a.CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		_, err := a.Write([]byte("x"))
+		wantErr(t, "write after CloseWrite", err, net.ErrClosed)
+		if got, err := io.ReadAll(b); string(got) != "last" || err != nil {
+			t.Errorf("got %q, %v", got, err)
+		}
+		b.Write([]byte("answer"))
+		b.Close()
+		if got, err := io.ReadAll(a); string(got) != "answer" || err != nil {
+			t.Errorf("got %q, %v", got, err)
+		}
+		a.Close()
+		wantErr(t, "CloseWrite after Close", a.CloseWrite(), net.ErrClosed)
+	})
+}
