@@ -152,7 +152,10 @@ func (r *response) status() (*status.Status, *StreamError) {
 		if http, err := strconv.Atoi(r.httpStatus); err == nil && http != 200 {
 			return status.Newf(grpcwire.CodeFromHTTP(http), "the server's answer is not gRPC: HTTP status %d, content-type %q", http, r.contentType), nil
 		}
-		return nil, localErrorf(CodeCancel, codes.Internal, "the server ended the stream without a grpc-status")
+		// "200 is UNKNOWN because there should be a grpc-status in case of truly OK
+		// response."
+		// https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
+		return nil, localErrorf(CodeCancel, codes.Unknown, "the server ended the stream without a grpc-status")
 	}
 	code, ok := grpcwire.ParseCode(r.grpcStatus)
 	if !ok {

@@ -46,7 +46,9 @@ var badResponses = map[string]struct {
 	"headers twice": {func(p *h2peer.Peer) { p.WriteResponse(1, nil); p.WriteResponse(1, nil) },
 		codes.Internal, "middle", http2.ErrCodeProtocol},
 	"trailers without a status": {func(p *h2peer.Peer) { p.WriteResponse(1, nil); p.WriteHeaders(1, true, "x", "y") },
-		codes.Internal, "without a grpc-status", 0},
+		codes.Unknown, "without a grpc-status", 0},
+	"only trailers, without a status": {headers(true, ":status", "200", "content-type", "application/grpc", "x", "y"),
+		codes.Unknown, "without a grpc-status", 0},
 	"trailers with a pseudo field": {func(p *h2peer.Peer) {
 		p.WriteResponse(1, []byte("m"))
 		p.WriteHeaders(1, true, ":path", "/", "grpc-status", "0")

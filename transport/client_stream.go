@@ -63,7 +63,7 @@ func (cs *ClientStream) over() bool {
 		return false
 	}
 	if err := contextError(cs.ctx); !cs.cancel(CodeCancel, err) {
-		cs.in.kill(err) // it has ended, but not everything was received
+		cs.kill(err)
 	}
 	return true
 }
@@ -179,14 +179,31 @@ func (cs *ClientStream) Status() *status.Status {
 	return cs.end
 }
 
-// Cancel ends the stream, unless it has ended. Recv then gives err as the
-// cause of a status CANCELLED, and drops what has not been received.
+// Cancel ends the stream, unless it has ended, and drops what has not been
+// received. Recv then gives the status that err has, or CANCELLED, with err as
+// its cause. A stream that has failed keeps the error that it failed with.
 func (cs *ClientStream) Cancel(err error) {
 	e := localErrorf(CodeCancel, codes.Canceled, "the call was cancelled: %v", err)
+	if s, ok := status.FromError(err); ok && s.Code() != codes.OK {
+		e.Status = s
+	}
 	e.Cause = err
 	if !cs.cancel(CodeCancel, e) {
-		cs.in.kill(nil)
+		cs.kill(e)
 	}
+}
+
+// kill drops what has come of a stream that has left the table: it has ended,
+// or is about to. A failure stays what it was, but a success without its
+// messages is none any more.
+func (cs *ClientStream) kill(err *StreamError) {
+	cs.in.Lock()
+	if cs.end != nil || cs.in.fault != nil {
+		err = nil
+	}
+	cs.in.killLocked(err)
+	cs.in.Unlock(true)
+	cs.tellHeader()
 }
 
 // fail ends the stream for the application.
@@ -196,12 +213,12 @@ func (cs *ClientStream) fail(err *StreamError) {
 		err.Status = status.New(codes.DeadlineExceeded, err.Status.Message())
 	}
 	if err.By == ByLocal && err.Code == CodeCancel {
-		cs.in.kill(err)
-	} else {
-		cs.in.Lock()
-		cs.in.stop(err)
-		cs.in.Unlock(true)
+		cs.kill(err)
+		return
 	}
+	cs.in.Lock()
+	cs.in.stop(err)
+	cs.in.Unlock(true)
 	cs.tellHeader()
 }
 

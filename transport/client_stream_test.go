@@ -242,3 +242,120 @@ func TestClientStream_CancelledThenUsed_IsCancelled(t *testing.T) {
 		})
 	}
 }
+
+// Header waits no longer than the stream lives, whatever ends it.
+func TestClientStream_Ends_HeaderReturns(t *testing.T) {
+	ends := map[string]func(cs *ClientStream, p *h2peer.Peer, cancel func()){
+		"Cancel":              func(cs *ClientStream, _ *h2peer.Peer, _ func()) { cs.Cancel(errors.New("enough")) },
+		"its context":         func(_ *ClientStream, _ *h2peer.Peer, cancel func()) { cancel() },
+		"RST_STREAM":          func(_ *ClientStream, p *h2peer.Peer, _ func()) { p.WriteReset(1, http2.ErrCodeInternal) },
+		"trailers only":       func(_ *ClientStream, p *h2peer.Peer, _ func()) { p.WriteTrailersOnly(1, codes.OK, "") },
+		"DATA before it":      func(_ *ClientStream, p *h2peer.Peer, _ func()) { p.WriteMessage(1, true, nil) },
+		"a list too large":    func(_ *ClientStream, p *h2peer.Peer, _ func()) { tooLarge(p, false) },
+		"the same and an end": func(_ *ClientStream, p *h2peer.Peer, _ func()) { tooLarge(p, true) },
+		"the connection":      func(_ *ClientStream, p *h2peer.Peer, _ func()) { p.Close() },
+		// Who took it from the table has yet to tell.
+		"Cancel, when it has left the table": func(cs *ClientStream, _ *h2peer.Peer, _ func()) {
+			cs.t.mu.Lock()
+			cs.t.removeLocked(&cs.stream)
+			cs.t.mu.Unlock()
+			cs.Cancel(errors.New("enough"))
+		},
+	}
+	for name, end := range ends {
+		t.Run(name, func(t *testing.T) {
+			inClient(t, ClientConfig{ConnConfig: ConnConfig{MaxHeaderListSize: 500}}, func(t *testing.T, ct ClientTransport, p *h2peer.Peer) {
+				p.AnyOrder()
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				cs := openStream(ctx, t, ct, p, 1)
+				header := async(func() int { return len(cs.Header()) })
+				wantPending(t, "Header", header)
+				end(cs, p, cancel)
+				synctest.Wait()
+				select {
+				case n := <-header:
+					if n != 0 {
+						t.Errorf("Header gave %d fields", n)
+					}
+				default:
+					t.Error("Header waits for ever")
+					cs.tellHeader()
+				}
+			})
+		})
+	}
+}
+
+func tooLarge(p *h2peer.Peer, end bool) {
+	p.WriteHeaders(1, end, ":status", "200", "content-type", "application/grpc", "x", strings.Repeat("x", 600))
+}
+
+// Cancel of a stream that has ended drops what was not received, and says so;
+// the end stays what it was if nothing is lost or it was a failure.
+func TestCancel_AfterTheEnd_DoesNotChangeIt(t *testing.T) {
+	for name, tt := range map[string]struct {
+		unread int
+		status codes.Code // zero: OK
+		reset  bool
+		want   codes.Code
+	}{
+		"OK":                         {},
+		"OK and messages":            {unread: 2, want: codes.Aborted},
+		"an error":                   {status: codes.NotFound, want: codes.NotFound},
+		"an error and messages":      {unread: 2, status: codes.NotFound, want: codes.NotFound},
+		"RST_STREAM and messages":    {unread: 2, reset: true, want: codes.Internal},
+		"RST_STREAM and no messages": {reset: true, want: codes.Internal},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inClient(t, ClientConfig{}, func(t *testing.T, ct ClientTransport, p *h2peer.Peer) {
+				p.AnyOrder()
+				cs := openStream(t.Context(), t, ct, p, 1)
+				p.WriteResponse(1, []byte("one"))
+				for range tt.unread {
+					p.WriteMessage(1, false, []byte("unread"))
+				}
+				if tt.reset {
+					p.WriteReset(1, http2.ErrCodeInternal)
+				} else {
+					p.WriteTrailers(1, tt.status, "")
+				}
+				synctest.Wait()
+				wantMessage(t, cs, "one")
+				for range 2 {
+					cs.Cancel(status.Error(codes.Aborted, "gone"))
+				}
+				_, err := cs.Recv()
+				if got := cs.Status().Code(); got != tt.want || err == nil {
+					t.Errorf("Recv gave %v, the status is %v, want %v", err, got, tt.want)
+				}
+				if err == io.EOF && tt.want == codes.Aborted {
+					t.Error("Recv gave io.EOF though messages are lost")
+				}
+			})
+		})
+	}
+}
+
+// Cancel ends an open stream with the status of its error, or CANCELLED.
+func TestCancel_Status(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want codes.Code
+	}{
+		{errors.New("enough"), codes.Canceled},
+		{nil, codes.Canceled},
+		{status.Error(codes.ResourceExhausted, "too much"), codes.ResourceExhausted},
+		{fmt.Errorf("in the end: %w", status.Error(codes.DataLoss, "lost")), codes.DataLoss},
+	} {
+		inClient(t, ClientConfig{}, func(t *testing.T, ct ClientTransport, p *h2peer.Peer) {
+			cs := openStream(t.Context(), t, ct, p, 1)
+			cs.Cancel(tt.err)
+			_, err := cs.Recv()
+			if se := wantStreamError(t, err, CodeCancel, ByLocal); se.Status.Code() != tt.want || se.Cause != tt.err || cs.Status() != se.Status {
+				t.Errorf("after Cancel(%v) Recv gave %v", tt.err, err)
+			}
+			p.WantReset("and the server hears of it", 1, http2.ErrCodeCancel)
+		})
+	}
+}

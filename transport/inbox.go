@@ -200,13 +200,17 @@ func (in *inbox) stop(fault *StreamError) {
 // kill drops everything: nobody will take it.
 func (in *inbox) kill(fault *StreamError) {
 	in.Lock()
+	in.killLocked(fault)
+	in.Unlock(true)
+}
+
+func (in *inbox) killLocked(fault *StreamError) {
 	if fault != nil && !in.dead && (!in.ended || in.count > 0) {
 		in.fault = fault
 	}
 	in.dead, in.ended = true, true
 	in.count = 0
 	in.freeLocked()
-	in.Unlock(true)
 }
 
 func (in *inbox) freeLocked() {

@@ -145,13 +145,13 @@ func (st *ServerStream) SendHeader(md metadata.MD) error {
 	}
 	s := st.s
 	s.mu.Lock()
+	if st.expired || !st.statusSent && st.out.left {
+		s.mu.Unlock()
+		return st.err()
+	}
 	if st.headerSent || st.statusSent {
 		s.mu.Unlock()
 		return errHeaderSent
-	}
-	if st.out.left {
-		s.mu.Unlock()
-		return st.err()
 	}
 	st.header = metadata.Join(st.header, md)
 	st.sendHeaderLocked()
@@ -379,7 +379,7 @@ func (st *ServerStream) returned() {
 		buffer.Put(b)
 	}
 	if !over {
-		core.in.kill(nil)
+		core.in.kill(errReturned)
 	}
 	st.ctx.cancel(errReturned)
 	if over {

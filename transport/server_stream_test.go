@@ -7,7 +7,9 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
+	"github.com/weir-rpc/weir/internal/simnet"
 	"golang.org/x/net/http2"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -265,6 +267,78 @@ func TestRequest_NotOneMessage_IsAnError(t *testing.T) {
 			ts.peer.WriteData(id, true, nil)
 			<-ts.streams
 			ts.peer.WantTrailers("an answer", id, codes.OK)
+		}
+	})
+}
+
+// Send and SendHeader of a stream that the client or its deadline has ended say
+// so, whether the client had ended its request or not.
+func TestSend_AfterTheEnd_GivesTheReason(t *testing.T) {
+	for name, tt := range map[string]struct {
+		halfClosed bool
+		timeout    string
+		want       codes.Code
+	}{
+		"RST_STREAM":                {want: codes.Canceled},
+		"RST_STREAM, half-closed":   {halfClosed: true, want: codes.Canceled},
+		"its deadline":              {timeout: "1S", want: codes.DeadlineExceeded},
+		"its deadline, half-closed": {halfClosed: true, timeout: "1S", want: codes.DeadlineExceeded},
+	} {
+		for _, call := range []string{"Send", "SendHeader"} {
+			t.Run(name+"/"+call, func(t *testing.T) {
+				inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
+					ts.peer.AnyOrder()
+					over := make(chan struct{})
+					ts.handle(func(*ServerStream) { <-over })
+					defer close(over)
+					var fields []string
+					if tt.timeout != "" {
+						fields = []string{"grpc-timeout", tt.timeout}
+					}
+					ts.peer.WriteRequest(1, "/s/x", []byte("x"), tt.halfClosed, fields...)
+					st := <-ts.streams
+					wantMessage(t, st, "x")
+					if tt.timeout == "" {
+						ts.peer.WriteReset(1, http2.ErrCodeCancel)
+						synctest.Wait()
+					} else {
+						simnet.Advance(2 * time.Second)
+					}
+					send := func() error { return st.Send(text("y")) }
+					if call == "SendHeader" {
+						send = func() error { return st.SendHeader(nil) }
+					}
+					if err := send(); status.Code(err) != tt.want {
+						t.Errorf("%s gave %v, want %v", call, err, tt.want)
+					}
+				})
+			})
+		}
+	}
+}
+
+// Recv, in a goroutine that its handler leaves behind, does not take the
+// handler's return for the end of the client's messages.
+func TestRecv_HandlerReturns_IsNoEOF(t *testing.T) {
+	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
+		ts.peer.AnyOrder()
+		got := make(chan error, 2)
+		ts.handle(func(st *ServerStream) {
+			go func() {
+				for range 2 {
+					_, err := st.Recv()
+					got <- err
+				}
+			}()
+			synctest.Wait()
+			st.WriteStatus(nil)
+		})
+		ts.peer.WriteRequest(1, "/s/x", nil, false)
+		<-ts.streams
+		for range 2 {
+			if err := <-got; !errors.Is(err, errReturned) {
+				t.Errorf("Recv gave %v, want %v", err, errReturned)
+			}
 		}
 	})
 }
