@@ -229,6 +229,30 @@ func TestSocket_PeerDoesNotRead_TheRestWaits(t *testing.T) {
 	}
 }
 
+// A socket that is closed, or past its deadline, takes nothing, whatever it took
+// before.
+func TestSocket_WriteFails_NothingIsWritten(t *testing.T) {
+	for name, end := range map[string]func(net.Conn) error{
+		"closed": net.Conn.Close,
+		"late":   func(nc net.Conn) error { return nc.SetWriteDeadline(time.Unix(1, 0)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, b := sockets["tcp"](t)
+			s := newPlainSocketOf(t, a)
+			if rest, err := s.tryWrite([][]byte{make([]byte, 1000)}); err != nil || len(rest) > 0 {
+				t.Fatal(len(rest), err)
+			}
+			if err := end(a); err != nil {
+				t.Fatal(err)
+			}
+			if rest, err := s.tryWrite([][]byte{{'x'}}); err == nil || len(rest) != 1 || len(rest[0]) != 1 {
+				t.Errorf("%d pieces are left, error %v", len(rest), err)
+			}
+			_, _ = a.Close(), b.Close()
+		})
+	}
+}
+
 func newPlainSocketOf(t *testing.T, nc net.Conn) socket {
 	t.Helper()
 	s := newSocket(nc, nil)

@@ -84,7 +84,7 @@ func (s *plainSocket) tryRead(fd uintptr) bool {
 }
 
 func (s *plainSocket) tryWrite(segs [][]byte) ([][]byte, error) {
-	s.segs = segs
+	s.segs, s.wn = segs, 0 // writeNow is not called on a socket that is closed or late
 	err := s.rc.Write(s.writeNow)
 	s.segs = nil
 	if err == nil {
