@@ -129,7 +129,8 @@ type ClientConfig struct {
 type ServerConfig struct {
 	ConnConfig
 	// MaxConcurrentStreams bounds the streams of the connection whose handler
-	// runs or whose answer is not sent yet. Zero means
+	// runs or whose answer still waits to be written. A handler that goes on
+	// after it has sent the status does not count. Zero means
 	// DefaultMaxConcurrentStreams; math.MaxUint32 means no bound.
 	MaxConcurrentStreams uint32
 	// MaxRecvMessageSize bounds a message as it is received, before it is

@@ -80,6 +80,7 @@ type conn struct {
 	settings peerSettings
 	out      pending // what goes to the socket next
 	spare    pending // what goes there now; its turn's holder owns it while writing
+	batch    uint32  // counts what went there
 	ctl      sched.ControlBuffer
 	round    sched.Round[*stream]
 	writing  bool  // someone has the writer's turn

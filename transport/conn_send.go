@@ -172,6 +172,7 @@ func (c *conn) turnOver() {
 // takeLocked takes what is pending, to be written.
 func (c *conn) takeLocked() *pending {
 	c.out, c.spare, c.owed = c.spare, c.out, false
+	c.batch++
 	return &c.spare
 }
 
@@ -309,7 +310,7 @@ func (c *conn) headersLocked(id uint32, block []byte, end bool) {
 
 // sentEndLocked notes that END_STREAM is on its way.
 func (c *conn) sentEndLocked(st *stream) {
-	st.out.sentEnd = true
+	st.out.sentEnd, st.out.batch = true, c.batch
 	closed := st.state.sendEnd()
 	switch {
 	case closed:

@@ -18,6 +18,7 @@ type pending struct {
 	owned []*[]byte // given back when the segments are written
 	open  bool      // the last segment is part of a chunk with room behind it
 	size  int       // octets in segs
+	ends  int       // answers whose end is in segs, and which hold a place of their client's until it leaves
 }
 
 // room gives n octets to be written to, at the end. n is at most chunkSize.
@@ -87,7 +88,7 @@ func (p *pending) empty() bool { return p.size == 0 }
 // way may still read from it.
 func (p *pending) discard() {
 	clear(p.segs)
-	p.segs, p.open, p.size = p.segs[:0], false, 0
+	p.segs, p.open, p.size, p.ends = p.segs[:0], false, 0, 0
 }
 
 // drop forgets everything and gives the memory back.

@@ -28,7 +28,7 @@ type http2Server struct {
 
 	// Guarded by conn.mu.
 	reading bool // somebody is the reader
-	open    int  // streams whose handler runs or whose answer is not sent
+	open    int  // streams that hold a place: see freePlaceLocked
 	answers answerBlocks
 }
 
@@ -116,7 +116,7 @@ func (s *http2Server) headers(id uint32, end bool, l *field.List) *frame.Error {
 		s.ended.add(id)
 		s.mu.Unlock()
 		return nil // the client knows from our GOAWAY, and opens it elsewhere
-	case uint64(s.open) >= uint64(s.cfg.maxConcurrentStreams()):
+	case !s.hasPlaceLocked():
 		// "Endpoints MUST NOT exceed the limit set by their peer. An endpoint that
 		// receives a HEADERS frame that causes its advertised concurrent stream
 		// limit to be exceeded MUST treat this as a stream error (Section 5.4.2) of
@@ -240,7 +240,6 @@ func (s *http2Server) newStream(id uint32, end bool, l *field.List) *frame.Error
 	if end {
 		st.state.recvEnd()
 	}
-	s.replied(s.out.size < unreadLimit)
 	if s.life == lifeClosed {
 		s.mu.Unlock()
 		return nil
@@ -316,12 +315,6 @@ func (s *http2Server) batchEnd() {
 
 func (s *http2Server) settingsLocked() {}
 
-func (s *http2Server) removedLocked(st *stream) {
-	if st.server.done {
-		s.open--
-	}
-}
-
 // goAway is the client's: it wants no more from us than the streams it has.
 func (s *http2Server) goAway(uint32, ErrCode, []byte) {
 	s.mu.Lock()
@@ -345,8 +338,3 @@ func (s *http2Server) closed(*ConnError) {
 		s.readEnded(net.ErrClosed)
 	}
 }
-
-// unreadLimit is how many octets of answers may wait for the socket when a new
-// stream comes. Statuses and trailers need no credit: a peer that asks and does
-// not read them is cut off.
-const unreadLimit = 4 << 20

@@ -44,6 +44,7 @@ type ServerStream struct {
 	headerSent bool
 	statusSent bool
 	done       bool      // the handler has returned
+	placeless  bool      // its place in MAX_CONCURRENT_STREAMS is free
 	deadline   time.Time // immutable
 	header     metadata.MD
 	trailer    metadata.MD
@@ -361,7 +362,7 @@ func (st *ServerStream) returned() {
 	st.done = true
 	left := s.streams[st.id] != core
 	if left {
-		s.open--
+		s.freePlaceLocked(core)
 	}
 	// What ended by our own END_STREAM, after the client's, left the table right
 	// here: nobody else has a reason to look at it any more. A request with a

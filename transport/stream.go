@@ -42,8 +42,9 @@ type outbound struct {
 	queued   int // octets in queue
 	end      bool
 	sentEnd  bool
-	over     bool // END_STREAM was sent after the peer's: that ended the stream
-	left     bool // the stream has left the table: nothing can be sent any more
+	batch    uint32 // conn.batch when END_STREAM was sent
+	over     bool   // END_STREAM was sent after the peer's: that ended the stream
+	left     bool   // the stream has left the table: nothing can be sent any more
 	inRound  bool
 	reason   wait.Reason // why the queue does not move
 	trailers *trailers   // the server's last HEADERS
