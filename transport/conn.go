@@ -93,6 +93,7 @@ type conn struct {
 	ended    recentIDs       // streams that we reset: late frames are nobody's fault
 	refused  refusedRequests // of a server
 	ackTimer *time.Timer
+	closer   *time.Timer // closes nc, when the end has taken long enough
 	deadline deadlineTimer
 	stall    stallWatch
 	// The window of a stream as our last SETTINGS have it, and the largest that
@@ -178,8 +179,7 @@ func (c *conn) failLocked(err *ConnError) {
 	for _, st := range streams {
 		st.leaveLocked()
 	}
-	// A peer that does not read keeps the last words no longer than this.
-	_ = c.nc.SetWriteDeadline(time.Now().Add(lastWordsTimeout))
+	c.closeWithinLocked(lastWordsTimeout)
 	if !c.writing {
 		c.writing = true
 		go c.lastWords()
@@ -220,10 +220,24 @@ func (c *conn) lastWords() {
 	c.partEnded()
 }
 
+// lastWordsTimeout is how long a peer that does not read keeps the last words.
 const lastWordsTimeout = time.Second
+
+// closeWithinLocked sees to it that nc is closed after d, if not before: that
+// ends reads and writes that wait, where there are no deadlines too.
+func (c *conn) closeWithinLocked(d time.Duration) {
+	if c.closer == nil {
+		c.closer = time.AfterFunc(d, func() { _ = c.nc.Close() })
+		return
+	}
+	c.closer.Reset(d)
+}
 
 func (c *conn) partEnded() {
 	if c.parts.Add(-1) == 0 {
+		c.mu.Lock()
+		c.closer.Stop()
+		c.mu.Unlock()
 		close(c.done)
 	}
 }
@@ -242,8 +256,8 @@ func (c *conn) readyLocked() {
 func (c *conn) close(reason string) {
 	c.mu.Lock()
 	c.failLocked(&ConnError{Code: CodeNoError, By: ByLocal, Reason: reason})
-	if c.linger {
-		_ = c.nc.SetDeadline(time.Now().Add(lastWordsTimeout))
+	if c.linger && c.parts.Load() > 0 {
+		c.closeWithinLocked(lastWordsTimeout)
 	}
 	c.mu.Unlock()
 	<-c.done

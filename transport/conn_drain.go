@@ -102,7 +102,7 @@ func (c *conn) drainedLocked() {
 		// Written is not received. A socket that is closed resets the connection
 		// when it hears anything more, such as credit for the last answer, and that
 		// destroys what is still on its way: so the client is to close first.
-		_ = c.nc.SetDeadline(time.Now().Add(lingerTimeout))
+		c.closeWithinLocked(lingerTimeout)
 	}
 }
 

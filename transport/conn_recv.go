@@ -74,7 +74,7 @@ func (c *conn) readEnded(err error) {
 		// So that the peer hears what it did wrong, what it still sends is read: a
 		// socket that is closed with octets unread takes back what was written.
 		c.linger = true
-		_ = c.nc.SetReadDeadline(time.Now().Add(lastWordsTimeout))
+		_ = c.nc.SetReadDeadline(time.Time{}) // that of the preface may have passed
 	}
 	linger := c.linger
 	c.failLocked(ce)

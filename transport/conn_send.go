@@ -2,7 +2,6 @@ package transport
 
 import (
 	"runtime"
-	"time"
 
 	"github.com/weir-rpc/weir/internal/frame"
 	"github.com/weir-rpc/weir/internal/wait"
@@ -149,7 +148,7 @@ func (c *conn) writeFailedLocked(err error) {
 		c.failLocked(c.writeError())
 		return
 	}
-	_ = c.nc.SetReadDeadline(time.Now().Add(lastWordsTimeout))
+	c.closeWithinLocked(lastWordsTimeout)
 }
 
 func (c *conn) writeError() *ConnError {
