@@ -12,6 +12,7 @@ import (
 	"github.com/weir-rpc/weir/internal/simnet"
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+	"google.golang.org/grpc/codes"
 )
 
 // wantStalled wants err to say that the peer did not read.
@@ -196,3 +197,58 @@ func askAndDoNotRead(t *testing.T, nc net.Conn) {
 type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
+
+// A peer that reads but gives a stream no credit is the call's own matter: the
+// connection goes on and the call ends at its deadline. What is queued
+// meanwhile is a write quota and a message for each stream that it may open,
+// and it goes with the stream.
+func TestZeroWindow_QueueIsBounded_DeadlineEndsIt(t *testing.T) {
+	const streams, message = 20, 10_000
+	inServer(t, ServerConfig{MaxConcurrentStreams: streams}, func(t *testing.T, ts *testServer) {
+		s := ts.sv.(*http2Server)
+		queued := func() (n int) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			for _, st := range s.streams {
+				n += st.out.queued
+			}
+			return n + s.out.size
+		}
+		ts.every = func(st *ServerStream) {
+			if st.unary {
+				st.Reply(octets(message))
+				return
+			}
+			for st.Send(octets(message)) == nil {
+			}
+		}
+		ts.peer.AnyOrder()
+		for id := uint32(1); id < 2*streams; id += 4 {
+			ts.peer.WriteRequest(id, "/u/Echo", nil, true, "grpc-timeout", "5M")
+			ts.peer.WriteRequest(id+2, "/s/Stream", nil, false, "grpc-timeout", "5M")
+		}
+		ts.peer.WriteRequest(2*streams+1, "/u/Echo", nil, true)
+		ts.peer.WantReset("a stream too many", 2*streams+1, http2.ErrCodeRefusedStream)
+		synctest.Wait()
+		for id := uint32(1); id < 2*streams; id += 2 {
+			ts.peer.WantHeaders("the answer begins", id)
+		}
+		most := streams / 2 * (message + 5 + writeQuota + message + 5)
+		if n := queued(); n > most || n < streams*message {
+			t.Errorf("%d octets are queued, want %d at most", n, most)
+		}
+		simnet.Advance(4 * time.Minute)
+		ts.peer.WantIdle("the connection is fine")
+		simnet.Advance(time.Minute)
+		for id := uint32(1); id < 2*streams; id += 2 {
+			ts.peer.WantTrailers("its deadline", id, codes.DeadlineExceeded)
+		}
+		synctest.Wait()
+		if n := queued(); n != 0 {
+			t.Errorf("%d octets are queued for nobody", n)
+		}
+		ts.peer.Ignore(http2.FrameRSTStream)
+		ts.peer.WriteRequest(2*streams+3, "/u/Echo", nil, true)
+		ts.peer.WantHeaders("there are places again", 2*streams+3)
+	}, window(0))
+}
