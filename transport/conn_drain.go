@@ -93,7 +93,7 @@ func (c *conn) drainClient() {
 // drainedLocked closes a connection that drains, when no stream is left and
 // all that they had to say is written: whoever writes asks again afterwards.
 func (c *conn) drainedLocked() {
-	if !c.idleForeverLocked() || c.writing || !c.out.empty() || !c.ctl.Empty() {
+	if !c.idleForeverLocked() || c.writeErr != nil || c.writing || !c.out.empty() || !c.ctl.Empty() {
 		return
 	}
 	c.linger = !c.client

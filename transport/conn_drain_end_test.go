@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"runtime"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -229,5 +230,69 @@ func TestServerDrain_ClientClosesFirst_IsDrained(t *testing.T) {
 		s.mu.Lock()
 		s.turnOver()
 		ts.wantConnError(CodeNoError, ByLocal)
+	})
+}
+
+// A last answer that cannot be written is not a drain that has succeeded.
+func TestServerDrain_LastAnswerCannotBeWritten_SaysSo(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		a, b := simnet.Pipe(simnet.Link{})
+		m := &mute{Conn: b, last: io.EOF}
+		p := h2peer.NewClient(t, a)
+		made, answer := make(chan ServerTransport, 1), make(chan bool)
+		result := async(func() error {
+			sv, err := NewServerTransport(m, ServerConfig{Unary: unaryMethods})
+			if err != nil {
+				return err
+			}
+			made <- sv
+			return sv.HandleStreams(t.Context(), func(st *ServerStream) {
+				<-answer
+				m.over.Store(true)
+				st.WriteStatus(nil)
+			})
+		})
+		p.Handshake()
+		p.WriteRequest(1, "/u/Echo", nil, true)
+		synctest.Wait()
+		(<-made).Drain("bye")
+		p.WritePingAck(wantFirstGoAway(t, p, "bye"))
+		p.WantGoAway("the second GOAWAY", http2.ErrCodeNo)
+		close(answer)
+		err := <-result
+		wantConnError(t, err, CodeNoError, ByNetwork)
+		if !errors.Is(err, syscall.EPIPE) {
+			t.Errorf("the connection ended with %v", err)
+		}
+		p.Close()
+	})
+}
+
+// A server may drain before anybody handles its streams: then nobody reads
+// either, and its client has the time that it has when it says nothing.
+func TestServerDrain_BeforeHandleStreams_Ends(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		nc, p := pipePeer(t)
+		made := async(func() ServerTransport {
+			sv, err := NewServerTransport(nc, ServerConfig{})
+			if err != nil {
+				t.Error(err)
+			}
+			return sv
+		})
+		p.Handshake()
+		sv := <-made
+		began := time.Now()
+		sv.Drain("bye")
+		wantFirstGoAway(t, p, "bye")
+		p.WantGoAway("the second GOAWAY", http2.ErrCodeNo)
+		p.WantGoAway("the last word", http2.ErrCodeNo)
+		p.WantClosed("the server has said everything")
+		p.Close()
+		<-sv.Done()
+		if took := time.Since(began); took != DefaultDrainTimeout {
+			t.Errorf("the drain took %v", took)
+		}
+		wantConnError(t, sv.HandleStreams(t.Context(), echoUnary), CodeNoError, ByLocal)
 	})
 }

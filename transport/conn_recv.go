@@ -66,8 +66,7 @@ func (c *conn) readEnded(err error) {
 	c.mu.Lock()
 	if c.writeErr != nil && !found && !tells(err) {
 		ce = c.writeError()
-	}
-	if !found && errors.Is(err, io.EOF) && c.idleForeverLocked() {
+	} else if !found && errors.Is(err, io.EOF) && c.idleForeverLocked() {
 		ce = c.drainedError() // the client was faster: it has all that it wants
 	}
 	if c.life != lifeClosed && ce.By == ByLocal && ce.Code != CodeNoError {
