@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"crypto/tls"
 	"errors"
 	"net"
 	"strings"
@@ -160,6 +161,11 @@ func TestWriteTimeout_Sockets_EndsTheConnection(t *testing.T) {
 			a, b := connect(t)
 			defer func() { _ = a.Close() }()
 			result := async(func() error {
+				if c, ok := b.(*tls.Conn); ok { // else the handshake would count
+					if err := c.Handshake(); err != nil {
+						return err
+					}
+				}
 				sv, err := NewServerTransport(b, ServerConfig{ConnConfig: ConnConfig{WriteTimeout: 20 * time.Millisecond}})
 				if err != nil {
 					return err
