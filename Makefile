@@ -98,6 +98,10 @@ interop: ## gRPC's interop cases between weir and grpc-go, as processes
 conformance: ## the connectrpc conformance suite over weir's client, server and both
 	go run ./conformance/suite
 
+.PHONY: h2spec
+h2spec: ## h2spec --strict against weir's interop server, over h2c and TLS
+	go run ./conformance/h2spec
+
 .PHONY: demo
 demo: ## the demo: calls checked, then a few seconds of load
 	go run ./cmd/weir demo
@@ -117,7 +121,7 @@ bench: ## measure weir beside grpc-go and others, in five minutes at most; see b
 # Everything, cheap and telling steps first.
 .PHONY: check
 check: ## all of the above that can fail, from a bare machine
-	tools/check build fmt-check tidy-check vet test alone rows interop conformance race bench-once fuzz check-generate lint demo
+	tools/check build fmt-check tidy-check vet test alone rows interop conformance h2spec race bench-once fuzz check-generate lint demo
 
 .PHONY: proof
 proof: ## the long form: check, then each fuzz target for PROOF_FUZZTIME, the race suite ten times and bench

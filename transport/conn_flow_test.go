@@ -218,7 +218,8 @@ func TestMessage_LargerThanTheWindow_GetsItsRoom(t *testing.T) {
 
 // https://www.rfc-editor.org/rfc/rfc9113#section-6.9.2
 // Rows A46, A50: SETTINGS_INITIAL_WINDOW_SIZE moves the windows of open
-// streams, below zero too: credit then has to make up for it first.
+// streams, below zero too: credit then has to make up for it first. h2spec
+// http2/6.9.2/1 and http2/6.9.2/2.
 func TestInitialWindowSize_Changed_MovesOpenStreams(t *testing.T) {
 	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
 		st, _ := ts.open(1, "/s/Stream")

@@ -59,7 +59,8 @@ func TestConnWindow_Announced_IsTheDifference(t *testing.T) {
 
 // https://www.rfc-editor.org/rfc/rfc9113#section-6.5.3
 // Row A83: SETTINGS are acknowledged when they are applied: the limit holds for
-// what comes after the acknowledgement, and each frame is acknowledged once.
+// what comes after the acknowledgement, and each frame is acknowledged once;
+// the last of several values of one setting counts. h2spec http2/6.5.3/1.
 func TestSettings_Received_AreAppliedThenAcknowledged(t *testing.T) {
 	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
 		st, _ := ts.open(1, "/s/Stream")

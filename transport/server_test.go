@@ -12,6 +12,7 @@ import (
 
 // Row A62: a stream beyond the limit is refused, so that the client may try it
 // again elsewhere; a handler that still runs counts, whatever its client did.
+// h2spec http2/5.1.2/1.
 func TestStreams_BeyondTheLimit_AreRefused(t *testing.T) {
 	inServer(t, ServerConfig{MaxConcurrentStreams: 2}, func(t *testing.T, ts *testServer) {
 		_, endOne := ts.open(1, "/s/Stream")
