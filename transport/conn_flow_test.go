@@ -266,13 +266,30 @@ func TestSendWindow_PastTheMaximum_IsAnError(t *testing.T) {
 		ts.peer.WantReset("one more is not", 1, http2.ErrCodeFlowControl)
 		ts.wantUnharmed(3)
 	})
+	for _, settings := range [][]http2.Setting{
+		{window(1<<31 - 1)},
+		{window(0), window(1<<31 - 1), window(10)}, // each value counts for a moment
+	} {
+		inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
+			ts.open(1, "/s/Stream")
+			ts.peer.Ignore(http2.FrameWindowUpdate)
+			ts.peer.WriteWindowUpdate(1, 1)
+			ts.peer.WriteSettings(settings...)
+			ts.peer.WantGoAway("stream 1 has one octet too many", http2.ErrCodeFlowControl)
+			ts.wantConnError(CodeFlowControl, ByLocal)
+		})
+	}
 	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
-		ts.open(1, "/s/Stream")
-		ts.peer.Ignore(http2.FrameWindowUpdate)
-		ts.peer.WriteWindowUpdate(1, 1)
-		ts.peer.WriteSettings(window(1<<31 - 1))
-		ts.peer.WantGoAway("stream 1 has one octet too many", http2.ErrCodeFlowControl)
-		ts.wantConnError(CodeFlowControl, ByLocal)
+		st, _ := ts.open(1, "/s/Stream")
+		ts.peer.WriteSettings(window(1<<31-1), window(0), window(7))
+		ts.peer.WantSettingsAck("the largest window is legal, the last one counts")
+		if err := st.Send(octets(95)); err != nil {
+			t.Fatal(err)
+		}
+		ts.peer.WantHeaders("the answer", 1)
+		if d := ts.peer.WantData("as the window allows", 1); d.Length != 7 {
+			t.Errorf("%d octets in a window of 7", d.Length)
+		}
 	})
 }
 

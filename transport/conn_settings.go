@@ -54,13 +54,17 @@ func (c *conn) handleSettings(f *frame.Frame) *frame.Error {
 		}
 		return nil
 	}
+	var windows windowValues
 	for s := range frame.Settings(f.Payload) {
 		if err := s.Check(); err != nil {
 			return err
 		}
-		if err := c.applyLocked(s); err != nil {
+		if err := c.applyLocked(s, &windows); err != nil {
 			return err
 		}
+	}
+	if err := c.applyWindowLocked(windows); err != nil {
+		return err
 	}
 	first := !c.settings.seen
 	if first {
@@ -107,8 +111,9 @@ func settingNamed(payload []byte, id frame.SettingID) bool {
 	return false
 }
 
-// applyLocked applies one value, which Check has passed.
-func (c *conn) applyLocked(s frame.Setting) *frame.Error {
+// applyLocked applies one value, which Check has passed. Those of the streams'
+// window it gathers.
+func (c *conn) applyLocked(s frame.Setting, windows *windowValues) *frame.Error {
 	switch s.ID {
 	case frame.SettingHeaderTableSize:
 		c.enc.SetMaxTableSize(s.Value)
@@ -123,13 +128,25 @@ func (c *conn) applyLocked(s frame.Setting) *frame.Error {
 	case frame.SettingMaxConcurrentStreams:
 		c.settings.maxStreams = s.Value
 	case frame.SettingInitialWindowSize:
-		return c.applyWindowLocked(s.Value)
+		windows.add(s.Value)
 	case frame.SettingMaxFrameSize:
 		c.settings.maxFrameSize = s.Value
 	case frame.SettingMaxHeaderListSize:
 		c.settings.maxHeaderListSize = s.Value
 	}
 	return nil
+}
+
+// windowValues are the values of INITIAL_WINDOW_SIZE in one frame. However many
+// there are, the streams are walked once: the last one counts, and the highest
+// must not have been too much for any of them.
+type windowValues struct {
+	given         bool
+	highest, last uint32
+}
+
+func (w *windowValues) add(value uint32) {
+	w.given, w.highest, w.last = true, max(w.highest, value), value
 }
 
 // applyWindowLocked changes the window of every open stream.
@@ -141,11 +158,15 @@ func (c *conn) applyLocked(s frame.Setting) *frame.Error {
 // any flow-control window to exceed the maximum size as a connection error
 // (Section 5.4.1) of type FLOW_CONTROL_ERROR."
 // https://www.rfc-editor.org/rfc/rfc9113#section-6.9.2
-func (c *conn) applyWindowLocked(window uint32) *frame.Error {
-	delta := int64(window) - int64(c.settings.initialWindow)
-	c.settings.initialWindow = window
+func (c *conn) applyWindowLocked(w windowValues) *frame.Error {
+	if !w.given {
+		return nil
+	}
+	up := int64(w.highest) - int64(c.settings.initialWindow)
+	down := int64(w.last) - int64(w.highest)
+	c.settings.initialWindow = w.last
 	for _, st := range c.streams {
-		if !st.out.flow.Adjust(delta) {
+		if !st.out.flow.Adjust(up) || !st.out.flow.Adjust(down) {
 			return &frame.Error{Code: CodeFlowControl, Reason: "SETTINGS_INITIAL_WINDOW_SIZE raises a stream's window past 2^31-1"}
 		}
 		c.unblockLocked(st)

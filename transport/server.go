@@ -30,6 +30,7 @@ type http2Server struct {
 	reading bool // somebody is the reader
 	open    int  // streams that hold a place: see freePlaceLocked
 	answers answerBlocks
+	skipped skippedIDs
 }
 
 // NewServerTransport makes a ServerTransport of nc, which is accepted and
@@ -110,6 +111,7 @@ func (s *http2Server) headers(id uint32, end bool, l *field.List) *frame.Error {
 	}
 	// The id counts from here on, whatever becomes of the stream, so that a
 	// GOAWAY frame never names a smaller one.
+	s.skipped.opened(s.maxID, id)
 	s.maxID = id
 	switch {
 	case s.life == lifeClosed, s.drain.last && id > s.drain.lastID:
@@ -152,6 +154,9 @@ func (s *http2Server) strayHeadersLocked(id uint32, st *stream, end bool, l *fie
 	// a connection error (Section 5.4.1) of type PROTOCOL_ERROR."
 	// https://www.rfc-editor.org/rfc/rfc9113#section-5.1.1
 	// A stream that was ended is the other case: STREAM_CLOSED (§5.1).
+	if s.skipped.has(id) {
+		return protocolErrorf("HEADERS open stream %d after stream %d", id, s.maxID)
+	}
 	return &frame.Error{Code: CodeStreamClosed, Reason: fmt.Sprintf("HEADERS on stream %d, which is closed", id)}
 }
 

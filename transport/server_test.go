@@ -86,14 +86,36 @@ func TestGoAway_AfterRefusals_NamesTheHighestStream(t *testing.T) {
 
 // https://www.rfc-editor.org/rfc/rfc9113#section-5.1.1
 // Row A59: an id that is not larger than those before is an error of the
-// connection; so is an even one, see TestConnectionErrors.
+// connection, PROTOCOL_ERROR if it was passed over and STREAM_CLOSED if it was
+// a stream that has ended; so is an even one, see TestConnectionErrors.
 func TestStreamID_NotRising_EndsTheConnection(t *testing.T) {
+	for id, code := range map[uint32]http2.ErrCode{
+		1: http2.ErrCodeProtocol, 3: http2.ErrCodeProtocol, 5: http2.ErrCodeStreamClosed,
+		7: http2.ErrCodeProtocol, 99: http2.ErrCodeProtocol, 101: http2.ErrCodeStreamClosed,
+	} {
+		inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
+			ts.wantUnharmed(5)
+			ts.wantUnharmed(101)
+			ts.wantUnharmed(103)
+			ts.peer.Ignore(http2.FrameWindowUpdate)
+			ts.peer.WriteRequest(id, "/u/Echo", nil, true)
+			ts.peer.WantGoAway("stream 103 is open already", code)
+			ts.wantConnError(ErrCode(code), ByLocal)
+		})
+	}
+}
+
+// Other frames on a stream that was passed over are those on a closed one.
+func TestStreamID_PassedOver_IsClosed(t *testing.T) {
 	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
-		ts.wantUnharmed(5)
-		ts.peer.Ignore(http2.FrameWindowUpdate)
-		ts.peer.WriteRequest(3, "/u/Echo", nil, true)
-		ts.peer.WantGoAway("stream 3 was closed when 5 was opened", http2.ErrCodeStreamClosed)
-		ts.wantConnError(CodeStreamClosed, ByLocal)
+		ts.wantUnharmed(9)
+		ts.peer.WriteReset(3, http2.ErrCodeCancel)
+		ts.peer.WriteWindowUpdate(3, 1)
+		ts.peer.WritePriority(3, http2.PriorityParam{StreamDep: 1})
+		ts.peer.WantIdle("these are ignored")
+		ts.peer.WriteData(3, true, []byte("x"))
+		ts.peer.WantReset("DATA is not", 3, http2.ErrCodeStreamClosed)
+		ts.wantUnharmed(11)
 	})
 }
 
