@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -36,6 +37,7 @@ func NewHTTP2Client(ctx context.Context, nc net.Conn, cfg ClientConfig) (ClientT
 	t := &http2Client{cfg: cfg, draining: make(chan struct{})}
 	t.conn.init(nc, true, t, &t.cfg.ConnConfig)
 	t.slots.init(&t.conn)
+	t.cfg.Authority = cmp.Or(t.cfg.Authority, nc.RemoteAddr().String(), "localhost") // of a socket without a name
 	t.blocks.init(&t.cfg)
 	t.start()
 	go t.read()

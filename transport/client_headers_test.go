@@ -108,3 +108,20 @@ func TestMetadata_OuterSpaces_AreNotSent(t *testing.T) {
 		})
 	}
 }
+
+// A request always names an authority: that of the call, else that of the
+// connection, else the server's address.
+func TestAuthority_OfACall(t *testing.T) {
+	for _, tt := range []struct{ conn, call, want string }{
+		{"", "", "b"}, {"conn", "", "conn"}, {"", "call", "call"}, {"conn", "call", "call"},
+	} {
+		inClient(t, ClientConfig{Authority: tt.conn}, func(t *testing.T, ct ClientTransport, p *h2peer.Peer) {
+			if _, err := ct.NewStream(t.Context(), &Call{Method: "/s/Stream", Authority: tt.call}); err != nil {
+				t.Fatal(err)
+			}
+			if got := p.WantHeaders("a call", 1).Get(":authority"); got != tt.want {
+				t.Errorf(":authority is %q, want %q", got, tt.want)
+			}
+		})
+	}
+}

@@ -64,6 +64,9 @@ func isCustom(f field.Field) bool {
 }
 
 func (r *response) add(f field.Field) {
+	if fault := fieldFault(f); fault != "" {
+		r.malformed(fault)
+	}
 	if strings.HasPrefix(f.Name, ":") {
 		switch {
 		case r.regular:
@@ -87,16 +90,6 @@ func (r *response) add(f field.Field) {
 		r.message = f.Value
 	case "grpc-status-details-bin":
 		r.details = f.Value
-	case "connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade":
-		// "An endpoint MUST NOT generate an HTTP/2 message containing
-		// connection-specific header fields. [...] Any message containing
-		// connection-specific header fields MUST be treated as malformed".
-		// https://www.rfc-editor.org/rfc/rfc9113#section-8.2.2
-		r.malformed("a field that belongs to HTTP/1 connections: " + f.Name)
-	default:
-		if hasUpper(f.Name) {
-			r.malformed("a field name with uppercase letters: " + f.Name)
-		}
 	}
 }
 
@@ -104,15 +97,6 @@ func (r *response) malformed(what string) {
 	if r.fault == "" {
 		r.fault = what
 	}
-}
-
-func hasUpper(s string) bool {
-	for i := range len(s) {
-		if 'A' <= s[i] && s[i] <= 'Z' {
-			return true
-		}
-	}
-	return false
 }
 
 // informational reports whether the headers are a 1xx response, after which

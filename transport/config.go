@@ -115,7 +115,8 @@ func (c *ConnConfig) writeTimeout() time.Duration {
 // defaults.
 type ClientConfig struct {
 	ConnConfig
-	// Authority is the :authority of calls that name none.
+	// Authority is the :authority of calls that name none. Empty means the
+	// address of the server.
 	Authority string
 	// UserAgent is the whole user-agent field. Empty means "grpc-go-weir".
 	UserAgent string

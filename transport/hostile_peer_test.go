@@ -141,7 +141,7 @@ func TestReplies_OfResetStreams_AreFreed(t *testing.T) {
 	s := (<-made).(*http2Server)
 	for id := uint32(1); id < 2*300; id += 2 {
 		block.Reset()
-		for _, kv := range [][2]string{{":method", "POST"}, {":scheme", "http"}, {":path", "/u/Big"}, {"content-type", "application/grpc"}} {
+		for _, kv := range [][2]string{{":method", "POST"}, {":scheme", "http"}, {":path", "/u/Big"}, {":authority", "sim"}, {"content-type", "application/grpc"}} {
 			_ = enc.WriteField(hpack.HeaderField{Name: kv[0], Value: kv[1]})
 		}
 		_ = fr.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block.Bytes(), EndHeaders: true})

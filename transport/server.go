@@ -175,6 +175,9 @@ func requestTrailers(end bool, l *field.List, length *contentLength) *frame.Erro
 			// https://www.rfc-editor.org/rfc/rfc9113#section-8.3
 			return malformed("a pseudo-header field in trailers: " + f.Name)
 		}
+		if fault := fieldFault(f); fault != "" {
+			return malformed(fault)
+		}
 	}
 	if fault := length.take(0, true); fault != "" {
 		return malformed(fault)

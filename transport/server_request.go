@@ -18,6 +18,8 @@ type request struct {
 	scheme    string
 	authority string
 	host      string
+	hosts     int
+	pseudo    pseudoFields // those that have come
 
 	contentType    string
 	contentSubtype string
@@ -91,6 +93,11 @@ func (r *request) addAll(fields []field.Field) {
 			appendMetadata(r.md, f)
 		}
 	}
+	if r.authority == "" && r.host != "" {
+		// As gRFC A41 has it: who asks for :authority need not look for host.
+		// https://github.com/grpc/proposal/blob/master/A41-xds-rbac.md
+		r.md[":authority"] = []string{r.host}
+	}
 }
 
 // requestMetadata reports whether a field belongs into the metadata of the
@@ -107,6 +114,9 @@ func requestMetadata(name string) bool {
 }
 
 func (r *request) add(f field.Field) {
+	if fault := fieldFault(f); fault != "" {
+		r.malformed(fault)
+	}
 	if strings.HasPrefix(f.Name, ":") {
 		r.addPseudo(f)
 		return
@@ -127,7 +137,8 @@ func (r *request) add(f field.Field) {
 			r.malformed("te is not trailers")
 		}
 	case "host":
-		r.host = f.Value
+		r.hosts++
+		r.host, r.custom = f.Value, true
 	case "content-length":
 		if fault := r.length.parse(f.Value); fault != "" {
 			r.malformed(fault)
@@ -138,18 +149,7 @@ func (r *request) add(f field.Field) {
 		r.acceptEncoding, r.custom = f.Value, true
 	case "grpc-timeout":
 		r.timeout, r.hasTimeout = f.Value, true
-	case "connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade":
-		// "Any message containing connection-specific header fields MUST be treated
-		// as malformed"
-		// https://www.rfc-editor.org/rfc/rfc9113#section-8.2.2
-		r.malformed("a field that belongs to HTTP/1 connections: " + f.Name)
 	default:
-		if hasUpper(f.Name) {
-			// "Field names MUST be converted to lowercase when constructing an HTTP/2
-			// message."
-			// https://www.rfc-editor.org/rfc/rfc9113#section-8.2
-			r.malformed("a field name with uppercase letters: " + f.Name)
-		}
 		r.custom = r.custom || requestMetadata(f.Name)
 	}
 }
@@ -163,15 +163,16 @@ func (r *request) addPseudo(f field.Field) {
 		return
 	}
 	var to *string
+	var bit pseudoFields
 	switch f.Name {
 	case ":method":
-		to = &r.method
+		to, bit = &r.method, 1
 	case ":path":
-		to = &r.path
+		to, bit = &r.path, 2
 	case ":scheme":
-		to = &r.scheme
+		to, bit = &r.scheme, 4
 	case ":authority":
-		to = &r.authority
+		to, bit = &r.authority, 8
 		r.custom = true
 	default:
 		// "Endpoints MUST treat a request or response that contains undefined or
@@ -180,14 +181,18 @@ func (r *request) addPseudo(f field.Field) {
 		r.malformed("an undefined pseudo-header field: " + f.Name)
 		return
 	}
-	if *to != "" {
+	if r.pseudo&bit != 0 {
 		// "The same pseudo-header field name MUST NOT appear more than once in a
 		// field block."
 		// https://www.rfc-editor.org/rfc/rfc9113#section-8.3
 		r.malformed("a pseudo-header field twice: " + f.Name)
 	}
 	*to = f.Value
+	r.pseudo |= bit
 }
+
+// pseudoFields is a set of them, a bit each.
+type pseudoFields uint8
 
 func (r *request) malformed(what string) {
 	if r.broken == "" {
@@ -211,6 +216,10 @@ func (r *request) refuse(isGRPC bool) *refusal {
 		return &refusal{415, codes.Internal, "the client sent content-type \"" + r.contentType + "\", gRPC needs application/grpc or application/grpc+subtype"}
 	case !strings.HasPrefix(r.path, "/"):
 		return &refusal{200, codes.Unimplemented, "the client sent :path \"" + r.path + "\", gRPC needs /service/method"}
+	case r.hosts > 1:
+		return &refusal{400, codes.Internal, "the client sent more than one host"}
+	case r.authority == "" && r.host == "":
+		return &refusal{400, codes.Internal, "the client sent no :authority and no host, gRPC needs one of them"}
 	}
 	return nil
 }

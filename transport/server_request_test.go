@@ -41,20 +41,33 @@ func but(name, value string) []string {
 // it ends with its headers or not, and harms nobody.
 func TestRequest_Malformed_IsReset(t *testing.T) {
 	for name, kv := range map[string][]string{
-		"no :method":             but(":method", "-"),
-		"no :scheme":             but(":scheme", "-"),
-		"no :path":               but(":path", "-"),
-		"an empty :path":         but(":path", ""),
-		":path twice":            slices.Concat([]string{":path", "/u/Echo"}, good),
-		"an undefined pseudo":    slices.Concat([]string{":status", "200"}, good),
-		"a pseudo after regular": slices.Concat(good, []string{":authority", "again"}),
-		"uppercase":              but("Key", "v"),
-		"connection":             but("connection", "close"),
-		"keep-alive":             but("keep-alive", "1"),
-		"proxy-connection":       but("proxy-connection", "close"),
-		"transfer-encoding":      but("transfer-encoding", "chunked"),
-		"upgrade":                but("upgrade", "h2c"),
-		"te":                     but("te", "gzip"),
+		"no :method":              but(":method", "-"),
+		"no :scheme":              but(":scheme", "-"),
+		"no :path":                but(":path", "-"),
+		"an empty :path":          but(":path", ""),
+		":path twice":             slices.Concat([]string{":path", "/u/Echo"}, good),
+		"an undefined pseudo":     slices.Concat([]string{":status", "200"}, good),
+		"a pseudo after regular":  slices.Concat(good, []string{":authority", "again"}),
+		":path twice, once empty": slices.Concat([]string{":path", ""}, good),
+		":authority twice":        slices.Concat([]string{":authority", "sim"}, good),
+		"pseudo in uppercase":     slices.Concat([]string{":Path", "/"}, good),
+		"pseudo without a name":   slices.Concat([]string{":", "/"}, good),
+		"a name of no octets":     but("", "v"),
+		"a colon in a name":       but("a:b", "v"),
+		"a space in a name":       but("a b", "v"),
+		"a name beyond ASCII":     but("caf\u00e9", "v"),
+		"NUL in a value":          but("key", "a\x00b"),
+		"LF in a value":           but("key", "a\nhost: b"),
+		"CR in :path":             but(":path", "/u/Echo\r"),
+		"uppercase":               but("Key", "v"),
+		"connection":              but("connection", "close"),
+		"keep-alive":              but("keep-alive", "1"),
+		"proxy-connection":        but("proxy-connection", "close"),
+		"transfer-encoding":       but("transfer-encoding", "chunked"),
+		"upgrade":                 but("upgrade", "h2c"),
+		"te":                      but("te", "gzip"),
+		"te, twice":               but("te", "trailers, deflate"),
+		"te in two fields":        slices.Concat(good, []string{"te", "deflate"}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
@@ -81,6 +94,10 @@ func TestRequest_NotGRPC_IsRefusedWithAnHTTPStatus(t *testing.T) {
 		code codes.Code
 		says string
 	}{
+		"two hosts":           {append(but("host", "a"), "host", "b"), "400", codes.Internal, "host"},
+		"two equal hosts":     {append(but("host", "a"), "host", "a"), "400", codes.Internal, "host"},
+		"no :authority, host": {but(":authority", "-"), "400", codes.Internal, "authority"},
+		"empty :authority":    {but(":authority", ""), "400", codes.Internal, "authority"},
 		"GET":                 {but(":method", "GET"), "405", codes.Internal, "GET"},
 		"no content-type":     {but("content-type", "-"), "415", codes.Internal, "content-type"},
 		"other content-type":  {but("content-type", "application/json"), "415", codes.Internal, "application/json"},
@@ -176,6 +193,38 @@ func TestRequest_MetadataOfOne_DoNotShowInAnother(t *testing.T) {
 		for i, st := range kept {
 			if got := strings.Join(st.Metadata()["key"], "|"); got != values[i] {
 				t.Errorf("request %d has key %q, want %q", i, got, values[i])
+			}
+		}
+	})
+}
+
+// Row A63: who asks for the authority gets it, whichever field the client sent
+// it in; host itself is no metadata.
+func TestRequest_Host_StandsInForAuthority(t *testing.T) {
+	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
+		id := uint32(1)
+		for range 3 { // headers that recur are known by then
+			for _, tt := range []struct {
+				kv   []string
+				want string
+			}{
+				{but(":authority", "one"), "one"},
+				{append(but(":authority", "-"), "host", "two"), "two"},
+				{append(but(":authority", ""), "host", "three"), "three"},
+				{append(but(":authority", "four"), "host", "not four"), "four"},
+				{append(but(":authority", "-"), "host", "five", "key", "v"), "five"},
+			} {
+				ts.handle(func(st *ServerStream) {
+					md := st.Metadata()
+					if got := strings.Join(md[":authority"], "|"); got != tt.want || md["host"] != nil {
+						t.Errorf("authority %q, host %q, want authority %q", got, md["host"], tt.want)
+					}
+					st.WriteStatus(nil)
+				})
+				ts.peer.WriteHeaders(id, true, tt.kv...)
+				ts.peer.WantTrailers("an answer", id, codes.OK)
+				<-ts.streams
+				id += 2
 			}
 		}
 	})
