@@ -91,6 +91,7 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 				Authority:      authority,
 				UserAgent:      agent,
 				AcceptEncoding: acceptEncoding(),
+				Keepalive:      cfg.keepalive,
 			},
 		}),
 	}

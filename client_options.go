@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"time"
 
 	"github.com/weir-rpc/weir/internal/channel"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
 )
 
 // A DialOption configures a Client.
@@ -21,6 +23,7 @@ type clientConfig struct {
 	callOpts  []grpc.CallOption
 	userAgent string
 	authority string
+	keepalive keepalive.ClientParameters
 	connect   connectParams
 	observer  func(from, to connectivity.State, err error)
 	stats     statsHandlers
@@ -111,3 +114,21 @@ func WithContextDialer(dial func(ctx context.Context, address string) (net.Conn,
 func WithUserAgent(name string) DialOption {
 	return dialOption(func(c *clientConfig) { c.userAgent = name })
 }
+
+// WithKeepaliveParams makes the Client ask a server from which nothing has come
+// for Time, by a PING frame, and give the connection up if nothing comes for
+// Timeout after that: its calls then fail with UNAVAILABLE, and the next one
+// connects. As in grpc-go, a Time of less than 10 s counts as 10 s, so does the
+// zero value, and a Timeout of zero is 20 s. Without this option, or while there
+// is no call and PermitWithoutStream is false, nothing is asked.
+//
+// Time should not be less than what the server permits by its
+// KeepaliveEnforcementPolicy: a server that gets too many PING frames ends the
+// connection, and the Client's next one has twice the Time.
+func WithKeepaliveParams(p keepalive.ClientParameters) DialOption {
+	p.Time = max(p.Time, minKeepaliveTime)
+	return dialOption(func(c *clientConfig) { c.keepalive = p })
+}
+
+// minKeepaliveTime is the least Time of a client, as in grpc-go.
+const minKeepaliveTime = 10 * time.Second

@@ -1,14 +1,20 @@
 package weir_test
 
 import (
+	"context"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/weir-rpc/weir"
+	"github.com/weir-rpc/weir/internal/simnet"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
@@ -133,6 +139,49 @@ func TestCallAuthorityIsAudience(t *testing.T) {
 			}
 			tr.want(t, `t /grpc.testing.TestService/EmptyCall credentials.TLSInfo ["https://other.test/grpc.testing.TestService"]`,
 				`t /grpc.testing.TestService/FullDuplexCall credentials.TLSInfo ["https://other.test/grpc.testing.TestService"]`)
+		})
+	}
+}
+
+// Row A86: WithKeepaliveParams ends a call whose server has died without a word,
+// with grpc-go's defaults and least Time; without it the call waits on.
+func TestKeepaliveParamsOfClient(t *testing.T) {
+	const s = time.Second
+	for _, tt := range []struct {
+		name string
+		opts []weir.DialOption
+		want time.Duration
+		says string
+	}{
+		{"none", nil, time.Hour, "deadline"},
+		{"zero value", []weir.DialOption{weir.WithKeepaliveParams(keepalive.ClientParameters{})}, 30 * s, "10s (Time)"},
+		{"short", []weir.DialOption{weir.WithKeepaliveParams(keepalive.ClientParameters{Time: s, Timeout: 3 * s})}, 13 * s, "3s (Timeout)"},
+		{"negative", []weir.DialOption{weir.WithKeepaliveParams(keepalive.ClientParameters{Time: -1, Timeout: -1})}, 30 * s, "20s (Timeout)"},
+		{"long", []weir.DialOption{weir.WithKeepaliveParams(keepalive.ClientParameters{Time: 60 * s, Timeout: 7 * s})}, 67 * s, "WithKeepaliveParams"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newStubborn()
+				sv := simulate(t, h)
+				sv.net.Link.RTT = 2 * time.Millisecond
+				opts := append([]weir.DialOption{weir.WithContextDialer(sv.net.Dial)}, tt.opts...)
+				c := testpb.NewTestServiceClient(newWeirClient(t, "passthrough:///svc:80", opts...))
+				go func() {
+					<-h.began
+					simnet.Advance(10 * time.Millisecond) // both sides know the other's SETTINGS
+					sv.net.Stall()
+				}()
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				start := time.Now()
+				_, err := c.UnaryCall(ctx, &testpb.SimpleRequest{})
+				if d := time.Since(start).Round(100 * time.Millisecond); d != tt.want || !strings.Contains(err.Error(), tt.says) {
+					t.Errorf("the call ended after %v with %v, want %v and %q", d, err, tt.want, tt.says)
+				}
+				close(h.release)
+				sv.Stop()
+				<-sv.served
+			})
 		})
 	}
 }

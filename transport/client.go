@@ -91,6 +91,7 @@ func (t *http2Client) openLocked(ctx context.Context, st *stream, call *Call) *S
 	st.openLocked()
 	t.streams[st.id] = st
 	t.headersLocked(st.id, b, false)
+	t.streamsChangedLocked()
 	t.shrinkScratchLocked()
 	if t.nextID > lastClientID && t.life == lifeOpen {
 		t.life = lifeDraining
@@ -208,6 +209,7 @@ func (t *http2Client) goAway(last uint32, code ErrCode, debug []byte) {
 	if len(debug) > 0 {
 		text += fmt.Sprintf(" %q", debug)
 	}
+	text += t.tooManyPings(code, debug)
 	t.mu.Lock()
 	if t.life == lifeOpen {
 		t.life = lifeDraining

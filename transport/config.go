@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
 )
 
 // Defaults that both sides share.
@@ -123,6 +124,16 @@ type ClientConfig struct {
 	// AcceptEncoding is the grpc-accept-encoding field: names of compressors,
 	// comma-separated. Empty sends none.
 	AcceptEncoding string
+	// Keepalive finds a server that died without a word. It is off if Time is
+	// zero or negative; a Time of less than 10 s counts as that. A Timeout of
+	// zero or less is 20 s.
+	Keepalive keepalive.ClientParameters
+	// TooManyPings hears that the server ends the connection because it gets too
+	// many PING frames, before Draining is closed. It is given the Time that the
+	// connection had in effect, 0 if keepalive was off: Calmer makes parameters
+	// for the next connection of it. The reader calls it, so that it must not
+	// wait. It may be nil.
+	TooManyPings func(used time.Duration)
 }
 
 // A ServerConfig configures a ServerTransport. The zero value means the

@@ -9,6 +9,7 @@ import (
 	"github.com/weir-rpc/weir/internal/field"
 	"github.com/weir-rpc/weir/internal/flow"
 	"github.com/weir-rpc/weir/internal/frame"
+	"github.com/weir-rpc/weir/internal/liveness"
 	"github.com/weir-rpc/weir/internal/sched"
 	"google.golang.org/grpc/peer"
 )
@@ -36,6 +37,11 @@ type role interface {
 	goAway(last uint32, code ErrCode, debug []byte)
 	// removed says that a stream has left the table, with mu held.
 	removedLocked(st *stream)
+	// schedule is what to do about time on a connection that is ready now.
+	schedule(now time.Time) liveness.Schedule
+	// keepalive names the peer and the option by which it was found dead, and
+	// gives that option's Timeout.
+	keepalive() (peer, option string, timeout time.Duration)
 	// closed says that the connection is over; the streams know already.
 	closed(err *ConnError)
 }
@@ -96,6 +102,7 @@ type conn struct {
 	closer   *time.Timer // closes nc, when the end has taken long enough
 	deadline deadlineTimer
 	stall    stallWatch
+	live     livenessState // says itself who owns what
 	// The window of a stream as our last SETTINGS have it, and the largest that
 	// the peer may count with until it acknowledges them.
 	recvWindow, recvWindowMax uint32
@@ -164,6 +171,7 @@ func (c *conn) failLocked(err *ConnError) {
 	c.drain.stop()
 	c.deadline.stop()
 	c.stall.stop()
+	c.live.stop()
 	if err.By == ByLocal {
 		last := c.maxID
 		if c.drain.last {
@@ -283,6 +291,7 @@ func (c *conn) removeLocked(st *stream) bool {
 	st.state = stateClosed
 	st.leaveLocked()
 	c.role.removedLocked(st)
+	c.streamsChangedLocked()
 	if st.out.inRound && c.round.Len() > 2*len(c.streams)+64 {
 		c.sweepRoundLocked()
 	}

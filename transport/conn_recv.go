@@ -48,6 +48,7 @@ func (c *conn) readOnce() error {
 	if err := c.fill(); err != nil {
 		return err
 	}
+	c.noteRead()
 	if c.client && !c.gotSetting {
 		c.opening = c.rd.Opening(c.opening[:0])
 	}
@@ -101,6 +102,9 @@ func (c *conn) readError(err error) *ConnError {
 		what := "the peer closed the connection"
 		if c.rd.Buffered() > 0 || c.block.open {
 			what += " in the middle of a frame"
+		}
+		if c.client && c.drain.reason != "" { // which the reader alone sets there
+			what += ", and before " + c.drain.reason
 		}
 		return &ConnError{By: ByPeer, Reason: what, Cause: io.EOF}
 	case errors.Is(err, net.ErrClosed):

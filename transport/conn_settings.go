@@ -76,6 +76,7 @@ func (c *conn) handleSettings(f *frame.Frame) *frame.Error {
 		if d := c.cfg.settingsTimeout(); d > 0 && !c.acked && c.life != lifeClosed {
 			c.ackTimer.Reset(d)
 		}
+		c.startLivenessLocked()
 		c.readyLocked()
 		if !c.client && c.writeErr == nil {
 			_ = c.nc.SetReadDeadline(time.Time{})

@@ -22,7 +22,9 @@ type Config struct {
 	Credentials credentials.TransportCredentials
 	// Dial makes a connection to an address. Nil means net.Dialer.
 	Dial func(ctx context.Context, address string) (net.Conn, error)
-	// Transport configures each connection; its AuthInfo is set here.
+	// Transport configures each connection; its AuthInfo and TooManyPings
+	// are set here. The Time of its Keepalive is doubled whenever a server says
+	// that it gets too many PING frames.
 	Transport transport.ClientConfig
 	// Backoff is the time between attempts. Zero means gRPC's defaults.
 	Backoff backoff.Config
@@ -62,6 +64,7 @@ func New(cfg Config) *Channel {
 		custom:      cfg.Dial,
 		credentials: cfg.Credentials,
 		transport:   cfg.Transport,
+		keepalive:   keepalives{next: cfg.Transport.Keepalive},
 	}
 	p.stats = cfg.Stats
 	p.pacing = newPacing(cfg.Backoff, cfg.MinConnectTimeout)

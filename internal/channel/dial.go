@@ -20,6 +20,7 @@ type dialer struct {
 	custom      func(ctx context.Context, address string) (net.Conn, error) // may be nil
 	credentials credentials.TransportCredentials
 	transport   transport.ClientConfig
+	keepalive   keepalives
 }
 
 func (d *dialer) connect(ctx context.Context, address string) (transport.ClientTransport, error) {
@@ -38,6 +39,7 @@ func (d *dialer) connect(ctx context.Context, address string) (transport.ClientT
 	}
 	cfg := d.transport
 	cfg.AuthInfo = info
+	cfg.Keepalive, cfg.TooManyPings = d.keepalive.get(), d.keepalive.calm
 	if deadline, ok := ctx.Deadline(); ok && cfg.SettingsTimeout == 0 {
 		// It runs from now on too: a server that says nothing gets the connect
 		// timeout, and the error names that.

@@ -1,0 +1,163 @@
+package transport
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/weir-rpc/weir/internal/frame"
+	"github.com/weir-rpc/weir/internal/liveness"
+	"google.golang.org/grpc/keepalive"
+)
+
+// livenessState is what a connection does about time, on one timer. The timer
+// runs watch, and nothing else acts: whoever makes something due before the
+// timer fires has it fire now.
+type livenessState struct {
+	// Set by the reader, with conn.mu held, when the connection is ready; read
+	// by it without, and by others with it.
+	base  time.Time // the reads' times count from here
+	reads bool      // the time of each read is noted
+	// counts says that the schedule wants to know of streams as they come and go.
+	counts bool
+
+	read atomic.Int64 // when the latest octets were read, in nanoseconds after base
+
+	// Guarded by conn.mu.
+	schedule liveness.Schedule
+	timer    *time.Timer // nil as long as nothing had to be waited for
+}
+
+// keepalivePing is the payload of the PING frames that ask whether the peer
+// lives. Nobody waits for their acknowledgement: any octet will do.
+var keepalivePing = [8]byte{'w', 'e', 'i', 'r', 'l', 'i', 'v', 'e'}
+
+// startLivenessLocked begins the schedule: the connection is ready. On the
+// reader.
+func (c *conn) startLivenessLocked() {
+	if c.life == lifeClosed {
+		return
+	}
+	l := &c.live
+	now := time.Now()
+	l.schedule = c.role.schedule(now)
+	if l.schedule.Off() {
+		return
+	}
+	l.base, l.reads = now, l.schedule.Time() > 0
+	l.counts = c.client || l.schedule.CountsIdle()
+	c.watchNowLocked()
+}
+
+// noteRead notes that octets were read now. On the reader.
+func (c *conn) noteRead() {
+	if c.live.reads {
+		c.live.read.Store(int64(time.Since(c.live.base)))
+	}
+}
+
+// streamsChangedLocked says that a stream came, behind its HEADERS, or went.
+func (c *conn) streamsChangedLocked() {
+	l, n := &c.live, len(c.streams)
+	if !l.counts || n > 1 {
+		return // only some or none matters
+	}
+	var now time.Time
+	if l.schedule.CountsIdle() {
+		now = time.Now()
+	}
+	if l.schedule.Streams(n, now) {
+		c.watchNowLocked()
+	}
+}
+
+// watchNowLocked has the timer fire at once.
+func (c *conn) watchNowLocked() {
+	switch {
+	case c.life == lifeClosed:
+	case c.live.timer == nil:
+		c.live.timer = time.AfterFunc(0, c.watch)
+	default:
+		c.live.timer.Reset(0)
+	}
+}
+
+func (l *livenessState) stop() {
+	if l.timer != nil {
+		l.timer.Stop()
+	}
+}
+
+// watch does what is due and sets the timer.
+func (c *conn) watch() {
+	c.mu.Lock()
+	if c.life == lifeClosed {
+		c.mu.Unlock()
+		return
+	}
+	l := &c.live
+	now := time.Now()
+	l.schedule.Activity(l.base.Add(time.Duration(l.read.Load())))
+	action, pause := l.schedule.Next(now)
+	if pause != liveness.Never {
+		l.timer.Reset(pause)
+	}
+	switch action {
+	case liveness.ActionPing:
+		c.hbuf = frame.AppendPing(c.hbuf[:0], false, keepalivePing)
+		c.out.copy(c.hbuf)
+		c.flush(flushAsync)
+		return
+	case liveness.ActionCloseDead:
+		c.failLocked(c.deadError())
+	}
+	c.mu.Unlock()
+}
+
+// deadError is the end of a connection whose peer does not answer.
+func (c *conn) deadError() *ConnError {
+	who, option, timeout := c.role.keepalive()
+	return &ConnError{By: ByNetwork, Reason: fmt.Sprintf(
+		"the %s is not answering: nothing came from it for %v (Time), nor for %v (Timeout) after the keepalive PING that followed (option %s)",
+		who, c.live.schedule.Time(), keepaliveTimeout(timeout), option)}
+}
+
+// keepaliveTimeout turns the option's value into the one in effect.
+func keepaliveTimeout(d time.Duration) time.Duration {
+	if d <= 0 {
+		return liveness.DefaultTimeout
+	}
+	return d
+}
+
+func (t *http2Client) schedule(now time.Time) liveness.Schedule {
+	return liveness.NewClient(t.cfg.Keepalive, 0, now)
+}
+
+func (t *http2Client) keepalive() (peer, option string, timeout time.Duration) {
+	return "server", "WithKeepaliveParams", t.cfg.Keepalive.Timeout
+}
+
+// tooManyPings is a GOAWAY that may say that we send too many PING frames: the
+// configuration's owner hears of it before the connection drains. It gives what
+// there is to add to the GOAWAY's own words.
+func (t *http2Client) tooManyPings(code ErrCode, debug []byte) string {
+	if !liveness.TooManyPings(uint32(code), debug) {
+		return ""
+	}
+	used := t.live.schedule.Time() // constant; and only the reader sets it
+	if t.cfg.TooManyPings != nil {
+		t.cfg.TooManyPings(used)
+	}
+	if used == 0 {
+		return " (this side has no keepalive: its PING frames are those of Ping or of the bandwidth estimate)"
+	}
+	return fmt.Sprintf(" (Time of the option WithKeepaliveParams is %v in effect: the next connection takes twice that)", used)
+}
+
+// Calmer is p for the next connections of a client after one whose
+// ClientConfig.TooManyPings was told used: twice that Time, or what p has if
+// that is longer.
+func Calmer(p keepalive.ClientParameters, used time.Duration) keepalive.ClientParameters {
+	return liveness.Calmer(p, used)
+}
