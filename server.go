@@ -234,6 +234,8 @@ func (s *Server) serveConn(c *serverConn) {
 		ConnectionTimeout:    max(time.Until(deadline), 1), // zero would be the default
 		MaxConcurrentStreams: s.cfg.maxConcurrentStreams,
 		MaxRecvMessageSize:   recvLimit(s.cfg.maxRecv),
+		Keepalive:            s.cfg.keepalive,
+		KeepaliveEnforcement: s.cfg.enforcement,
 		Unary:                s.isUnary,
 		ContextValue:         contextValue,
 		Workers:              s.workers,

@@ -5,6 +5,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
 )
 
 // A ServerOption configures a Server.
@@ -22,6 +23,8 @@ type serverConfig struct {
 	streamChain          []grpc.StreamServerInterceptor
 	unknown              grpc.StreamHandler
 	stats                statsHandlers
+	keepalive            keepalive.ServerParameters
+	enforcement          keepalive.EnforcementPolicy
 }
 
 type serverOption func(*serverConfig)
@@ -71,4 +74,27 @@ func ConnectionTimeout(d time.Duration) ServerOption {
 // /service/method does not come to it.
 func UnknownServiceHandler(h grpc.StreamHandler) ServerOption {
 	return serverOption(func(c *serverConfig) { c.unknown = h })
+}
+
+// KeepaliveParams sets when the Server asks a client from which nothing comes
+// whether it lives, by a PING frame, and how long connections last. As in
+// grpc-go, zero means a Time of 2 h, a Timeout of 20 s, and no end for
+// MaxConnectionIdle, MaxConnectionAge and MaxConnectionAgeGrace; a Time of less
+// than 1 s counts as 1 s. A negative Time asks nobody.
+//
+// Connections that are idle or old are drained: their calls go on, for
+// MaxConnectionAgeGrace at most if they are old, and new ones go elsewhere. The
+// age is longer or shorter by up to a tenth, by chance, so that connections that
+// came together do not go together.
+func KeepaliveParams(p keepalive.ServerParameters) ServerOption {
+	return serverOption(func(c *serverConfig) { c.keepalive = p })
+}
+
+// KeepaliveEnforcementPolicy sets how often clients may send PING frames
+// without being sent HEADERS or DATA in between: not more often than every
+// MinTime, 5 min if it is zero, and, unless PermitWithoutStream, every two hours
+// while they have no call. A client that does it for the third time loses the
+// connection, with GOAWAY "too_many_pings", and should double its Time.
+func KeepaliveEnforcementPolicy(p keepalive.EnforcementPolicy) ServerOption {
+	return serverOption(func(c *serverConfig) { c.enforcement = p })
 }

@@ -152,6 +152,20 @@ type ServerConfig struct {
 	// ConnectionTimeout bounds the wait for the client's preface and SETTINGS.
 	// Zero means DefaultConnectionTimeout.
 	ConnectionTimeout time.Duration
+	// Keepalive finds a client that died without a word, and ends connections
+	// that are idle or old. Time is how long nothing is read before a PING is
+	// sent: zero means 2 h, a negative value never, and less than 1 s counts as
+	// that. Timeout is how long nothing is read after it: zero or less means
+	// 20 s. MaxConnectionIdle, MaxConnectionAge (give or take a tenth, by
+	// chance) and MaxConnectionAgeGrace are infinite if they are zero or less.
+	// The grace counts from the GOAWAY that says which streams finish.
+	Keepalive keepalive.ServerParameters
+	// KeepaliveEnforcement bounds the PING frames of the client. MinTime zero
+	// means 5 min, a negative value no bound while there are streams; without
+	// streams it is 2 h unless PermitWithoutStream. The third PING frame that
+	// comes earlier ends the connection with ENHANCE_YOUR_CALM and
+	// "too_many_pings"; HEADERS and DATA that the server sends forgive.
+	KeepaliveEnforcement keepalive.EnforcementPolicy
 	// Unary reports whether a method takes one message and gives one. The
 	// handlers of such methods may run one after the other on one goroutine
 	// when they are quick; each starts when its request is complete. It is

@@ -49,8 +49,12 @@ func (c *conn) goAwayLocked(last uint32, code ErrCode, debug string) {
 // drainServer begins the graceful end of a server's connection.
 func (c *conn) drainServer(reason string) {
 	c.mu.Lock()
+	c.drainServerLocked(reason)
+	c.flush(flushAsync)
+}
+
+func (c *conn) drainServerLocked(reason string) {
 	if c.life == lifeClosed || c.drain.begun {
-		c.mu.Unlock()
 		return
 	}
 	c.life = lifeDraining
@@ -63,7 +67,7 @@ func (c *conn) drainServer(reason string) {
 		c.drainAckedLocked()
 		c.flush(flushAsync)
 	})
-	c.flush(flushAsync)
+	c.goAwaySentLocked(false)
 }
 
 // drainAckedLocked is the second step: the client has seen the first GOAWAY,
@@ -75,6 +79,7 @@ func (c *conn) drainAckedLocked() {
 	c.drain.stop()
 	c.drain.last, c.drain.lastID = true, c.maxID
 	c.goAwayLocked(c.maxID, CodeNoError, c.drain.reason)
+	c.goAwaySentLocked(true)
 	c.drainedLocked()
 }
 

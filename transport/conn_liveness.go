@@ -7,7 +7,6 @@ import (
 
 	"github.com/weir-rpc/weir/internal/frame"
 	"github.com/weir-rpc/weir/internal/liveness"
-	"google.golang.org/grpc/keepalive"
 )
 
 // livenessState is what a connection does about time, on one timer. The timer
@@ -18,13 +17,15 @@ type livenessState struct {
 	// by it without, and by others with it.
 	base  time.Time // the reads' times count from here
 	reads bool      // the time of each read is noted
-	// counts says that the schedule wants to know of streams as they come and go.
+	// counts says that the schedule wants to know of streams as they come and
+	// go, not only when a PING comes.
 	counts bool
 
 	read atomic.Int64 // when the latest octets were read, in nanoseconds after base
 
 	// Guarded by conn.mu.
 	schedule liveness.Schedule
+	sent     bool        // HEADERS or DATA, since the peer's latest PING
 	timer    *time.Timer // nil as long as nothing had to be waited for
 }
 
@@ -108,6 +109,12 @@ func (c *conn) watch() {
 		c.out.copy(c.hbuf)
 		c.flush(flushAsync)
 		return
+	case liveness.ActionDrainIdle, liveness.ActionDrainAge:
+		c.drainServerLocked(action.Debug())
+		c.flush(flushAsync)
+		return
+	case liveness.ActionCloseGrace:
+		c.failLocked(c.graceError())
 	case liveness.ActionCloseDead:
 		c.failLocked(c.deadError())
 	}
@@ -128,36 +135,4 @@ func keepaliveTimeout(d time.Duration) time.Duration {
 		return liveness.DefaultTimeout
 	}
 	return d
-}
-
-func (t *http2Client) schedule(now time.Time) liveness.Schedule {
-	return liveness.NewClient(t.cfg.Keepalive, 0, now)
-}
-
-func (t *http2Client) keepalive() (peer, option string, timeout time.Duration) {
-	return "server", "WithKeepaliveParams", t.cfg.Keepalive.Timeout
-}
-
-// tooManyPings is a GOAWAY that may say that we send too many PING frames: the
-// configuration's owner hears of it before the connection drains. It gives what
-// there is to add to the GOAWAY's own words.
-func (t *http2Client) tooManyPings(code ErrCode, debug []byte) string {
-	if !liveness.TooManyPings(uint32(code), debug) {
-		return ""
-	}
-	used := t.live.schedule.Time() // constant; and only the reader sets it
-	if t.cfg.TooManyPings != nil {
-		t.cfg.TooManyPings(used)
-	}
-	if used == 0 {
-		return " (this side has no keepalive: its PING frames are those of Ping or of the bandwidth estimate)"
-	}
-	return fmt.Sprintf(" (Time of the option WithKeepaliveParams is %v in effect: the next connection takes twice that)", used)
-}
-
-// Calmer is p for the next connections of a client after one whose
-// ClientConfig.TooManyPings was told used: twice that Time, or what p has if
-// that is longer.
-func Calmer(p keepalive.ClientParameters, used time.Duration) keepalive.ClientParameters {
-	return liveness.Calmer(p, used)
 }

@@ -15,7 +15,7 @@ import (
 // https://www.rfc-editor.org/rfc/rfc9113#section-6.7
 // Row A83: a PING is acknowledged with its own octets, in order.
 func TestPing_Received_IsAcknowledged(t *testing.T) {
-	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
+	inServer(t, ServerConfig{KeepaliveEnforcement: anyPings}, func(t *testing.T, ts *testServer) {
 		ts.peer.Batch(func() {
 			for i := range byte(10) {
 				ts.peer.WritePing([8]byte{i, 1, 2, 3, 4, 5, 6, 7})
@@ -82,7 +82,7 @@ var floods = map[string]func(p *h2peer.Peer, i uint32){
 func TestFlood_PeerDoesNotRead_EndsTheConnection(t *testing.T) {
 	for name, flood := range floods {
 		t.Run(name, func(t *testing.T) {
-			inServer(t, ServerConfig{MaxConcurrentStreams: 1}, func(t *testing.T, ts *testServer) {
+			inServer(t, ServerConfig{MaxConcurrentStreams: 1, KeepaliveEnforcement: anyPings}, func(t *testing.T, ts *testServer) {
 				if name == "too many streams" || name == "PING" {
 					ts.open(1, "/s/Stream")
 				}
@@ -102,7 +102,7 @@ func TestFlood_PeerDoesNotRead_EndsTheConnection(t *testing.T) {
 // Row A96: only replies that wait count: a peer that reads may ask as often as
 // it likes.
 func TestFlood_PeerReads_IsAnswered(t *testing.T) {
-	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
+	inServer(t, ServerConfig{KeepaliveEnforcement: anyPings}, func(t *testing.T, ts *testServer) {
 		for range 50 {
 			ts.peer.Batch(func() {
 				for i := range byte(100) {

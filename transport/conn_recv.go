@@ -12,6 +12,7 @@ import (
 
 	"github.com/weir-rpc/weir/internal/buffer"
 	"github.com/weir-rpc/weir/internal/frame"
+	"github.com/weir-rpc/weir/internal/liveness"
 )
 
 // readBufferSize is the size of the buffer that a connection takes while there
@@ -239,7 +240,11 @@ func (c *conn) frameError(e *frame.Error) error {
 			// What came was no frame at all, in all likelihood.
 			reason = "the server " + notHTTP2(c.opening)
 		}
-		return &ConnError{Code: e.Code, By: ByLocal, Reason: reason}
+		ce := &ConnError{Code: e.Code, By: ByLocal, Reason: reason}
+		if reason == liveness.DebugTooManyPings {
+			ce.Cause = errTooManyPings
+		}
+		return ce
 	}
 	c.mu.Lock()
 	if c.isIdleLocked(e.StreamID) {

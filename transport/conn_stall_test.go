@@ -132,7 +132,7 @@ func TestWriteTimeout_PeerReadsSlowly_IsLeftAlone(t *testing.T) {
 		p.Close()
 		<-result
 	})
-	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
+	inServer(t, ServerConfig{KeepaliveEnforcement: anyPings}, func(t *testing.T, ts *testServer) {
 		ts.peer.WriteWindowUpdate(0, 1<<20)
 		ts.peer.Ignore(http2.FrameData, http2.FrameHeaders)
 		st, end := ts.open(1, "/s/Stream")

@@ -9,7 +9,6 @@ import (
 	"github.com/weir-rpc/weir/internal/field"
 	"github.com/weir-rpc/weir/internal/frame"
 	"github.com/weir-rpc/weir/internal/grpcwire"
-	"github.com/weir-rpc/weir/internal/liveness"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/peer"
 )
@@ -254,6 +253,7 @@ func (s *http2Server) newStream(id uint32, end bool, l *field.List) *frame.Error
 		return nil
 	}
 	s.streams[id] = st.stream
+	s.streamsChangedLocked()
 	s.open++
 	if timed {
 		s.deadline.addLocked(st.deadline)
@@ -323,12 +323,6 @@ func (s *http2Server) batchEnd() {
 }
 
 func (s *http2Server) settingsLocked() {}
-
-func (s *http2Server) schedule(time.Time) liveness.Schedule { return liveness.Schedule{} }
-
-func (s *http2Server) keepalive() (peer, option string, timeout time.Duration) {
-	return "client", "KeepaliveParams", 0
-}
 
 // goAway is the client's: it wants no more from us than the streams it has.
 func (s *http2Server) goAway(uint32, ErrCode, []byte) {

@@ -48,6 +48,7 @@ func TestKeepalive_TooManyPings_CalmsTheNextConnections(t *testing.T) {
 		p.WriteGoAway(0, http2.ErrCodeNo, "")
 		p.WantGoAway("nothing is left to do", http2.ErrCodeNo)
 		p.WantClosed("so the client leaves")
+		w.wantState(connectivity.Idle)
 		p = connect()
 		simnet.Advance(160*time.Second - 1)
 		p.WantIdle("another GOAWAY changes nothing")

@@ -1,0 +1,41 @@
+package transport
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/weir-rpc/weir/internal/liveness"
+	"google.golang.org/grpc/keepalive"
+)
+
+func (t *http2Client) schedule(now time.Time) liveness.Schedule {
+	return liveness.NewClient(t.cfg.Keepalive, 0, now)
+}
+
+func (t *http2Client) keepalive() (peer, option string, timeout time.Duration) {
+	return "server", "WithKeepaliveParams", t.cfg.Keepalive.Timeout
+}
+
+// tooManyPings is a GOAWAY that may say that we send too many PING frames: the
+// configuration's owner hears of it before the connection drains. It gives what
+// there is to add to the GOAWAY's own words.
+func (t *http2Client) tooManyPings(code ErrCode, debug []byte) string {
+	if !liveness.TooManyPings(uint32(code), debug) {
+		return ""
+	}
+	used := t.live.schedule.Time() // constant; and only the reader sets it
+	if t.cfg.TooManyPings != nil {
+		t.cfg.TooManyPings(used)
+	}
+	if used == 0 {
+		return " (this side has no keepalive: its PING frames are those of Ping or of the bandwidth estimate)"
+	}
+	return fmt.Sprintf(" (Time of the option WithKeepaliveParams is %v in effect: the next connection takes twice that)", used)
+}
+
+// Calmer is p for the next connections of a client after one whose
+// ClientConfig.TooManyPings was told used: twice that Time, or what p has if
+// that is longer.
+func Calmer(p keepalive.ClientParameters, used time.Duration) keepalive.ClientParameters {
+	return liveness.Calmer(p, used)
+}
