@@ -122,6 +122,10 @@ func WithUserAgent(name string) DialOption {
 // zero value, and a Timeout of zero is 20 s. Without this option, or while there
 // is no call and PermitWithoutStream is false, nothing is asked.
 //
+// Timeout is TCP_USER_TIMEOUT too, on Linux: how long what is sent may go
+// unacknowledged. That is 20 s without this option, unless the function of
+// WithContextDialer gives a *net.TCPConn that has another already.
+//
 // Time should not be less than what the server permits by its
 // KeepaliveEnforcementPolicy: a server that gets too many PING frames ends the
 // connection, and the Client's next one has twice the Time.

@@ -218,6 +218,7 @@ func (s *Server) serveConn(c *serverConn) {
 		_ = c.nc.Close()
 		return
 	}
+	channel.SetUserTimeout(c.nc, channel.ServerUserTimeout(s.cfg.keepalive))
 	deadline := time.Now().Add(s.cfg.connectionTimeout)
 	_ = c.nc.SetDeadline(deadline)
 	secured, info, err := s.cfg.creds.ServerHandshake(c.nc)

@@ -82,6 +82,9 @@ func UnknownServiceHandler(h grpc.StreamHandler) ServerOption {
 // MaxConnectionIdle, MaxConnectionAge and MaxConnectionAgeGrace; a Time of less
 // than 1 s counts as 1 s. A negative Time asks nobody.
 //
+// Timeout is TCP_USER_TIMEOUT too, on Linux, and 20 s if Time is negative, unless
+// the listener gives a *net.TCPConn that has another already.
+//
 // Connections that are idle or old are drained: their calls go on, for
 // MaxConnectionAgeGrace at most if they are old, and new ones go elsewhere. The
 // age is longer or shorter by up to a tenth, by chance, so that connections that

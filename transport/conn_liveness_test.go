@@ -2,7 +2,11 @@ package transport
 
 import (
 	"errors"
+	"net"
+	"os"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -203,6 +207,56 @@ func TestClientKeepalive_Off_CostsNothing(t *testing.T) {
 		if timer == nil || read != 4*time.Second {
 			t.Fatalf("a timer: %v, latest read after %v", timer != nil, read)
 		}
+	})
+}
+
+// timedOut is a connection that the system gives up when gone is closed.
+type timedOut struct {
+	net.Conn
+	gone chan struct{}
+	once sync.Once
+}
+
+func (c *timedOut) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	select {
+	case <-c.gone:
+		return 0, &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", syscall.ETIMEDOUT)}
+	default:
+		return n, err
+	}
+}
+
+func (c *timedOut) Close() error {
+	c.once.Do(func() { close(c.gone) })
+	return c.Conn.Close()
+}
+
+// Row B4: a connection that TCP has given up says what TCP missed.
+func TestUserTimeout_IsOver_SaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := simnet.Pipe(simnet.Link{})
+		nc := &timedOut{Conn: a, gone: make(chan struct{})}
+		p := h2peer.NewServer(t, b)
+		made := async(func() ClientTransport {
+			ct, err := NewHTTP2Client(t.Context(), nc, ClientConfig{})
+			if err != nil {
+				t.Error(err)
+			}
+			return ct
+		})
+		p.Handshake()
+		ct := <-made
+		call := roundTrip(t.Context(), ct, "x")
+		p.WantHeaders("a call", 1)
+		p.WantMessage("its message", 1)
+		nc.once.Do(func() { close(nc.gone) })
+		p.WritePing([8]byte{}) // wakes the reader
+		err := call.wantError(t, codes.Unavailable)
+		if !strings.Contains(err.Error(), "TCP_USER_TIMEOUT") || !errors.Is(err, syscall.ETIMEDOUT) {
+			t.Errorf("the call ended with %v", err)
+		}
+		<-ct.Done()
 	})
 }
 

@@ -114,7 +114,11 @@ func (c *conn) readError(err error) *ConnError {
 		return &ConnError{By: ByLocal, Code: CodeProtocol,
 			Reason: fmt.Sprintf("no connection preface and SETTINGS within %v (option ConnectionTimeout)", c.prefaceTimeout())}
 	}
-	return &ConnError{By: ByNetwork, Reason: "cannot read", Cause: err}
+	reason := "cannot read"
+	if errors.Is(err, syscall.ETIMEDOUT) {
+		reason = "the peer's host acknowledges nothing any more (TCP_USER_TIMEOUT, if it is set)"
+	}
+	return &ConnError{By: ByNetwork, Reason: reason, Cause: err}
 }
 
 func (c *conn) prefaceTimeout() time.Duration {

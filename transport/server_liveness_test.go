@@ -139,7 +139,7 @@ func TestServerKeepalive_ClientDiesWhileDraining_IsFound(t *testing.T) {
 	}
 }
 
-// Row A91: a connection without streams for MaxConnectionIdle is drained. A
+// Rows A71, A91: a connection without streams for MaxConnectionIdle is drained. A
 // stream starts the time anew, however short.
 func TestMaxConnectionIdle(t *testing.T) {
 	cfg := ServerConfig{Keepalive: keepalive.ServerParameters{MaxConnectionIdle: time.Minute}}

@@ -28,6 +28,7 @@ func (d *dialer) connect(ctx context.Context, address string) (transport.ClientT
 	if err != nil {
 		return nil, newConnectError(ctx, address, stepDial, err)
 	}
+	SetUserTimeout(nc, ClientUserTimeout(d.transport.Keepalive))
 	secured, info, err := d.secure(ctx, nc)
 	if err != nil {
 		_ = nc.Close()
