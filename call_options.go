@@ -24,6 +24,7 @@ type callInfo struct {
 	accept       []string // compressors of answers; any if there are none
 	maxRecv      int
 	maxSend      int
+	maxReplay    int
 	waitForReady bool
 	authority    string
 	creds        credentials.PerRPCCredentials
@@ -82,7 +83,8 @@ func (ci *callInfo) applyOne(o grpc.CallOption) error {
 		ci.force(codecV2(o.CodecV2), o.CodecV2.Name())
 	case grpc.CustomCodecCallOption:
 		ci.force(codec{v1: customCodec{o.Codec}}, "")
-	case grpc.MaxRetryRPCBufferSizeCallOption: // there is nothing to replay yet
+	case grpc.MaxRetryRPCBufferSizeCallOption:
+		ci.maxReplay = o.MaxRetryRPCBufferSize
 	default:
 		return ci.applyOther(o)
 	}

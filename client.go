@@ -31,6 +31,9 @@ type Client struct {
 	perRPC    []credentials.PerRPCCredentials
 	stats     stats.Handler // nil if there is none
 
+	life context.Context // ends with Close: the open streams hear of it
+	end  context.CancelFunc
+
 	invocations sync.Pool // *invocation
 }
 
@@ -95,6 +98,7 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 			},
 		}),
 	}
+	c.life, c.end = context.WithCancel(context.Background())
 	if len(cfg.interceptors) > 0 {
 		if c.bridge, err = newBridge(c, cfg.interceptors); err != nil {
 			_ = c.ch.Close()
@@ -113,29 +117,22 @@ func acceptEncoding() string {
 // Target gives the target that the Client was made with.
 func (c *Client) Target() string { return c.target }
 
-// Close ends every connection and every call. Calls on a connection fail with
-// UNAVAILABLE, those that wait for one and all later ones with CANCELLED. The
-// error is a status CANCELLED if the Client was closed already.
+// Close ends every connection and every call, and with them the contexts of
+// streams. Calls on a connection fail with UNAVAILABLE, those that wait for one
+// and all later ones with CANCELLED. The error is a status CANCELLED if the
+// Client was closed already.
 func (c *Client) Close() error {
 	if c.bridge != nil {
 		_ = c.bridge.conn.Close()
 	}
+	defer c.end() // what a stream says of its end is said by then
 	return c.ch.Close()
-}
-
-// maxAttempts is how often a call is tried that no server has acted on.
-const maxAttempts = 5
-
-// again reports whether a call that failed is to be tried again without
-// telling: no server has acted on it, and there is time.
-func again(ctx context.Context, err error, attempt int) bool {
-	var se *transport.StreamError
-	return errors.As(err, &se) && se.Unprocessed && attempt < maxAttempts && ctx.Err() == nil
 }
 
 // info reads a call's options. If they are wrong the call ends here.
 func (c *Client) info(ci *callInfo, opts []grpc.CallOption) (comp encoding.Compressor, err error) {
 	ci.codec, ci.maxRecv, ci.maxSend = c.codec, defaultMaxRecv, defaultMaxSend
+	ci.maxReplay = defaultMaxReplay
 	if len(c.callOpts) > 0 {
 		err = ci.apply(c.callOpts)
 	}
@@ -188,11 +185,12 @@ func (c *Client) invoke(ctx context.Context, inv *invocation, method string, arg
 		return err
 	}
 	inv.call = inv.info.call(method)
+	var retries retries
 	for attempt := 1; ; attempt++ {
 		inv.stats = attemptStats{}
 		p, err := c.attempt(inv.stats.begin(ctx, c, inv.info.begin(attempt), method), inv, comp, args, reply)
 		inv.told(err)
-		if err != nil && again(ctx, err, attempt) {
+		if err != nil && retries.again(ctx, err) {
 			inv.reply.Free()
 			inv.reply = transport.Reply{}
 			continue
@@ -318,51 +316,20 @@ func (c *Client) NewStream(ctx context.Context, desc *grpc.StreamDesc, method st
 
 // stream is NewStream behind the interceptors.
 func (c *Client) stream(ctx context.Context, desc *grpc.StreamDesc, method string, opts []grpc.CallOption) (grpc.ClientStream, error) {
-	cs := &clientStream{desc: desc}
+	cs := &clientStream{c: c, desc: desc}
 	comp, err := c.info(&cs.info, opts)
 	if err != nil {
 		return nil, err
 	}
-	call := cs.info.call(method)
-	cs.comp = comp
-	life, cancel := context.WithCancelCause(ctx)
-	cs.cancel = cancel
-	for attempt := 1; ; attempt++ {
-		begin := cs.info.begin(attempt)
-		begin.IsClientStream, begin.IsServerStream = desc.ClientStreams, desc.ServerStreams
-		cs.stats = attemptStats{}
-		cs.ctx = cs.stats.begin(life, c, begin, method) //nolint:fatcontext // always a child of life
-		if err = c.open(ctx, cs, &call); err == nil {
-			cs.watch()
-			return cs, nil
-		}
-		cs.stats.end(nil, err)
-		if !again(ctx, err, attempt) {
-			cs.cancel(err)
-			cs.info.finish(noMetadata, noMetadata, nil, err)
-			return nil, err
-		}
+	cs.comp, cs.call = comp, cs.info.call(method)
+	cs.life, cs.cancel = context.WithCancelCause(ctx)
+	a, err := cs.open()
+	if err != nil {
+		cs.cancel(err)
+		cs.info.finish(noMetadata, noMetadata, nil, err)
+		return nil, err
 	}
-}
-
-// open opens the stream of an attempt.
-func (c *Client) open(ctx context.Context, cs *clientStream, call *transport.Call) (err error) {
-	md, ok := metadata.FromOutgoingContext(cs.ctx)
-	if ok {
-		call.Metadata = md
-	}
-	if cs.tr, err = c.ch.Transport(ctx, cs.info.waitForReady); err != nil {
-		return err
-	}
-	cs.stats.picked()
-	if c.depends(&cs.info) {
-		if err := c.authorize(cs.ctx, cs.tr.Peer().AuthInfo, &cs.info, call, md); err != nil {
-			return err
-		}
-	}
-	if cs.st, err = cs.tr.NewStream(cs.ctx, call); err != nil {
-		return err
-	}
-	cs.stats.outHeader(call, cs.tr.Peer())
-	return nil
+	cs.at.Store(a)
+	cs.watch()
+	return cs, nil
 }

@@ -17,59 +17,82 @@ import (
 
 // clientStream is the grpc.ClientStream of a call.
 type clientStream struct {
+	c      *Client
 	desc   *grpc.StreamDesc
 	info   callInfo
 	comp   encoding.Compressor
-	ctx    context.Context
+	call   transport.Call
+	life   context.Context // ends with the call
 	cancel context.CancelCauseFunc
-	tr     transport.ClientTransport
-	st     *transport.ClientStream
-	stats  attemptStats
+
+	at     atomic.Pointer[attempt] // on which the call is
+	first  attempt
+	replay replay
+
+	// Owned by who opens the stream, and then guarded by replay.order.
+	attempts int
+	retries  retries
 
 	sentLast atomic.Bool
 	done     sync.Once
+	unwatch  func() bool // of Client.life; guarded by replay.mu
 
 	got   bool // a message was received; owned by the receiver
 	final error
 }
 
-var errCallOver = errors.New("the call is over")
+var (
+	errCallOver = errors.New("the call is over")
+	errClosed   = status.Error(codes.Canceled, "the client is closed")
+)
 
-// Header gives the server's headers and waits for them.
+// Header gives the server's headers and waits for them. It gives nothing, and
+// no error, if the call ended without: RecvMsg tells how.
 func (cs *clientStream) Header() (metadata.MD, error) {
-	md := cs.st.Header()
-	if cs.st.GotHeader() {
-		cs.stats.inHeader(cs.st.Header, cs.st.Encoding())
-	}
-	if cs.st.TrailersOnly() {
+	for {
+		a := cs.at.Load()
+		md := a.st.Header()
+		switch {
+		case a.st.GotHeader():
+			cs.replay.release()
+			a.stats.inHeader(a.st.Header, a.st.Encoding())
+			return md, nil
+		case cs.goesOn(a):
+			continue
+		}
+		err := cs.replay.fault()
+		if err == nil {
+			err = a.st.Status().Err()
+		}
+		cs.finish(err)
 		return nil, nil
 	}
-	if len(md) == 0 {
-		if s := cs.st.Status(); s.Code() != codes.OK {
-			return nil, s.Err()
-		}
-	}
-	return md, nil
 }
 
 // Trailer gives the server's trailers, once RecvMsg has given an error.
-func (cs *clientStream) Trailer() metadata.MD { return cs.st.Trailer() }
+func (cs *clientStream) Trailer() metadata.MD { return cs.at.Load().st.Trailer() }
 
 // CloseSend tells the server that no more messages come. It never fails.
 func (cs *clientStream) CloseSend() error {
 	if !cs.sentLast.Swap(true) {
-		cs.st.CloseSend()
+		cs.closeSend()
 	}
 	return nil
 }
 
-// Context gives the context of the call, which ends with it.
-func (cs *clientStream) Context() context.Context { return cs.ctx }
+// Context gives the context of the call, which ends with it. The call stays on
+// the attempt that the context belongs to.
+func (cs *clientStream) Context() context.Context {
+	cs.replay.release()
+	return cs.at.Load().ctx
+}
 
 // SendMsg sends a message. See grpc.ClientStream.
 func (cs *clientStream) SendMsg(v any) error {
 	if cs.sentLast.Load() {
-		return status.Error(codes.Internal, "SendMsg after CloseSend, or a second message where the method takes one")
+		err := status.Error(codes.Internal, "SendMsg after CloseSend, or a second message where the method takes one")
+		cs.finish(err)
+		return err
 	}
 	m, size, err := cs.info.encode(v, cs.comp)
 	if err != nil {
@@ -77,16 +100,14 @@ func (cs *clientStream) SendMsg(v any) error {
 		return err
 	}
 	wire := m.Len()
-	if cs.desc.ClientStreams {
-		err = cs.st.Send(m)
-	} else {
+	last := !cs.desc.ClientStreams
+	if last {
 		cs.sentLast.Store(true)
-		err = cs.st.SendLast(m)
 	}
-	if err == nil {
-		cs.stats.outPayload(v, size, wire)
+	if err = cs.send(m, last); err == nil {
+		cs.at.Load().stats.outPayload(v, size, wire)
 	}
-	if !cs.desc.ClientStreams {
+	if last {
 		return nil // RecvMsg tells
 	}
 	return err
@@ -107,12 +128,13 @@ func (cs *clientStream) RecvMsg(v any) error {
 		return nil
 	}
 	// The one message is not the end: the status is.
-	m, err := cs.st.Recv()
+	a := cs.at.Load()
+	m, err := a.st.Recv()
 	if err == nil {
 		m.Free()
 		err = status.Error(codes.Unimplemented, "cardinality violation: the server sent more than one message where one was expected")
 	} else {
-		err = cs.status(err)
+		err = a.status(err)
 	}
 	cs.finish(err)
 	cs.final = io.EOF
@@ -124,20 +146,29 @@ func (cs *clientStream) RecvMsg(v any) error {
 }
 
 func (cs *clientStream) recv(v any) error {
-	m, err := cs.st.Recv()
+	a := cs.at.Load()
+	m, err := a.st.Recv()
+	for err != nil && cs.goesOn(a) {
+		a = cs.at.Load()
+		m, err = a.st.Recv()
+	}
 	if err != nil {
-		err = cs.status(err)
+		if fault := cs.replay.fault(); fault != nil {
+			return fault
+		}
+		err = a.status(err)
 		if err == io.EOF && !cs.desc.ServerStreams && !cs.got {
 			return status.Error(codes.Unimplemented, "cardinality violation: the server ended with status OK and without the message that was expected")
 		}
 		return err
 	}
-	if cs.stats.handler != nil {
-		cs.stats.inHeader(cs.st.Header, cs.st.Encoding())
+	cs.replay.release()
+	if a.stats.handler != nil {
+		a.stats.inHeader(a.st.Header, a.st.Encoding())
 	}
 	in := received{codec: cs.info.codec, limit: cs.info.maxRecv, option: "MaxCallRecvMsgSize", unknown: codes.Internal}
 	if m.Compressed {
-		in.encoding = cs.st.Encoding()
+		in.encoding = a.st.Encoding()
 		if err := cs.info.accepts(in.encoding); err != nil {
 			m.Free()
 			return err
@@ -146,28 +177,35 @@ func (cs *clientStream) recv(v any) error {
 	err = in.into(&m, v)
 	m.Free()
 	if err == nil {
-		cs.stats.inPayload(v, in.size, in.wire)
+		a.stats.inPayload(v, in.size, in.wire)
 	}
 	return err
 }
 
 // status turns the end of a stream into the error of RecvMsg.
-func (cs *clientStream) status(err error) error {
+func (a *attempt) status(err error) error {
 	if err != io.EOF {
 		return err
 	}
-	if s := cs.st.Status(); s.Code() != codes.OK {
+	if s := a.st.Status(); s.Code() != codes.OK {
 		return s.Err()
 	}
 	return io.EOF
 }
 
-// watch has those told of the end of the call who asked for it, though its
-// caller leaves it: by cancelling, without receiving anything more.
+// watch ends the call with the Client, and with its context: its caller may
+// leave it so, without receiving anything more.
 func (cs *clientStream) watch() {
-	if len(cs.info.onFinish) > 0 {
-		context.AfterFunc(cs.ctx, func() { cs.finish(status.FromContextError(cs.ctx.Err()).Err()) })
-	}
+	cs.replay.mu.Lock()
+	cs.unwatch = context.AfterFunc(cs.c.life, func() {
+		err := cs.at.Load().st.Status().Err()
+		if err == nil {
+			err = errClosed
+		}
+		cs.finish(err)
+	})
+	cs.replay.mu.Unlock()
+	context.AfterFunc(cs.life, func() { cs.finish(status.FromContextError(cs.life.Err()).Err()) })
 }
 
 // finish is the end of the call, for whatever reason.
@@ -180,24 +218,11 @@ func (cs *clientStream) finish(err error) {
 		if cause == nil {
 			cause = errCallOver
 		}
-		cs.st.Cancel(cause) // nothing, unless the end came from here
-		cs.told(err)
-		cs.info.finish(cs.st.Header, cs.st.Trailer, cs.tr.Peer(), err)
+		a, unwatch := cs.ends(cause)
+		a.st.Cancel(cause) // nothing, unless the end came from here
+		a.told(err)
+		cs.info.finish(a.st.Header, a.st.Trailer, a.tr.Peer(), err)
+		unwatch()
 		cs.cancel(cause)
 	})
-}
-
-// told ends the attempt for who observes it.
-func (cs *clientStream) told(err error) {
-	if cs.stats.handler == nil {
-		return
-	}
-	if cs.st.GotHeader() {
-		cs.stats.inHeader(cs.st.Header, cs.st.Encoding())
-	}
-	var trailer metadata.MD
-	if cs.st.GotTrailer() {
-		trailer = cs.st.Trailer()
-	}
-	cs.stats.end(trailer, err)
 }

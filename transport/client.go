@@ -66,13 +66,15 @@ func (t *http2Client) Err() error                     { return t.lastErr() }
 func (t *http2Client) refusedLocked() *StreamError {
 	switch t.life {
 	case lifeClosed:
-		return connLost(t.err, true)
+		lost := connLost(t.err, true)
+		lost.Unsent = true
+		return lost
 	case lifeDraining:
 		text := "the connection is draining"
 		if t.gone != "" {
 			text += ": " + t.gone
 		}
-		return &StreamError{Code: CodeRefusedStream, By: ByLocal, Unprocessed: true, Status: unavailable(text)}
+		return &StreamError{Code: CodeRefusedStream, By: ByLocal, Unprocessed: true, Unsent: true, Status: unavailable(text)}
 	}
 	return nil
 }
@@ -109,7 +111,7 @@ const lastClientID = 1<<31 - 1<<16
 func (t *http2Client) acquire(ctx context.Context) *StreamError {
 	if ctx.Err() != nil {
 		e := contextError(ctx)
-		e.Unprocessed = true
+		e.Unprocessed, e.Unsent = true, true
 		return e
 	}
 	t.mu.Lock()

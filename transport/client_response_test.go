@@ -131,8 +131,9 @@ func TestReset_ByTheServer_BecomesAStatus(t *testing.T) {
 				take(p, 1)
 				p.WriteReset(1, code)
 				err := call.wantError(t, want)
-				if se := wantStreamError(t, err, ErrCode(code), ByPeer); se.Unprocessed != (code == http2.ErrCodeRefusedStream) {
-					t.Errorf("Unprocessed is %v", se.Unprocessed)
+				se := wantStreamError(t, err, ErrCode(code), ByPeer)
+				if se.Unprocessed != (code == http2.ErrCodeRefusedStream) || se.Unsent {
+					t.Errorf("Unprocessed is %v, Unsent %v", se.Unprocessed, se.Unsent)
 				}
 				p.WriteResponse(1, nil)
 				p.WantIdle("what comes late is ignored")

@@ -88,7 +88,7 @@ func (s *slots) wait(ctx context.Context) *StreamError {
 		}
 	}
 	e := contextError(ctx)
-	e.Unprocessed = true
+	e.Unprocessed, e.Unsent = true, true
 	e.Status = statusf(e.Status.Code(), "%s while it waited for a stream slot: the server allows %d streams at a time on this connection (option MaxConcurrentStreams of the server)",
 		e.Status.Message(), limit)
 	return e

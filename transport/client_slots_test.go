@@ -62,7 +62,7 @@ func TestSlots_ContextEnds_SaysWhy(t *testing.T) {
 		defer cancel()
 		err := roundTrip(ctx, ct, "second").wantError(t, codes.DeadlineExceeded)
 		se := wantStreamError(t, err, CodeCancel, ByLocal)
-		if !se.Unprocessed || !strings.Contains(err.Error(), "MaxConcurrentStreams") || !strings.Contains(err.Error(), "1 streams") {
+		if !se.Unprocessed || !se.Unsent || !strings.Contains(err.Error(), "MaxConcurrentStreams") || !strings.Contains(err.Error(), "1 streams") {
 			t.Errorf("the call ended with %v, Unprocessed %v", err, se.Unprocessed)
 		}
 		third := roundTrip(t.Context(), ct, "third")
@@ -168,7 +168,7 @@ func TestSlots_ConnectionDrains_SendsWaitersAway(t *testing.T) {
 				}
 				drain(ct, p)
 				err := second.wantError(t, codes.Unavailable)
-				if se := wantStreamError(t, err, CodeRefusedStream, ByLocal); !se.Unprocessed {
+				if se := wantStreamError(t, err, CodeRefusedStream, ByLocal); !se.Unprocessed || !se.Unsent {
 					t.Errorf("a call that was not sent is not Unprocessed: %v", err)
 				}
 				answer(p, 1, "done")

@@ -179,10 +179,28 @@ func (cs *ClientStream) Status() *status.Status {
 	return cs.end
 }
 
+// Refused gives the error of a stream that has ended before the server acted on
+// it, and nil of any other. It waits until that is known: for the server's
+// headers or the end of the stream.
+func (cs *ClientStream) Refused() *StreamError {
+	_ = wait.For(contextBackground, wait.Peer, wait.Holder{Stream: cs.id}, cs.headerIn)
+	cs.in.Lock()
+	defer cs.in.Unlock(cs.in.ended)
+	if cs.in.fault == nil || !cs.in.fault.Unprocessed {
+		return nil
+	}
+	return cs.in.fault
+}
+
 // Cancel ends the stream, unless it has ended, and drops what has not been
 // received. Recv then gives the status that err has, or CANCELLED, with err as
-// its cause. A stream that has failed keeps the error that it failed with.
+// its cause. A stream that has failed keeps the error that it failed with, and
+// one whose context has ended ends with that.
 func (cs *ClientStream) Cancel(err error) {
+	defer cs.unwatch()
+	if cs.over() {
+		return
+	}
 	e := localErrorf(CodeCancel, codes.Canceled, "the call was cancelled: %v", err)
 	if s, ok := status.FromError(err); ok && s.Code() != codes.OK {
 		e.Status = s
@@ -217,6 +235,9 @@ func (cs *ClientStream) fail(err *StreamError) {
 		return
 	}
 	cs.in.Lock()
+	if cs.gotHeader {
+		err.Unprocessed = false // whatever the server says: it has answered
+	}
 	cs.in.stop(err)
 	cs.in.Unlock(true)
 	cs.tellHeader()

@@ -359,3 +359,46 @@ func TestCancel_Status(t *testing.T) {
 		})
 	}
 }
+
+// A stream is refused, and may be tried elsewhere, only if the server has not
+// answered: whatever it says, it has acted on the call then.
+func TestRefused_OnlyBeforeAnAnswer(t *testing.T) {
+	goAway := func(p *h2peer.Peer) { p.WriteGoAway(0, http2.ErrCodeNo, "") }
+	reset := func(p *h2peer.Peer) { p.WriteReset(1, http2.ErrCodeRefusedStream) }
+	cancelled := func(p *h2peer.Peer) { p.WriteReset(1, http2.ErrCodeCancel) }
+	for name, tt := range map[string]struct {
+		answered bool
+		end      func(p *h2peer.Peer)
+		want     bool
+	}{
+		"GOAWAY":                      {false, goAway, true},
+		"GOAWAY after headers":        {true, goAway, false},
+		"RST_STREAM":                  {false, reset, true},
+		"RST_STREAM after headers":    {true, reset, false},
+		"RST_STREAM for other causes": {false, cancelled, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inClient(t, ClientConfig{}, func(t *testing.T, ct ClientTransport, p *h2peer.Peer) {
+				p.AnyOrder()
+				cs := openStream(t.Context(), t, ct, p, 1)
+				if tt.answered {
+					p.WriteResponse(1, nil)
+				}
+				refused := async(func() *StreamError { return cs.Refused() })
+				if !tt.answered {
+					wantPending(t, "Refused", refused)
+				}
+				tt.end(p)
+				synctest.Wait()
+				if got := cs.Refused(); (got != nil) != tt.want || (<-refused != nil) != tt.want {
+					t.Errorf("Refused gives %v", got)
+				}
+				_, err := cs.Recv()
+				var se *StreamError
+				if !errors.As(err, &se) || se.Unprocessed != tt.want || se.Unsent {
+					t.Errorf("Recv gives %#v", err)
+				}
+			})
+		})
+	}
+}

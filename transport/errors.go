@@ -95,6 +95,7 @@ type StreamError struct {
 	Code        ErrCode        // of the RST_STREAM frame that was sent or received
 	By          By             // who ended the stream
 	Unprocessed bool           // the server has certainly not acted on the call: it may be tried again
+	Unsent      bool           // nor has anything of it left this side; Unprocessed is set, too
 	Status      *status.Status // what the call ends with
 	Cause       error          // a *ConnError, or the cause of the context; may be nil
 }

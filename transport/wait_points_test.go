@@ -22,6 +22,7 @@ var waitPoints = map[string]int{
 	"transport stream.recv: wait.Peer":             1,
 	"transport conn.sendPing: wait.Peer":           1,
 	"transport ClientStream.Header: wait.Peer":     1,
+	"transport ClientStream.Refused: wait.Peer":    1,
 	"transport http2Client.RoundTrip: wait.Peer":   2, // the answer; the end that the reader has decided on
 	"internal/channel Channel.await: wait.Connect": 1,
 }

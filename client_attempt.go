@@ -1,0 +1,113 @@
+package weir
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+
+	"github.com/weir-rpc/weir/transport"
+	"google.golang.org/grpc/metadata"
+)
+
+// retries are the transparent retries of one call.
+//
+// "In the first case, in which the RPC never leaves the client, the client
+// library can transparently retry until a success occurs, or the RPC's deadline
+// passes. If the RPC reaches the gRPC server library, but has never been seen by
+// the server application logic (the second case), the client library will
+// immediately retry it once."
+// https://github.com/grpc/proposal/blob/master/A6-client-retries.md#transparent-retries
+type retries struct {
+	refused bool // a server has refused the call
+}
+
+// again reports whether a call whose attempt failed is to be tried again.
+func (r *retries) again(ctx context.Context, err error) bool {
+	var se *transport.StreamError
+	if !errors.As(err, &se) || !se.Unprocessed || ctx.Err() != nil {
+		return false
+	}
+	if se.Unsent {
+		return true
+	}
+	first := !r.refused
+	r.refused = true
+	return first
+}
+
+// attempt is one stream of the transport that a call runs on. It is immutable
+// once it has the stream.
+type attempt struct {
+	ctx   context.Context // as the stats handler has it
+	tr    transport.ClientTransport
+	st    *transport.ClientStream
+	stats attemptStats
+	known atomic.Bool // the stats handler was told of the end
+}
+
+// open makes attempts until one has a stream, or as long as that is allowed.
+func (cs *clientStream) open() (*attempt, error) {
+	for {
+		a := &cs.first
+		if cs.attempts++; cs.attempts > 1 {
+			a = new(attempt)
+		}
+		begin := cs.info.begin(cs.attempts)
+		begin.IsClientStream, begin.IsServerStream = cs.desc.ClientStreams, cs.desc.ServerStreams
+		a.ctx = a.stats.begin(cs.life, cs.c, begin, cs.call.Method) //nolint:fatcontext // always a child of life
+		err := a.open(cs)
+		if err == nil {
+			return a, nil
+		}
+		a.stats.end(nil, err)
+		if !cs.retries.again(cs.life, err) {
+			return nil, err
+		}
+	}
+}
+
+// open opens the stream of an attempt.
+func (a *attempt) open(cs *clientStream) (err error) {
+	c, call := cs.c, cs.call
+	md, ok := metadata.FromOutgoingContext(a.ctx)
+	if ok {
+		call.Metadata = md
+	}
+	if a.tr, err = c.ch.Transport(a.ctx, cs.info.waitForReady); err != nil {
+		return err
+	}
+	a.stats.picked()
+	if c.depends(&cs.info) {
+		if err := c.authorize(a.ctx, a.tr.Peer().AuthInfo, &cs.info, &call, md); err != nil {
+			return err
+		}
+	}
+	if a.st, err = a.tr.NewStream(a.ctx, &call); err != nil {
+		return err
+	}
+	a.stats.outHeader(&call, a.tr.Peer())
+	return nil
+}
+
+// send sends a message.
+func (a *attempt) send(m transport.Buffer, last bool) error {
+	if last {
+		return a.st.SendLast(m)
+	}
+	return a.st.Send(m)
+}
+
+// told ends the attempt for who observes it.
+func (a *attempt) told(err error) {
+	if a.stats.handler == nil || a.known.Swap(true) {
+		return
+	}
+	if a.st.GotHeader() {
+		a.stats.inHeader(a.st.Header, a.st.Encoding())
+	}
+	var trailer metadata.MD
+	if a.st.GotTrailer() {
+		trailer = a.st.Trailer()
+	}
+	a.stats.end(trailer, err)
+}

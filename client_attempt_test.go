@@ -1,0 +1,88 @@
+package weir_test
+
+import (
+	"testing"
+
+	"golang.org/x/net/http2"
+	"google.golang.org/grpc/codes"
+)
+
+// A call that the server has certainly not acted on is made once more, and
+// nobody hears of it: after REFUSED_STREAM, and after a GOAWAY that leaves it
+// out. Others are not.
+func TestTransparentRetry(t *testing.T) {
+	for name, dial := range clients {
+		t.Run(name+"/REFUSED_STREAM", func(t *testing.T) {
+			a := newActor(t)
+			call := invoke(t.Context(), dial(t, a.address()))
+			p := a.accept()
+			wantRequest(p, 1)
+			p.WriteReset(1, http2.ErrCodeRefusedStream)
+			wantRequest(p, 3)
+			answer(t, p, 3, "the second")
+			if o := <-call; o.err != nil || o.username != "the second" {
+				t.Errorf("the call gives %+v", o)
+			}
+		})
+		t.Run(name+"/GOAWAY", func(t *testing.T) {
+			a := newActor(t)
+			c := dial(t, a.address())
+			kept := invoke(t.Context(), c)
+			p := a.accept()
+			wantRequest(p, 1)
+			left := invoke(t.Context(), c)
+			wantRequest(p, 3)
+			p.WriteGoAway(1, http2.ErrCodeNo, "enough")
+			p2 := a.accept()
+			wantRequest(p2, 1)
+			answer(t, p2, 1, "elsewhere")
+			if o := <-left; o.err != nil || o.username != "elsewhere" {
+				t.Errorf("the call beyond GOAWAY gives %+v", o)
+			}
+			answer(t, p, 1, "here")
+			if o := <-kept; o.err != nil || o.username != "here" {
+				t.Errorf("the call before GOAWAY gives %+v", o)
+			}
+		})
+		for _, code := range []http2.ErrCode{http2.ErrCodeInternal, http2.ErrCodeCancel, http2.ErrCodeEnhanceYourCalm, http2.ErrCodeNo} {
+			t.Run(name+"/"+code.String(), func(t *testing.T) {
+				a := newActor(t)
+				c := dial(t, a.address())
+				call := invoke(t.Context(), c)
+				p := a.accept()
+				wantRequest(p, 1)
+				p.WriteReset(1, code)
+				if o := <-call; o.err == nil {
+					t.Errorf("the call gives %+v", o)
+				}
+				next := invoke(t.Context(), c)
+				wantRequest(p, 3) // and nothing before it
+				answer(t, p, 3, "")
+				if err := (<-next).err; err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+}
+
+// A server that refuses a call twice is not asked a third time.
+func TestTransparentRetryEnds(t *testing.T) {
+	for name, dial := range clients {
+		t.Run(name, func(t *testing.T) {
+			a := newActor(t)
+			c := dial(t, a.address())
+			call := invoke(t.Context(), c)
+			p := a.accept()
+			for id := uint32(1); id < 5; id += 2 {
+				wantRequest(p, id)
+				p.WriteReset(id, http2.ErrCodeRefusedStream)
+			}
+			wantText(t, (<-call).err, codes.Unavailable, "REFUSED_STREAM")
+			next := invoke(t.Context(), c)
+			wantRequest(p, 5)
+			answer(t, p, 5, "")
+			wantText(t, (<-next).err, codes.OK)
+		})
+	}
+}

@@ -1,0 +1,197 @@
+package weir
+
+import (
+	"io"
+	"sync"
+	"sync/atomic"
+
+	"github.com/weir-rpc/weir/internal/grpcwire"
+	"github.com/weir-rpc/weir/transport"
+)
+
+// defaultMaxReplay is how much a stream keeps of what it has sent, in octets,
+// unless grpc.MaxRetryRPCBufferSize says otherwise.
+const defaultMaxReplay = 256 << 10
+
+// replay keeps what a stream has sent as long as the server may still refuse
+// the stream without having looked at it. It is then opened once more, and all
+// of it sent again. That time is over with the first answer, or when too much
+// is kept.
+type replay struct {
+	// order is held to send, and to open the stream again, until over is set.
+	// Before mu.
+	order sync.Mutex
+	over  atomic.Bool // nothing is kept any more; written with mu
+
+	mu sync.Mutex
+	// Guarded by mu, as is the change of clientStream.at.
+	sent      []byte // messages with their prefixes
+	ended     bool   // and then the end
+	reopening bool   // sent is taken: over is set when it is sent again
+	cause     error  // with this the call has ended
+	failure   error  // with this the second attempt, before it had a stream
+}
+
+// keep keeps a message.
+func (r *replay) keep(m transport.Buffer, limit int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.over.Load() {
+		return
+	}
+	if len(r.sent)+grpcwire.PrefixLen+m.Len() > limit {
+		r.releaseLocked()
+		return
+	}
+	var prefix [grpcwire.PrefixLen]byte
+	grpcwire.PutPrefix(prefix[:], m.Compressed, m.Len())
+	r.sent = append(append(r.sent, prefix[:]...), m.Bytes()...)
+}
+
+// release says that the stream will not be opened again.
+func (r *replay) release() {
+	if r.over.Load() {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.releaseLocked()
+}
+
+func (r *replay) releaseLocked() {
+	if !r.reopening { // else who sends it all again says so, when it is sent
+		r.over.Store(true)
+		r.sent = nil
+	}
+}
+
+// ends says how the call ends, on which attempt it is then and what it leaves
+// to be ended.
+func (cs *clientStream) ends(cause error) (a *attempt, unwatch func() bool) {
+	r := &cs.replay
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cause = cause
+	r.releaseLocked()
+	return cs.at.Load(), cs.unwatch
+}
+
+// fault gives the error of the second attempt if it never had a stream.
+func (r *replay) fault() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.failure
+}
+
+// send sends a message, on another attempt if this one is refused.
+func (cs *clientStream) send(m transport.Buffer, last bool) error {
+	r := &cs.replay
+	if r.over.Load() {
+		return cs.at.Load().send(m, last)
+	}
+	r.order.Lock()
+	defer r.order.Unlock()
+	r.keep(m, cs.info.maxReplay)
+	if last {
+		cs.noteEnd()
+	}
+	a := cs.at.Load()
+	err := a.send(m, last)
+	if err == io.EOF && cs.reopen(a) {
+		return nil // it is among those that were sent again
+	}
+	return err
+}
+
+// closeSend is CloseSend, on whatever attempt.
+func (cs *clientStream) closeSend() {
+	if !cs.replay.over.Load() {
+		cs.replay.order.Lock()
+		defer cs.replay.order.Unlock()
+		cs.noteEnd()
+	}
+	cs.at.Load().st.CloseSend()
+}
+
+func (cs *clientStream) noteEnd() {
+	cs.replay.mu.Lock()
+	defer cs.replay.mu.Unlock()
+	cs.replay.ended = true
+}
+
+// goesOn reports whether the call goes on after the end of an attempt: on
+// another one, which takes its place.
+func (cs *clientStream) goesOn(a *attempt) bool {
+	over := cs.replay.over.Load() // before at, which changes first
+	if cs.at.Load() != a {
+		return true
+	}
+	if over {
+		return false
+	}
+	cs.replay.order.Lock()
+	defer cs.replay.order.Unlock()
+	return cs.reopen(a)
+}
+
+// reopen puts another attempt in the place of a, if a was refused and nobody
+// has done so yet. With replay.order held.
+func (cs *clientStream) reopen(a *attempt) bool {
+	if cs.at.Load() != a {
+		return true
+	}
+	r := &cs.replay
+	if r.over.Load() {
+		return false
+	}
+	refused := a.st.Refused()
+	if refused == nil || !cs.retries.again(cs.life, refused) {
+		return false
+	}
+	r.mu.Lock()
+	sent, ended := r.sent, r.ended
+	r.sent, r.reopening = nil, true
+	r.mu.Unlock()
+	a.told(refused)
+	next, err := cs.open()
+	r.mu.Lock()
+	if err == nil && r.cause != nil {
+		next.st.Cancel(r.cause) // the end of the call did not know of it
+		next.told(r.cause)
+		err = r.cause
+	}
+	if err == nil {
+		cs.at.Store(next)
+	}
+	r.failure = err
+	r.mu.Unlock()
+	if err == nil {
+		next.resend(sent, ended)
+		a.st.Cancel(refused)
+	}
+	r.mu.Lock()
+	r.reopening = false
+	r.releaseLocked()
+	r.mu.Unlock()
+	return err == nil
+}
+
+// resend sends messages that were sent before. If the attempt ends meanwhile,
+// who receives hears of it.
+func (a *attempt) resend(sent []byte, ended bool) {
+	for len(sent) > 0 {
+		compressed, n, _ := grpcwire.ParsePrefix(sent) // as keep put it
+		whole := grpcwire.PrefixLen + int(n)
+		m := transport.NewBuffer(int(n))
+		m.Compressed = compressed
+		copy(m.Bytes(), sent[grpcwire.PrefixLen:whole])
+		sent = sent[whole:]
+		last := ended && len(sent) == 0
+		if err := a.send(m, last); err != nil || last {
+			return
+		}
+	}
+	if ended {
+		a.st.CloseSend()
+	}
+}
