@@ -25,7 +25,7 @@ func (c *conn) pingReceivedLocked() *frame.Error {
 		return nil // a server sends as many as it likes
 	}
 	l, now := &c.live, time.Now()
-	if l.sent {
+	if l.sent || c.writing || c.out.size > 0 { // it may answer what it has not seen before
 		l.sent = false
 		l.schedule.Sent()
 	}

@@ -334,6 +334,25 @@ func TestEnforcement_HeadersAndData_Forgive(t *testing.T) {
 }
 
 // A client takes any number of PING frames.
+// A client whose answers still wait for the socket learns of the link what it
+// can: PING frames between what it reads are no strikes.
+func TestEnforcement_OutputWaits_Forgives(t *testing.T) {
+	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
+		ts.peer.WriteWindowUpdate(0, 1<<20)
+		ts.peer.Ignore(http2.FrameData, http2.FrameHeaders, http2.FramePing)
+		st, end := ts.open(1, "/s/Stream")
+		defer end()
+		jam(t, ts, st)
+		for i := range byte(10) {
+			ts.peer.WritePing([8]byte{i})
+			simnet.Advance(time.Second)
+		}
+		if err := ts.sv.Err(); err != nil {
+			t.Errorf("the connection ended: %v", err)
+		}
+	}, window(1<<20))
+}
+
 func TestEnforcement_Client_TakesAny(t *testing.T) {
 	inClient(t, ClientConfig{}, func(t *testing.T, ct ClientTransport, p *h2peer.Peer) {
 		for i := range byte(20) {
