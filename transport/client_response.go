@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +19,7 @@ type response struct {
 	rest        []field.Field // a copy
 	httpStatus  string
 	contentType string
+	length      contentLength
 	encoding    string
 	grpcStatus  string
 	message     string
@@ -82,6 +84,10 @@ func (r *response) add(f field.Field) {
 	switch f.Name {
 	case "content-type":
 		r.contentType = f.Value
+	case "content-length":
+		if fault := r.length.parse(f.Value); fault != "" {
+			r.malformed(fault)
+		}
 	case "grpc-encoding":
 		r.encoding = f.Value
 	case "grpc-status":
@@ -101,11 +107,25 @@ func (r *response) malformed(what string) {
 
 // informational reports whether the headers are a 1xx response, after which
 // the real one comes.
-func (r *response) informational() bool { return len(r.httpStatus) == 3 && r.httpStatus[0] == '1' }
+func (r *response) informational() bool {
+	return len(r.httpStatus) == 3 && r.httpStatus[0] == '1' && r.fault == ""
+}
 
-// check says what is wrong with the headers of a response, or nil. The mapping
-// of HTTP codes is
+// maxInformational is how many of them a call takes.
+const maxInformational = 16
+
+// foreign says what the headers of a response are if they are not gRPC's, or
+// gives "". The mapping of HTTP codes is
 // https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
+func (r *response) foreign() (code codes.Code, what string) {
+	http, _ := strconv.Atoi(r.httpStatus) // as check has found
+	if _, ok := grpcwire.ParseContentType(r.contentType); http == 200 && ok {
+		return codes.OK, ""
+	}
+	return grpcwire.CodeFromHTTP(http), fmt.Sprintf("the server's answer is not gRPC: HTTP status %d, content-type %q", http, r.contentType)
+}
+
+// check says what is wrong with the headers of a response, or nil.
 func (r *response) check(end bool) *StreamError {
 	if r.fault != "" {
 		return localErrorf(CodeProtocol, codes.Internal, "the server sent malformed headers: %s", r.fault)
@@ -113,13 +133,14 @@ func (r *response) check(end bool) *StreamError {
 	if end && r.grpcStatus != "" {
 		return nil // trailers only: the status counts, whatever HTTP says
 	}
-	http, err := strconv.Atoi(r.httpStatus)
-	if err != nil || len(r.httpStatus) != 3 {
+	if _, err := strconv.ParseUint(r.httpStatus, 10, 16); err != nil || len(r.httpStatus) != 3 {
 		return localErrorf(CodeProtocol, codes.Internal, "the server sent malformed headers: :status is %q", r.httpStatus)
 	}
-	if _, ok := grpcwire.ParseContentType(r.contentType); http != 200 || !ok {
-		return localErrorf(CodeCancel, grpcwire.CodeFromHTTP(http),
-			"the server's answer is not gRPC: HTTP status %d, content-type %q", http, r.contentType)
+	if !end {
+		return nil // foreign is asked next
+	}
+	if code, what := r.foreign(); what != "" {
+		return localErrorf(CodeCancel, code, "%s", what)
 	}
 	return nil
 }

@@ -43,6 +43,40 @@ var badResponses = map[string]struct {
 	"pseudo after regular":     {headers(false, "content-type", "application/grpc", ":status", "200"), codes.Internal, ":status", http2.ErrCodeProtocol},
 	"uppercase":                {headers(false, ":status", "200", "Content-Type", "application/grpc"), codes.Internal, "Content-Type", http2.ErrCodeProtocol},
 	"connection field":         {headers(false, ":status", "200", "connection", "close"), codes.Internal, "connection", http2.ErrCodeProtocol},
+	":status in trailers": {func(p *h2peer.Peer) {
+		p.WriteResponse(1, []byte("m"))
+		p.WriteHeaders(1, true, ":status", "200", "grpc-status", "0")
+	}, codes.Internal, ":status", 0},
+	"LF in a value":     {headers(false, ":status", "200", "key", "a\nb: c"), codes.Internal, "key", http2.ErrCodeProtocol},
+	"a space in a name": {headers(false, ":status", "200", "a b", "v"), codes.Internal, "a b", http2.ErrCodeProtocol},
+	"connection trailer": {func(p *h2peer.Peer) {
+		p.WriteResponse(1, []byte("m"))
+		headers(true, "grpc-status", "0", "upgrade", "h2c")(p)
+	}, codes.Internal, "upgrade", 0},
+	"malformed 1xx":   {headers(false, ":status", "103", "connection", "close"), codes.Internal, "connection", http2.ErrCodeProtocol},
+	"1xx and no more": {headers(true, ":status", "103"), codes.Unknown, "103", 0},
+	"1xx and DATA": {func(p *h2peer.Peer) { headers(false, ":status", "103")(p); p.WriteData(1, false, []byte("x")) },
+		codes.Internal, "before the headers", http2.ErrCodeProtocol},
+	"1xx without end": {func(p *h2peer.Peer) {
+		for range maxInformational + 1 {
+			p.WriteHeaders(1, false, ":status", "103")
+		}
+	}, codes.Internal, "informational", http2.ErrCodeEnhanceYourCalm},
+	"content-length of words": {headers(false, ":status", "200", "content-type", "application/grpc", "content-length", "many"), codes.Internal, "content-length", http2.ErrCodeProtocol},
+	"more than content-length": {func(p *h2peer.Peer) { p.WriteResponse(1, []byte("message"), "content-length", "11") },
+		codes.Internal, "content-length", http2.ErrCodeProtocol},
+	"more than content-length at its end": {func(p *h2peer.Peer) {
+		headers(false, ":status", "200", "content-type", "application/grpc", "content-length", "11")(p)
+		p.WriteMessage(1, true, []byte("message"))
+	}, codes.Internal, "content-length", 0},
+	"less than content-length": {func(p *h2peer.Peer) {
+		p.WriteResponse(1, []byte("message"), "content-length", "13")
+		p.WriteTrailers(1, codes.OK, "")
+	}, codes.Internal, "content-length", 0},
+	"less than content-length, for a reason": {func(p *h2peer.Peer) {
+		p.WriteResponse(1, []byte("message"), "content-length", "13")
+		p.WriteTrailers(1, codes.DataLoss, "the disk is gone")
+	}, codes.DataLoss, "the disk is gone", 0},
 	"headers twice": {func(p *h2peer.Peer) { p.WriteResponse(1, nil); p.WriteResponse(1, nil) },
 		codes.Internal, "middle", http2.ErrCodeProtocol},
 	"trailers without a status": {func(p *h2peer.Peer) { p.WriteResponse(1, nil); p.WriteHeaders(1, true, "x", "y") },

@@ -31,6 +31,8 @@ type ClientStream struct {
 	header     *response      // never nil
 	trailer    *response      // never nil
 	end        *status.Status // nil is OK
+	informed   int            // 1xx responses
+	foreign    *foreignAnswer // what came in place of headers, or nil
 }
 
 // NewStream opens a stream. See ClientTransport.
@@ -238,6 +240,9 @@ func (cs *ClientStream) fail(err *StreamError) {
 	if cs.gotHeader {
 		err.Unprocessed = false // whatever the server says: it has answered
 	}
+	if cs.foreign != nil && !cs.in.ended {
+		err = cs.foreign.fault() // what it says tells more
+	}
 	cs.in.stop(err)
 	cs.in.Unlock(true)
 	cs.tellHeader()
@@ -271,16 +276,30 @@ func (cs *ClientStream) responseLocked(r *response, end bool) *StreamError {
 	switch {
 	case cs.in.ended:
 		return nil
+	case cs.foreign != nil:
+		return cs.foreign.fault() // these are its trailers
 	case !end && !cs.gotHeader && r.informational():
+		if cs.informed++; cs.informed > maxInformational {
+			return localErrorf(CodeEnhanceYourCalm, codes.Internal, "the server sent more than %d informational (1xx) responses", maxInformational)
+		}
 		return nil
 	case !cs.gotHeader:
 		if fault := r.check(end); fault != nil {
 			return fault
 		}
-		if !end {
-			cs.gotHeader, cs.header = true, r
+		if end {
+			break
+		}
+		if code, what := r.foreign(); what != "" {
+			cs.foreignLocked(code, what)
 			return nil
 		}
+		cs.gotHeader, cs.header, cs.length = true, r, r.length
+		return nil
+	case end && r.httpStatus != "":
+		// "Pseudo-header fields MUST NOT appear in a trailer section."
+		// https://www.rfc-editor.org/rfc/rfc9113#section-8.3
+		return localErrorf(CodeProtocol, codes.Internal, "the server sent malformed trailers: a pseudo-header field: :status")
 	case !end:
 		// "A HEADERS frame [...] that appears after the first HEADERS without
 		// END_STREAM is malformed": trailers end a stream.
@@ -294,6 +313,9 @@ func (cs *ClientStream) responseLocked(r *response, end bool) *StreamError {
 	case st != nil:
 		cs.in.ended = true // the call failed, whatever of a message had come
 		return nil
+	}
+	if what := cs.length.take(0, true); what != "" {
+		return localErrorf(CodeProtocol, codes.Internal, "the server sent a malformed response: %s", what)
 	}
 	cs.in.end()
 	return cs.in.fault
@@ -387,7 +409,7 @@ func (t *http2Client) recycle(st *stream) {
 		return
 	}
 	in.resetLocked()
-	cs.gotHeader, cs.gotTrailer, cs.end = false, false, nil
+	cs.gotHeader, cs.gotTrailer, cs.end, cs.informed = false, false, nil, 0
 	cs.header, cs.trailer, cs.ctx = &noResponse, &noResponse, nil
 	t.idle.Put(st)
 }

@@ -32,7 +32,7 @@ func (c *conn) handleData(f *frame.Frame) *frame.Error {
 	}
 	if c.client && !st.client.gotHeader {
 		c.mu.Unlock()
-		return &frame.Error{Code: CodeProtocol, StreamID: f.StreamID, Reason: "DATA before the headers of the response"}
+		return c.earlyData(st, f)
 	}
 	end := f.EndStream()
 	fault := st.length.take(len(f.Payload), end)
@@ -55,8 +55,9 @@ func (c *conn) handleData(f *frame.Frame) *frame.Error {
 		e = &frame.Error{Code: CodeFlowControl, StreamID: f.StreamID, Reason: "DATA beyond the stream's window"}
 	}
 	if e != nil {
-		if end && c.client { // it has left the table
+		if end && c.client { // it has left the table, and nobody is to be told
 			st.fail(brokenHTTP2(e))
+			return nil
 		}
 		return e
 	}
