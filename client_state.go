@@ -8,8 +8,9 @@ import (
 )
 
 // A ConnectError says why there is no connection to an address. errors.As finds
-// it in what a state observer is told; its Permanent tells a certificate that
-// is refused, say, from a server that is down.
+// it in what a state observer is told, and in the errors of calls that failed for
+// want of a connection; its Permanent tells a certificate that is refused, say,
+// from a server that is down.
 type ConnectError = channel.ConnectError
 
 // WithStateObserver sets a function that is told of each change of state: of

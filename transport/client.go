@@ -3,7 +3,6 @@ package transport
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"net"
 	"sync"
 	"time"
@@ -66,7 +65,7 @@ func (t *http2Client) Err() error                     { return t.lastErr() }
 func (t *http2Client) refusedLocked() *StreamError {
 	switch t.life {
 	case lifeClosed:
-		lost := connLost(t.err, true)
+		lost := t.connLost(t.err, true)
 		lost.Unsent = true
 		return lost
 	case lifeDraining:
@@ -207,11 +206,7 @@ func (t *http2Client) removedLocked(*stream) { t.slots.releaseLocked() }
 // identifier might still complete successfully."
 // https://www.rfc-editor.org/rfc/rfc9113#section-6.8
 func (t *http2Client) goAway(last uint32, code ErrCode, debug []byte) {
-	text := fmt.Sprintf("the server sent GOAWAY %v", code)
-	if len(debug) > 0 {
-		text += fmt.Sprintf(" %q", debug)
-	}
-	text += t.tooManyPings(code, debug)
+	text := "the server sent " + goAwayText(code, debug) + t.tooManyPings(code, debug)
 	t.mu.Lock()
 	if t.life == lifeOpen {
 		t.life = lifeDraining
@@ -226,10 +221,14 @@ func (t *http2Client) goAway(last uint32, code ErrCode, debug []byte) {
 			above = append(above, st)
 		}
 	}
+	var gone *ConnError
+	if len(above) > 0 {
+		gone = t.completeLocked(&ConnError{Code: code, By: ByPeer, Reason: text})
+	}
 	t.drainedLocked()
 	t.mu.Unlock()
 	for _, st := range above {
-		st.fail(&StreamError{Code: code, By: ByPeer, Unprocessed: true, Status: unavailable(text + ", the call was not processed")})
+		st.fail(t.connLost(gone, true))
 	}
 }
 

@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"io"
+	"strings"
 	"sync"
 
 	"github.com/weir-rpc/weir/internal/buffer"
@@ -237,8 +238,10 @@ func (cs *ClientStream) fail(err *StreamError) {
 		return
 	}
 	cs.in.Lock()
-	if cs.gotHeader {
-		err.Unprocessed = false // whatever the server says: it has answered
+	if cs.gotHeader && err.Unprocessed {
+		// Whatever the server says: it has answered.
+		err.Unprocessed = false
+		err.Status = status.New(err.Status.Code(), strings.Replace(err.Status.Message(), notActed, mayActed, 1))
 	}
 	if cs.foreign != nil && !cs.in.ended {
 		err = cs.foreign.fault() // what it says tells more

@@ -395,7 +395,7 @@ func TestRefused_OnlyBeforeAnAnswer(t *testing.T) {
 				}
 				_, err := cs.Recv()
 				var se *StreamError
-				if !errors.As(err, &se) || se.Unprocessed != tt.want || se.Unsent {
+				if !errors.As(err, &se) || se.Unprocessed != tt.want || se.Unsent || !strings.Contains(err.Error(), actedText(tt.want)) {
 					t.Errorf("Recv gives %#v", err)
 				}
 			})

@@ -103,6 +103,7 @@ type conn struct {
 	deadline deadlineTimer
 	stall    stallWatch
 	live     livenessState // says itself who owns what
+	record   record
 	// The window of a stream as our last SETTINGS have it, and the largest that
 	// the peer may count with until it acknowledges them.
 	recvWindow, recvWindowMax uint32
@@ -139,6 +140,7 @@ func (c *conn) init(nc net.Conn, client bool, r role, cfg *ConnConfig) {
 	c.bdp.init(cfg)
 	c.parts.Store(3)
 	c.deadline.c = c
+	c.record.begun = time.Now()
 }
 
 // start sends the preface and what must follow it.
@@ -163,7 +165,7 @@ func (c *conn) failLocked(err *ConnError) {
 	if c.life == lifeClosed {
 		return
 	}
-	c.life, c.err = lifeClosed, err
+	c.life, c.err = lifeClosed, c.completeLocked(err)
 	streams := c.streams
 	c.streams = nil
 	c.ackTimer.Stop()
@@ -195,7 +197,7 @@ func (c *conn) failLocked(err *ConnError) {
 	// The streams are told without mu, which their owners may want.
 	go func() {
 		for _, st := range streams {
-			st.fail(connLost(err, st.unprocessed(err)))
+			st.fail(c.connLost(err, st.unprocessed(err)))
 		}
 		c.role.closed(err)
 		c.partEnded()

@@ -46,10 +46,12 @@ func (c *conn) read() {
 
 // readOnce reads once and handles every frame that is complete then.
 func (c *conn) readOnce() error {
+	held := c.rd.Buffered()
 	if err := c.fill(); err != nil {
 		return err
 	}
 	c.noteRead()
+	c.record.fresh += c.rd.Buffered() - held
 	if c.client && !c.gotSetting {
 		c.opening = c.rd.Opening(c.opening[:0])
 	}
@@ -114,6 +116,10 @@ func (c *conn) readError(err error) *ConnError {
 		return &ConnError{By: ByLocal, Code: CodeProtocol,
 			Reason: fmt.Sprintf("no connection preface and SETTINGS within %v (option ConnectionTimeout)", c.prefaceTimeout())}
 	}
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "remote error" { // crypto/tls's word for an alert
+		return &ConnError{By: ByPeer, Reason: "the peer sent a TLS alert", Cause: err}
+	}
 	reason := "cannot read"
 	if errors.Is(err, syscall.ETIMEDOUT) {
 		reason = "the peer's host acknowledges nothing any more (TCP_USER_TIMEOUT, if it is set)"
@@ -150,6 +156,7 @@ func (c *conn) readPreface() error {
 			return err
 		}
 	}
+	c.record.fresh += len(got)
 	return nil
 }
 
@@ -288,6 +295,7 @@ func (c *conn) batchEnd() {
 	c.touched = c.touched[:0]
 	c.role.batchEnd()
 	c.mu.Lock()
+	c.heardLocked()
 	tuned := (c.bdp.due || c.bdp.sampled) && c.tuneLocked()
 	if !tuned && !c.owed && c.ctl.Empty() && (c.round.Len() == 0 || c.sendFlow.Available() == 0) {
 		c.mu.Unlock() // what else is pending has someone who flushes it
@@ -324,6 +332,7 @@ func (c *conn) handleFrame(f *frame.Frame) *frame.Error {
 	case frame.TypePing:
 		return c.handlePing(f)
 	case frame.TypeGoAway:
+		c.noteGoAway(f.Code, f.Payload)
 		c.role.goAway(f.LastStreamID, f.Code, bytes.Clone(f.Payload))
 	case frame.TypeRSTStream:
 		return c.handleReset(f)
@@ -396,7 +405,7 @@ func (c *conn) handleReset(f *frame.Frame) *frame.Error {
 	}
 	c.removeLocked(st)
 	c.mu.Unlock()
-	st.fail(peerReset(f.Code))
+	st.fail(c.peerReset(f.Code))
 	return nil
 }
 

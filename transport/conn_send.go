@@ -170,6 +170,7 @@ func (c *conn) turnOver() {
 
 // takeLocked takes what is pending, to be written.
 func (c *conn) takeLocked() *pending {
+	c.record.sent += uint64(c.out.size)
 	c.out, c.spare, c.owed = c.spare, c.out, false
 	c.batch++
 	return &c.spare

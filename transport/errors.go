@@ -3,8 +3,6 @@ package transport
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net"
 	"time"
 
 	"github.com/weir-rpc/weir/internal/frame"
@@ -58,35 +56,6 @@ func (b By) String() string {
 		return "network"
 	}
 	return "unknown"
-}
-
-// A ConnError says why a connection ended. It unwraps to net.ErrClosed and,
-// if there is one, to its cause.
-type ConnError struct {
-	Code   ErrCode // of the GOAWAY frame that was sent or received
-	By     By
-	Reason string
-	Cause  error // what the network or the context said; may be nil
-}
-
-// Error tells who ended the connection, with what code and why.
-func (e *ConnError) Error() string {
-	s := "connection closed by " + e.By.String() + ": " + e.Reason
-	if e.Code != CodeNoError {
-		s += " (" + e.Code.String() + ")"
-	}
-	if e.Cause != nil {
-		s += ": " + e.Cause.Error()
-	}
-	return s
-}
-
-// Unwrap gives net.ErrClosed and the cause.
-func (e *ConnError) Unwrap() []error {
-	if e.Cause == nil {
-		return []error{net.ErrClosed}
-	}
-	return []error{net.ErrClosed, e.Cause}
 }
 
 // A StreamError says why one stream ended other than by the status that the
@@ -143,24 +112,32 @@ func deadlinePassed(ctx context.Context) bool {
 }
 
 // connLost is how a stream ends with its connection.
-func connLost(err *ConnError, unprocessed bool) *StreamError {
+func (c *conn) connLost(err *ConnError, unprocessed bool) *StreamError {
+	text := err.Error()
+	if c.client {
+		text = err.text(actedText(unprocessed))
+	}
 	return &StreamError{
 		Code:        err.Code,
 		By:          err.By,
 		Unprocessed: unprocessed,
-		Status:      status.New(codes.Unavailable, err.Error()),
+		Status:      status.New(codes.Unavailable, text),
 		Cause:       err,
 	}
 }
 
 // peerReset is how a stream ends that the peer reset. The mapping of codes is
 // https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#errors
-func peerReset(code ErrCode) *StreamError {
+func (c *conn) peerReset(code ErrCode) *StreamError {
+	unprocessed := code == CodeRefusedStream
+	text := "the peer reset the stream: RST_STREAM " + code.String()
+	if c.client {
+		text = "the server " + text[len("the peer "):] + " (" + actedText(unprocessed) + ")"
+	}
 	return &StreamError{
 		Code:        code,
 		By:          ByPeer,
-		Unprocessed: code == CodeRefusedStream,
-		Status: status.New(grpcwire.CodeFromHTTP2(uint32(code)),
-			fmt.Sprintf("the peer reset the stream: RST_STREAM %v", code)),
+		Unprocessed: unprocessed,
+		Status:      status.New(grpcwire.CodeFromHTTP2(uint32(code)), text),
 	}
 }

@@ -3,7 +3,6 @@ package transport
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"strings"
 	"testing"
@@ -12,31 +11,10 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// A ConnError says who, why and with what code, and unwraps to net.ErrClosed
-// and its cause.
-func TestConnError(t *testing.T) {
-	for _, tt := range []struct {
-		err  ConnError
-		says string
-	}{
-		{ConnError{By: ByPeer, Reason: "went away"}, "connection closed by peer: went away"},
-		{ConnError{By: ByLocal, Code: CodeProtocol, Reason: "nonsense"}, "connection closed by local: nonsense (PROTOCOL_ERROR)"},
-		{ConnError{By: ByNetwork, Reason: "cannot read", Cause: io.ErrUnexpectedEOF}, "connection closed by network: cannot read: unexpected EOF"},
-		{ConnError{Reason: "zero"}, "connection closed by unknown: zero"},
-	} {
-		if tt.err.Error() != tt.says {
-			t.Errorf("the error says %q, want %q", tt.err.Error(), tt.says)
-		}
-		if err := error(&tt.err); !errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrUnexpectedEOF) != (tt.err.Cause != nil) {
-			t.Errorf("%v unwraps to %v", err, tt.err.Unwrap())
-		}
-	}
-}
-
 // A StreamError is a status, compares by code and side, and unwraps to its
 // cause.
 func TestStreamError(t *testing.T) {
-	lost := connLost(&ConnError{By: ByPeer, Reason: "went away"}, true)
+	lost := new(conn).connLost(&ConnError{By: ByPeer, Reason: "went away"}, true)
 	if status.Code(lost) != codes.Unavailable || !lost.Unprocessed || !errors.Is(lost, net.ErrClosed) {
 		t.Errorf("a lost connection gives %#v", lost)
 	}

@@ -109,7 +109,7 @@ func TestInbox_Ends_GivesWhatCameWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	killed := peerReset(CodeCancel)
+	killed := new(conn).peerReset(CodeCancel)
 	st.in.kill(killed)
 	if string(m.Data) != "one" {
 		t.Errorf("a message that is held became %q", m.Data)

@@ -11,11 +11,13 @@ import (
 	"errors"
 	"math/big"
 	"net"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/weir-rpc/weir/internal/simnet"
+	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
@@ -195,6 +197,12 @@ func TestServerRefusesClient(t *testing.T) {
 				})
 				_, err := w.within(time.Minute, false)
 				wantStatus(t, err, codes.Unavailable, "svc:80", "certificate", "refuses the handshake", "WithTransportCredentials")
+				if version == tls.VersionTLS13 {
+					var lost *transport.ConnError
+					if !errors.As(err, &lost) || lost.By != transport.ByPeer || !strings.Contains(err.Error(), "the peer sent a TLS alert: remote error: tls: ") {
+						t.Errorf("the alert is not told as the server's: %v", err)
+					}
+				}
 				errs := w.wantMoves("IDLE>CONNECTING", "CONNECTING>TRANSIENT_FAILURE")
 				var ce *ConnectError
 				if !errors.As(errs[1], &ce) || !ce.Permanent {

@@ -24,7 +24,8 @@ const (
 	stepHTTP2   step = "no HTTP/2 connection with"
 )
 
-// A ConnectError says why there is no connection to one address.
+// A ConnectError says why there is no connection to one address. errors.As finds
+// it in the errors of calls that failed for want of one.
 type ConnectError struct {
 	// Address is what was dialed, or the host name if it was not found.
 	Address string
@@ -133,9 +134,20 @@ var (
 
 // unavailable is how calls fail that do not wait until a connection is ready.
 func unavailable(target string, err error) error {
-	return status.Errorf(codes.Unavailable,
-		"no connection for %s: %v (grpc.WaitForReady(true) makes a call wait for one; WithConnectParams sets when the next attempt is)", target, err)
+	return &unavailableError{status.Newf(codes.Unavailable,
+		"no connection for %s: %v (grpc.WaitForReady(true) makes a call wait for one; WithConnectParams sets when the next attempt is)", target, err), err}
 }
+
+// unavailableError is a status with its cause: errors.As finds the ConnectError
+// and transport.ConnError in it.
+type unavailableError struct {
+	status *status.Status
+	err    error
+}
+
+func (e *unavailableError) Error() string              { return e.status.Err().Error() }
+func (e *unavailableError) GRPCStatus() *status.Status { return e.status }
+func (e *unavailableError) Unwrap() error              { return e.err }
 
 // gaveUp is how a call ends whose context ended before there was a connection.
 func gaveUp(ctx context.Context, target string, v *view, waitForReady bool) error {

@@ -45,5 +45,8 @@ func TestRoundError(t *testing.T) {
 	if !errors.Is(err, errBroken) || !errors.Is(err, net.ErrClosed) {
 		t.Error("the causes are not found")
 	}
+	if call := unavailable("dns:///x", err); !errors.Is(call, errBroken) || !errors.Is(call, net.ErrClosed) {
+		t.Error("the causes are not found in the error of a call")
+	}
 	wantStatus(t, unavailable("dns:///x", err), codes.Unavailable, "dns:///x", err.Error(), "grpc.WaitForReady(true)", "WithConnectParams")
 }
