@@ -144,6 +144,8 @@ func TestTargetThatCannotWork(t *testing.T) {
 }
 
 // A dialer gets what grpc-go's would get.
+// Row B3: the user's dialer is asked, with the address that grpc-go would give
+// it.
 func TestDialerGetsTheAddressOfGRPC(t *testing.T) {
 	for _, target := range []string{
 		"passthrough:///bufnet", "passthrough:///host:80", "passthrough:///unix:///run/s",

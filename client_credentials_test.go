@@ -254,6 +254,8 @@ func (l levelled) ClientHandshake(_ context.Context, _ string, nc net.Conn) (net
 
 // The level of security is that of the connection, not what the credentials
 // are called.
+// Rows A23, B7: a call whose credentials ask for security that the connection
+// lacks is not sent.
 func TestPerRPCCredentialsLevel(t *testing.T) {
 	plain := insecure.NewCredentials()
 	level := func(l credentials.SecurityLevel) credentials.AuthInfo {

@@ -121,7 +121,7 @@ func TestClient_StreamIDsRunOut_Drains(t *testing.T) {
 }
 
 // https://www.rfc-editor.org/rfc/rfc9113#section-6.8
-// A client's GOAWAY names the last stream that the server has opened. There is
+// Row C8: a client's GOAWAY names the last stream that the server has opened. There is
 // none: it is 0, whatever the client has opened itself.
 func TestClient_GoAway_NamesStreamZero(t *testing.T) {
 	for name, end := range map[string]func(ct ClientTransport, p *h2peer.Peer){

@@ -152,6 +152,7 @@ func TestResponse_NotAGoodOne_EndsTheCallOnly(t *testing.T) {
 
 // The codes of RST_STREAM become statuses as the gRPC specification has it;
 // only REFUSED_STREAM says that the server has not acted on the call.
+// Row C14: FLOW_CONTROL_ERROR is INTERNAL.
 func TestReset_ByTheServer_BecomesAStatus(t *testing.T) {
 	for code, want := range map[http2.ErrCode]codes.Code{
 		http2.ErrCodeNo: codes.Internal, http2.ErrCodeProtocol: codes.Internal, http2.ErrCodeInternal: codes.Internal,

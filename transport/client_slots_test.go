@@ -33,6 +33,7 @@ func answer(p *h2peer.Peer, id uint32, msg string) {
 // "Endpoints MUST NOT exceed the limit set by their peer."
 // https://www.rfc-editor.org/rfc/rfc9113#section-5.1.2
 // Calls beyond the limit wait in line, first come, first served.
+// Row A15: one slot wakes one waiter, first come, first served.
 func TestSlots_AllTaken_CallsWaitInLine(t *testing.T) {
 	inClient(t, ClientConfig{}, func(t *testing.T, ct ClientTransport, p *h2peer.Peer) {
 		var calls []*asyncCall
@@ -54,6 +55,8 @@ func TestSlots_AllTaken_CallsWaitInLine(t *testing.T) {
 
 // The wait ends with the call's context; the error says for what it waited and
 // which option decides.
+// Rows A7, A15: a call waits for a slot as long as its context allows, says so,
+// and is marked as never sent.
 func TestSlots_ContextEnds_SaysWhy(t *testing.T) {
 	inClient(t, ClientConfig{}, func(t *testing.T, ct ClientTransport, p *h2peer.Peer) {
 		first := roundTrip(t.Context(), ct, "first")
@@ -79,6 +82,8 @@ func TestSlots_ContextEnds_SaysWhy(t *testing.T) {
 
 // A raised limit lets those go on who wait; a lowered one takes nothing away,
 // and gives nothing until enough streams have ended.
+// Row A15: a limit below what is open makes the count of free slots negative,
+// and that is made up for first.
 func TestSlots_LimitChanges_IsKept(t *testing.T) {
 	inClient(t, ClientConfig{}, func(t *testing.T, ct ClientTransport, p *h2peer.Peer) {
 		p.AnyOrder()
@@ -116,6 +121,7 @@ func TestSlots_LimitChanges_IsKept(t *testing.T) {
 
 // Whatever ends a stream gives its slot back once: a refused header list, a
 // reset of either side, an error, an answer.
+// Row A15: no slot is lost or given twice.
 func TestSlots_StreamEnds_IsGivenBackOnce(t *testing.T) {
 	inClient(t, ClientConfig{}, func(t *testing.T, ct ClientTransport, p *h2peer.Peer) {
 		id := uint32(1)
@@ -153,6 +159,7 @@ func TestSlots_StreamEnds_IsGivenBackOnce(t *testing.T) {
 
 // Row A98: a call that waits to be opened on a connection that begins to drain
 // is sent away, to be tried elsewhere.
+// Rows A7, B15: refused before it has an id, a call is marked as never sent.
 func TestSlots_ConnectionDrains_SendsWaitersAway(t *testing.T) {
 	for name, drain := range map[string]func(ct ClientTransport, p *h2peer.Peer){
 		"GOAWAY":        func(_ ClientTransport, p *h2peer.Peer) { p.WriteGoAway(1, http2.ErrCodeNo, "") },

@@ -115,6 +115,7 @@ func TestRoundTrip_ManyInterleaved_AnswersAreNotMixedUp(t *testing.T) {
 
 // A stream carries messages both ways at once, in their order, with small
 // windows and a slow link.
+// Row A6: what sends on a stream is a method of the stream.
 func TestStream_BothWays_KeepsOrder(t *testing.T) {
 	echo := func(st *ServerStream) {
 		for {

@@ -15,6 +15,9 @@ import (
 )
 
 // A client waits for the server's SETTINGS, as long as its context allows.
+// Rows A2, A10, A29, B5, B13: a transport is given out when the server has
+// shown that it speaks HTTP/2; one that is silent costs what the context
+// allows, and no goroutine.
 func TestNewHTTP2Client_WaitsForSettings(t *testing.T) {
 	synctestClient(t, ClientConfig{}, func(p *h2peer.Peer, made chan madeClient) {
 		p.WantSettings("the client's preface")
@@ -38,6 +41,8 @@ func TestNewHTTP2Client_WaitsForSettings(t *testing.T) {
 }
 
 // What is no HTTP/2 server is called by its name.
+// Rows A29, B9: the first frame must be SETTINGS, and whatever else comes is no
+// server.
 func TestNewHTTP2Client_NotHTTP2_SaysWhatItIs(t *testing.T) {
 	for name, tt := range map[string]struct {
 		octets, says string
@@ -68,6 +73,8 @@ func TestNewHTTP2Client_NotHTTP2_SaysWhatItIs(t *testing.T) {
 }
 
 // What a server does wrong with the connection ends it, and its calls with it.
+// Rows A83, C7, C13: PUSH_PROMISE, which nobody asked for, and frames on idle
+// streams end a client's connection, with the error that RFC 9113 names.
 func TestClientConnectionErrors(t *testing.T) {
 	for _, f := range []connFault{
 		{"PUSH_PROMISE", func(p *h2peer.Peer) {
@@ -188,6 +195,7 @@ func TestCall_ContextEnds_IsReset(t *testing.T) {
 }
 
 // Cancel ends a stream as its context would, and drops what was not received.
+// Row A6: what ends a stream is a method of the stream.
 func TestCancel_OpenStream_IsReset(t *testing.T) {
 	inClient(t, ClientConfig{}, func(t *testing.T, ct ClientTransport, p *h2peer.Peer) {
 		cause := errors.New("had enough")

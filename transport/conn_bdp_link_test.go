@@ -192,6 +192,7 @@ func TestWindows_LinkBecomesSlow_Shrink(t *testing.T) {
 }
 
 // Windows that the user has set stay, and cost no PING.
+// Row C1: the estimator touches no window that the user set.
 func TestWindows_Static_StayAsTheyAre(t *testing.T) {
 	for name, cfg := range map[string]ConnConfig{
 		"of streams":        {InitialWindowSize: DefaultStreamWindow},

@@ -289,6 +289,8 @@ func TestWindows_StreamAtTheMaximum_DoNotGrow(t *testing.T) {
 
 // The windows of all open streams together stay below a bound: many streams
 // get less, and those that come after the windows grew take them back.
+// Row C4: the memory that windows promise is bounded, however many streams
+// there are.
 func TestWindows_ManyStreams_ShareTheBudget(t *testing.T) {
 	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
 		c := &ts.sv.(*http2Server).conn

@@ -64,6 +64,7 @@ func TestServerDrain_Idle_Closes(t *testing.T) {
 }
 
 // A client that sends GOAWAY opens no more streams; those that it has finish.
+// Row C14: a client's GOAWAY is heeded.
 func TestServer_ClientSendsGoAway_FinishesItsStreams(t *testing.T) {
 	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
 		st, _ := ts.open(1, "/s/Stream")
@@ -81,6 +82,7 @@ func TestServer_ClientSendsGoAway_FinishesItsStreams(t *testing.T) {
 
 // A server's GOAWAY: the streams that it names finish, those above were not
 // processed, no new ones are opened, and with the last one the connection ends.
+// Row A8: code and debug data of GOAWAY reach the errors.
 func TestClient_ServerSendsGoAway_RetriesAboveAndFinishesBelow(t *testing.T) {
 	inClient(t, ClientConfig{}, func(t *testing.T, ct ClientTransport, p *h2peer.Peer) {
 		var calls [3]*asyncCall
@@ -115,6 +117,8 @@ func TestClient_ServerSendsGoAway_RetriesAboveAndFinishesBelow(t *testing.T) {
 }
 
 // GracefulClose lets the open streams finish and opens no new ones.
+// Row A8: GracefulClose ends a connection without harm, and Draining and Done
+// tell.
 func TestGracefulClose_OpenStreams_Finish(t *testing.T) {
 	inClient(t, ClientConfig{}, func(t *testing.T, ct ClientTransport, p *h2peer.Peer) {
 		cs := openStream(t.Context(), t, ct, p, 1)

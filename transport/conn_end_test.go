@@ -109,6 +109,8 @@ func TestConnectionTimeout_IsWhatItSays(t *testing.T) {
 }
 
 // When HandleStreams returns, the contexts of its handlers have ended.
+// Row A11: HandleStreams gives each stream to its handler and returns with the
+// connection.
 func TestHandleStreams_Returned_ContextsHaveEnded(t *testing.T) {
 	for range 200 {
 		a, b := simnet.Pipe(simnet.Link{})

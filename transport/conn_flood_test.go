@@ -93,7 +93,7 @@ func flood(t *testing.T, a, b net.Conn, streams int) {
 	<-result
 }
 
-// Row A94: two sides that flood each other, on a way that holds less than a
+// Rows A94, C2: two sides that flood each other, on a way that holds less than a
 // frame, go on: no reader ever waits for a writer, so that neither side's
 // writer waits for ever (grpc-go's issue 9330).
 func TestFlood_BothSidesOverTinyBuffers_GoOn(t *testing.T) {

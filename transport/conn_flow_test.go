@@ -73,6 +73,7 @@ func fillConn(t *testing.T, p *h2peer.Peer, id uint32) {
 
 // Row A44: the same holds for the connection, whose window may be below the
 // 65,535 octets that it starts with; its overrun ends the connection.
+// Row C4: what a peer may have under way is bounded for the connection too.
 func TestConnWindow_Overrun_EndsTheConnection(t *testing.T) {
 	cfg := ConnConfig{InitialConnWindowSize: 1000, InitialWindowSize: 1 << 20}
 	t.Run("server", func(t *testing.T) {
@@ -257,6 +258,7 @@ func TestInitialWindowSize_Changed_MovesOpenStreams(t *testing.T) {
 // https://www.rfc-editor.org/rfc/rfc9113#section-6.9.1
 // Row A47: a window that a WINDOW_UPDATE raises past 2^31-1 ends the stream,
 // one that SETTINGS raise past it the connection. 2^31-1 itself is legal.
+// Row C3: no send window wraps.
 func TestSendWindow_PastTheMaximum_IsAnError(t *testing.T) {
 	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
 		ts.open(1, "/s/Stream")
@@ -306,6 +308,7 @@ func TestWindowUpdate_OfZero_ResetsTheStream(t *testing.T) {
 
 // Rows A52, A102: what has no octets needs no credit: an empty DATA frame with
 // END_STREAM, and trailers.
+// Row C11: END_STREAM and trailers pass a connection's window that is used up.
 func TestEndOfStream_WithoutCredit_IsSent(t *testing.T) {
 	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
 		big, _ := ts.open(1, "/s/Stream")

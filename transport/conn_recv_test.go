@@ -169,6 +169,8 @@ var serverFaults = []connFault{
 // https://www.rfc-editor.org/rfc/rfc9113#section-6.6
 // Rows A51, A56, A59, A77, A83: what is wrong with the connection ends it, with
 // the error that RFC 9113 names, and says why.
+// Rows C3, C7, C13: a window that wraps, PUSH_PROMISE, and frames on idle streams
+// end the connection.
 func TestConnectionErrors(t *testing.T) {
 	for _, f := range serverFaults {
 		t.Run(f.name, func(t *testing.T) {

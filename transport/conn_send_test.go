@@ -27,6 +27,7 @@ func maxFrame(n uint32) http2.Setting {
 
 // Rows A100, A104: DATA frames are as large as the peer's largest frame and no
 // larger: 16,384 octets, or more if it says so.
+// Row C5: the peer's MAX_FRAME_SIZE is used.
 func TestData_PeerMaxFrameSize_IsUsedAndKept(t *testing.T) {
 	for _, tt := range []struct {
 		settings []http2.Setting
@@ -54,6 +55,7 @@ func TestData_PeerMaxFrameSize_IsUsedAndKept(t *testing.T) {
 
 // Row A58: a header block that is larger than the peer's largest frame goes on
 // in CONTINUATION frames, with nothing between, and arrives whole.
+// Row B15: CONTINUATION ends the way of a header block.
 func TestHeaders_LargerThanAFrame_GoOnInContinuation(t *testing.T) {
 	long := strings.Repeat("v", 20000) // x/net's encoder and ours know no better than Huffman for it
 	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
@@ -154,6 +156,7 @@ func blockSender(t *testing.T, st interface{ Send(Buffer) error }) chan error {
 
 // A Send waits while too much of its stream waits, and goes on when enough of
 // it has left; it ends with the stream, whoever ends that.
+// Row A4: the goroutine that sends is the one that waits.
 func TestSend_QueueIsFull_WaitsForRoomOrTheEnd(t *testing.T) {
 	for name, tt := range map[string]struct {
 		do   func(p *h2peer.Peer, cancel context.CancelFunc)
@@ -188,6 +191,7 @@ func TestSend_QueueIsFull_WaitsForRoomOrTheEnd(t *testing.T) {
 
 // A sender whose connection is not read waits as well: what is queued for the
 // socket is bounded.
+// Row A4: nothing queues without bound between a sender and its socket.
 func TestSend_PeerDoesNotRead_IsBounded(t *testing.T) {
 	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
 		ts.peer.WriteWindowUpdate(0, 1<<30)
@@ -315,6 +319,7 @@ func (m *mute) Read(b []byte) (int, error) {
 
 // A write that fails does not hide what the peer said before it left; if it
 // said nothing, the write is the reason.
+// Rows B14, C17: a write that fails ends the connection and its calls.
 func TestWriteError_WhatThePeerSaid_ComesFirst(t *testing.T) {
 	for name, tt := range map[string]struct {
 		last error
@@ -356,6 +361,7 @@ func TestWriteError_WhatThePeerSaid_ComesFirst(t *testing.T) {
 }
 
 // A peer that says nothing more keeps the connection for a second only.
+// Rows B14, C17: a write that fails ends the connection soon, without another.
 func TestWriteError_SilentPeer_EndsSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := simnet.Pipe(simnet.Link{})

@@ -16,6 +16,8 @@ import (
 
 // Both sides announce what they were configured with; a client also that it
 // takes no pushes.
+// Rows A27, A32, B11, C7: ENABLE_PUSH of 0 comes from a client, the limit of
+// streams from a server.
 func TestSettings_Announced_AreTheConfiguration(t *testing.T) {
 	cfg := ConnConfig{InitialWindowSize: 70000, MaxHeaderListSize: 5000, HeaderTableSize: 100}
 	want := map[http2.SettingID]uint32{
@@ -43,6 +45,7 @@ func TestSettings_Announced_AreTheConfiguration(t *testing.T) {
 // Row A44: the connection's window exceeds the 65,535 octets that it starts
 // with by what a WINDOW_UPDATE says behind the preface; a smaller one is held
 // back, never announced as a negative number.
+// Rows A28, B12: no increment underflows or is 0.
 func TestConnWindow_Announced_IsTheDifference(t *testing.T) {
 	for limit, update := range map[int32]uint32{0: DefaultConnWindow - 65535, 65536: 1, 65535: 0, 1000: 0} {
 		inBareServer(t, ServerConfig{ConnConfig: ConnConfig{InitialConnWindowSize: limit, InitialWindowSize: 1000}}, func(ts *testServer) {
@@ -61,6 +64,7 @@ func TestConnWindow_Announced_IsTheDifference(t *testing.T) {
 // Row A83: SETTINGS are acknowledged when they are applied: the limit holds for
 // what comes after the acknowledgement, and each frame is acknowledged once;
 // the last of several values of one setting counts. h2spec http2/6.5.3/1.
+// Row A2: SETTINGS of a connection that begins are acknowledged.
 func TestSettings_Received_AreAppliedThenAcknowledged(t *testing.T) {
 	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
 		st, _ := ts.open(1, "/s/Stream")
@@ -82,6 +86,7 @@ func TestSettings_Received_AreAppliedThenAcknowledged(t *testing.T) {
 
 // Row A83: a peer that does not acknowledge our SETTINGS is given up after the
 // timeout, and the error names the option.
+// Row C13: the wait for the acknowledgement has a bound.
 func TestSettings_NotAcknowledged_EndTheConnection(t *testing.T) {
 	synctestClient(t, ClientConfig{}, func(p *h2peer.Peer, made chan madeClient) {
 		p.WriteSettings()
@@ -163,6 +168,7 @@ func TestHeaderTableSize_OfThePeer_IsKept(t *testing.T) {
 }
 
 // The table that we announce bounds the peer's encoder: one of 0 octets works.
+// Row A27: a table size that is announced is applied.
 func TestHeaderTableSize_OfOurs_IsKept(t *testing.T) {
 	for _, n := range []uint32{64, 8192} {
 		inServer(t, ServerConfig{ConnConfig: ConnConfig{HeaderTableSize: n}}, func(t *testing.T, ts *testServer) {
@@ -178,6 +184,8 @@ func TestHeaderTableSize_OfOurs_IsKept(t *testing.T) {
 
 // A call whose headers the server would not accept is not sent; trailers that
 // the client would not accept are shortened, the status is never lost.
+// Rows A26, C15: what the peer accepts bounds what is sent, what we accept does
+// not, and a status that is too long for the peer is shortened.
 func TestMaxHeaderListSize_OfThePeer_IsKept(t *testing.T) {
 	limit := http2.Setting{ID: http2.SettingMaxHeaderListSize, Val: 1000}
 	inClient(t, ClientConfig{}, func(t *testing.T, ct ClientTransport, p *h2peer.Peer) {

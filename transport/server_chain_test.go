@@ -81,6 +81,7 @@ func TestChain_QuickHandlers_RunInARow(t *testing.T) {
 
 // Rows A73, A101: a handler that blocks delays nobody: not the requests behind
 // it, nor the answers before it.
+// Row A5: no handler runs on the reader.
 func TestChain_BlockedHandler_DelaysNobody(t *testing.T) {
 	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
 		release := make(chan struct{})
@@ -206,6 +207,7 @@ func labelled() bool {
 
 // Streaming handlers have a goroutine each: they start with the headers, and
 // one that blocks holds up nobody.
+// Row A5: no handler of a stream runs on the reader.
 func TestChain_StreamingHandlers_StayOutside(t *testing.T) {
 	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
 		var mu sync.Mutex

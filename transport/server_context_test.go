@@ -20,6 +20,7 @@ type ownKey struct{}
 // Row A69: the context has the values of HandleStreams' own, those that the
 // owner of the transport knows, and the peer and metadata of the call; the end
 // of the context that HandleStreams got does not reach the handlers.
+// Row A9: the peer in a handler's context is that of the transport.
 func TestServerContext_Values(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b, p := pipePeer(t)

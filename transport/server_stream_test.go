@@ -42,6 +42,8 @@ func TestServerRecv_GivesMessagesThenEOF(t *testing.T) {
 
 // A message that cannot be taken ends the request for its handler, which has
 // the status ready: too large, malformed, cut short.
+// Row A20: a message beyond the limit costs its stream, before it is put
+// together.
 func TestServerRecv_BadMessage_GivesItsStatus(t *testing.T) {
 	for name, tt := range map[string]struct {
 		octets []byte

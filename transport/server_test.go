@@ -161,6 +161,7 @@ func TestFrames_AfterOurReset_AreIgnored(t *testing.T) {
 
 // Row A82: request trailers end the request; gRPC has no use for them. Without
 // END_STREAM or with pseudo-header fields they are malformed.
+// Row C9: request trailers do not cost the connection.
 func TestRequestTrailers(t *testing.T) {
 	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
 		ts.handle(echoUnary)
@@ -213,6 +214,8 @@ func TestReset_ByTheClient_EndsTheHandler(t *testing.T) {
 }
 
 // A transport whose connection ends before HandleStreams leaves nothing.
+// Row A11: Close, Drain, Done and Err tell how a connection ended, and
+// HandleStreams says the same.
 func TestServer_EndsBeforeHandleStreams(t *testing.T) {
 	for name, end := range map[string]func(sv ServerTransport){
 		"Close": func(sv ServerTransport) { sv.Close("never used") },

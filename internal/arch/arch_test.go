@@ -27,6 +27,8 @@ var rules = map[string]rule{
 	"exemptions are needed":                 current,
 }
 
+// Row A1: the layers are floors: imports go down only, and no rule of them
+// needs an exception.
 func TestRules(t *testing.T) {
 	tree, err := load(os.DirFS(root))
 	if err != nil {

@@ -51,6 +51,7 @@ func TestDialerThatHangs(t *testing.T) {
 	})
 }
 
+// Row B3: a dialer that gives neither a connection nor an error is a failure.
 func TestDialerGivesNothing(t *testing.T) {
 	inWorld(t, "passthrough:///a", func(_ *world, cfg *Config) {
 		cfg.Dial = func(context.Context, string) (net.Conn, error) { return nil, nil }
@@ -246,6 +247,7 @@ func (c ownTLS) ClientHandshake(ctx context.Context, _ string, nc net.Conn) (net
 // Row A23: a TLS connection that is not for HTTP/2 is refused, whoever's
 // credentials made it, and the error says where "h2" is missing.
 // https://www.rfc-editor.org/rfc/rfc9113#section-3.3
+// Row B7: ALPN is checked before the first octet of HTTP/2.
 func TestALPN(t *testing.T) {
 	value := func(s tls.ConnectionState) credentials.AuthInfo { return credentials.TLSInfo{State: s} }
 	pointer := func(s tls.ConnectionState) credentials.AuthInfo { return &credentials.TLSInfo{State: s} }
@@ -316,6 +318,7 @@ func (stubborn) ClientHandshake(_ context.Context, _ string, nc net.Conn) (net.C
 }
 
 // Row A24: the whole setup has one deadline, handshakes that ignore it too.
+// Row B5: whoever ends the connection is joined before dialing returns.
 func TestHandshakeThatHangs(t *testing.T) {
 	inWorld(t, "passthrough:///a", func(_ *world, cfg *Config) { cfg.Credentials = stubborn{plain} }, func(t *testing.T, w *world) {
 		w.accept("a", silent)

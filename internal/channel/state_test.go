@@ -94,6 +94,7 @@ func TestNothingFollowsShutdown(t *testing.T) {
 
 // Row A114: an observer runs without locks, one change at a time and in order,
 // and nothing waits for it.
+// Row A17: who is told of connections is called without a lock.
 func TestObserverMayDoAnything(t *testing.T) {
 	var (
 		moves []string

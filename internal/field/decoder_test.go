@@ -65,6 +65,7 @@ func TestEmptyBlock(t *testing.T) {
 }
 
 // Row A57: the table size we advertise bounds the decoder's table, above and below the default.
+// Row C6: a table above 4,096 octets that is announced is there.
 func TestAdvertisedTableSizeIsApplied(t *testing.T) {
 	update := func(n uint64) []byte { return appendInteger(nil, sizeUpdateBit, 5, n) }
 	insert := appendLiteral(nil, insertBit, 6, 0, entryOf(0, 100))

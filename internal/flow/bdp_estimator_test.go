@@ -324,6 +324,7 @@ func FuzzBDPEstimator(f *testing.F) {
 
 // Rows A28, A108: no initial window, however small or large, makes the
 // estimate overflow or underflow.
+// Row C1: the estimate starts from the window that there is.
 func TestBDPEstimator_AnyWindow(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(10, 8))
 	sizes := []uint32{0, 1, 3, 1000, 65534, 65535, 65536, MaxAutoWindow - 1, MaxAutoWindow, MaxAutoWindow + 1, MaxWindow, MaxWindow + 1, math.MaxUint32}

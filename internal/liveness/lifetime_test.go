@@ -41,6 +41,7 @@ func TestLifetimeIdle(t *testing.T) {
 }
 
 // Row A91: MaxConnectionAge has a jitter of a tenth either way, for any age.
+// Row C16: an age of a few nanoseconds has no jitter, and does no harm.
 func TestLifetimeJitter(t *testing.T) {
 	tests := []struct {
 		age    time.Duration
@@ -84,6 +85,7 @@ func TestLifetimeAge(t *testing.T) {
 }
 
 // Row A91: the grace counts from the last GOAWAY of a drain, and only when the connection is old.
+// Row C16: the grace does not count from the first GOAWAY.
 func TestLifetimeGrace(t *testing.T) {
 	p := keepalive.ServerParameters{MaxConnectionIdle: 50 * sec, MaxConnectionAge: 100 * sec, MaxConnectionAgeGrace: 10 * sec}
 	grace := func() *Lifetime {

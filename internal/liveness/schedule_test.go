@@ -42,6 +42,7 @@ func TestScheduleOneTimerForCalls(t *testing.T) {
 }
 
 // Row A16: a connection that drains is watched like any other, until its last stream is gone.
+// Row C10: keepalive does not stop when a connection drains.
 func TestScheduleKeepaliveWhileDraining(t *testing.T) {
 	c := NewClient(keepalive.ClientParameters{Time: minute}, 0, epoch)
 	streams(t, &c, 0, 1, true)

@@ -8,12 +8,18 @@ import (
 	"strings"
 )
 
-var documentRow = regexp.MustCompile(`(?m)^\| ([AB]\d+) \|(.*)\| ([^|\n]*) \|$`)
+var documentRow = regexp.MustCompile(`(?m)^\| ([` + allSeries + `]\d+) \|(.*)\| ([^|\n]*) \|$`)
 
-const noTests = "—"
+const (
+	noTests = "—"
+	// noPart begins the last cell of a row for which weir has no such part. The
+	// reason follows. It stands instead of tests, never beside them.
+	noPart = "no such part: "
+)
 
 // fillDocument returns the document with the last cell of each row naming the
-// tests that claim it. Every row there is must stand in the document once.
+// tests that claim it, or why there is no such part in weir. Every row there is
+// must stand in the document once.
 func fillDocument(document []byte, all []line) ([]byte, error) {
 	cells := testCells(all)
 	seen := make(map[row]bool)
@@ -30,13 +36,20 @@ func fillDocument(document []byte, all []line) ([]byte, error) {
 		}
 		seen[r] = true
 		cell, ok := cells[r]
-		if !ok {
+		switch was := string(m[3]); {
+		case ok && strings.HasPrefix(was, noPart):
+			faults = append(faults, fmt.Sprintf("row %v has a test and is said to have no such part", r))
+			cell = was
+		case ok:
+		case strings.HasPrefix(was, noPart):
+			cell = was
+		default:
 			cell = noTests
 		}
 		return fmt.Appendf(nil, "| %v |%s| %s |", r, m[2], cell)
 	})
 	var missing []row
-	for _, series := range []byte("AB") {
+	for _, series := range []byte(allSeries) {
 		for n := 1; n <= lastNumber[series]; n++ {
 			if r := (row{series, n}); !seen[r] {
 				missing = append(missing, r)
@@ -50,6 +63,19 @@ func fillDocument(document []byte, all []line) ([]byte, error) {
 		return nil, errors.New(strings.Join(faults, "; "))
 	}
 	return filled, nil
+}
+
+// withoutPart gives the rows for which the document says that weir has no such
+// part, and why.
+func withoutPart(document []byte) map[row]bool {
+	without := make(map[row]bool)
+	for _, m := range documentRow.FindAllSubmatch(document, -1) {
+		why, ok := strings.CutPrefix(string(m[3]), noPart)
+		if r, err := parseRow(string(m[1])); err == nil && ok && strings.TrimSpace(why) != "" {
+			without[r] = true
+		}
+	}
+	return without
 }
 
 // testCells gives the last cell of each row that has a test: packages in

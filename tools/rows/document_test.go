@@ -12,7 +12,7 @@ import (
 func wholeDocument() string {
 	var b strings.Builder
 	b.WriteString("Words before.\n\n| # | grpc-go | weir | differs | Tests |\n|---|---|---|---|---|\n")
-	for _, series := range []byte("AB") {
+	for _, series := range []byte(allSeries) {
 		for n := 1; n <= lastNumber[series]; n++ {
 			fmt.Fprintf(&b, "| %c%d | name | file | why | — |\n", series, n)
 		}

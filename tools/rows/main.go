@@ -9,8 +9,9 @@
 // Exactly those tests run, one go test a package, in whichever module of the
 // workspace they stand. The exit status is 1 when one of them does not pass,
 // when a claim is malformed, and, with -strict, when a row of required.txt has
-// no test or the document's last column is not what the tests claim. With
-// -write nothing runs: that column is written anew.
+// neither a test nor a last cell in the document that begins with "no such
+// part:" and says why, or when that column is not what the tests claim. With
+// -write nothing runs: the column is written anew.
 package main
 
 import (
@@ -20,6 +21,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -77,16 +79,18 @@ func run(ctx context.Context, args []string, required []byte, out io.Writer) (in
 	if err := table(out, all); err != nil {
 		return 2, err
 	}
-	if *document != "" && *strict {
+	var without map[row]bool
+	if *document != "" {
 		text, err := os.ReadFile(filepath.Join(*root, *document))
-		if err == nil {
+		without = withoutPart(text)
+		if err == nil && *strict {
 			err = checkDocument(text, all)
 		}
 		if err != nil {
 			problems = append(problems, fmt.Sprintf("%s: %v", *document, err))
 		}
 	}
-	if sum(out, all, len(results), problems, failures, req, *strict) {
+	if sum(out, all, without, len(results), problems, failures, req, *strict) {
 		return 0, nil
 	}
 	return 1, nil
@@ -106,11 +110,14 @@ func writeDocument(name string, all []line) error {
 
 // sum prints what is wrong, then one line for all, and reports whether the
 // rows are as they should be.
-func sum(out io.Writer, all []line, tests int, problems, failures []string, req *requirement, strict bool) bool {
-	tested := make(map[row]bool)
+func sum(out io.Writer, all []line, without map[row]bool, tests int, problems, failures []string, req *requirement, strict bool) bool {
+	claimed, settled := make(map[row]bool), maps.Clone(without)
+	if settled == nil {
+		settled = make(map[row]bool)
+	}
 	bad := 0
 	for _, l := range all {
-		tested[l.row] = true
+		claimed[l.row], settled[l.row] = true, true
 		if l.outcome != outcomePass {
 			bad++
 		}
@@ -118,15 +125,15 @@ func sum(out io.Writer, all []line, tests int, problems, failures []string, req 
 	for _, problem := range problems {
 		_, _ = fmt.Fprintln(out, problem)
 	}
-	missing, stale := req.check(tested)
+	missing, stale := req.check(settled)
 	if len(missing) > 0 {
-		_, _ = fmt.Fprintf(out, "required rows without a test: %s\n", rowList(missing))
+		_, _ = fmt.Fprintf(out, "required rows with neither a test nor a reason why there is no such part: %s\n", rowList(missing))
 	}
 	if len(stale) > 0 {
-		_, _ = fmt.Fprintf(out, "rows that required.txt exempts although they have a test: %s\n", rowList(stale))
+		_, _ = fmt.Fprintf(out, "rows that required.txt exempts although they are settled: %s\n", rowList(stale))
 	}
-	_, _ = fmt.Fprintf(out, "rows: %d claimed by %d tests, %d not passed, %d packages failed, %d other faults; of %d required %d lack a test\n",
-		len(tested), tests, bad, len(failures), len(problems), len(req.rows)-len(req.exempt), len(missing))
+	_, _ = fmt.Fprintf(out, "rows: %d claimed by %d tests, %d without a part in weir, %d not passed, %d packages failed, %d other faults; of %d required %d are missing\n",
+		len(claimed), tests, len(without), bad, len(failures), len(problems), len(req.rows)-len(req.exempt), len(missing))
 	return bad == 0 && len(problems) == 0 && len(failures) == 0 &&
 		(!strict || len(missing) == 0 && len(stale) == 0)
 }

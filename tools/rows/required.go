@@ -8,8 +8,9 @@ import (
 	"strings"
 )
 
-// A requirement is the list of rows that must have a passing test, and of
-// those excused from it.
+// A requirement is the list of rows that must have a passing test, or a line in
+// the document that says why weir has no such part, and of those excused from
+// it.
 type requirement struct {
 	rows   []row
 	exempt map[row]string // the reason
@@ -54,16 +55,16 @@ func parseRequired(r io.Reader) (*requirement, error) {
 	return req, nil
 }
 
-// check compares the requirement with the rows that have a test. missing are
-// required rows without one; stale are exempt rows that have one, so that the
-// exemption must go.
-func (req *requirement) check(tested map[row]bool) (missing, stale []row) {
+// check compares the requirement with the rows that are settled: they have a
+// test, or no part in weir. missing are required rows that are not; stale are
+// exempt rows that are, so that the exemption must go.
+func (req *requirement) check(settled map[row]bool) (missing, stale []row) {
 	for _, r := range req.rows {
 		_, exempt := req.exempt[r]
 		switch {
-		case exempt && tested[r]:
+		case exempt && settled[r]:
 			stale = append(stale, r)
-		case !exempt && !tested[r]:
+		case !exempt && !settled[r]:
 			missing = append(missing, r)
 		}
 	}

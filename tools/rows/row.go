@@ -13,9 +13,12 @@ type row struct {
 	number int
 }
 
+// allSeries are the series in the document's order.
+const allSeries = "ABC"
+
 // lastNumber holds how far each series goes. A row beyond it is a typing
 // error, never a new row.
-var lastNumber = map[byte]int{'A': 116, 'B': 15}
+var lastNumber = map[byte]int{'A': 116, 'B': 15, 'C': 17}
 
 func (r row) String() string { return string(r.series) + strconv.Itoa(r.number) }
 
