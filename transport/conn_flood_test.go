@@ -23,7 +23,7 @@ func flood(t *testing.T, a, b net.Conn, streams int) {
 	const messages, size = 4, 3000
 	config := ConnConfig{WriteTimeout: -1} // a deadlock is to stay one
 	result := async(func() error {
-		sv, err := NewServerTransport(b, ServerConfig{ConnConfig: config})
+		sv, err := NewServerTransport(b, ServerConfig{ConnConfig: config, KeepaliveEnforcement: anyPings})
 		if err != nil {
 			return err
 		}
