@@ -10,7 +10,7 @@ import "google.golang.org/grpc/codes"
 // https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
 func CodeFromHTTP(status int) codes.Code {
 	switch status {
-	case 400, 431: // Bad Request, Request Header Fields Too Large
+	case 400: // Bad Request
 		return codes.Internal
 	case 401: // Unauthorized
 		return codes.Unauthenticated

@@ -8,7 +8,7 @@ import (
 
 func TestCodeFromHTTP(t *testing.T) {
 	for http, want := range map[int]codes.Code{
-		400: codes.Internal, 431: codes.Internal, 401: codes.Unauthenticated, 403: codes.PermissionDenied, 404: codes.Unimplemented,
+		400: codes.Internal, 431: codes.Unknown, 401: codes.Unauthenticated, 403: codes.PermissionDenied, 404: codes.Unimplemented,
 		429: codes.Unavailable, 502: codes.Unavailable, 503: codes.Unavailable, 504: codes.Unavailable,
 		0: codes.Unknown, 200: codes.Unknown, 405: codes.Unknown, 415: codes.Unknown, 500: codes.Unknown, 418: codes.Unknown, 302: codes.Unknown,
 	} {
