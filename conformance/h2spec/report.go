@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"encoding/xml"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // A verdict is how a case ended.
@@ -34,6 +36,13 @@ type junit struct {
 // number for a name, such as "http2/6.9.2/1": h2spec runs it alone by that.
 func parseReport(report []byte) (map[string]verdict, error) {
 	var j junit
+	// h2spec shows octets as they are, also those that XML cannot have.
+	report = bytes.Map(func(r rune) rune {
+		if r < ' ' && r != '\t' && r != '\n' && r != '\r' {
+			return utf8.RuneError
+		}
+		return r
+	}, report)
 	if err := xml.Unmarshal(report, &j); err != nil {
 		return nil, fmt.Errorf("h2spec's report: %w", err)
 	}
