@@ -1,8 +1,14 @@
 package weir_test
 
 import (
+	"context"
+	"net"
 	"testing"
+	"testing/synctest"
 
+	"github.com/weir-rpc/weir"
+	"github.com/weir-rpc/weir/internal/h2peer"
+	"github.com/weir-rpc/weir/internal/simnet"
 	"golang.org/x/net/http2"
 	"google.golang.org/grpc/codes"
 )
@@ -85,4 +91,43 @@ func TestTransparentRetryEnds(t *testing.T) {
 			wantText(t, (<-next).err, codes.OK)
 		})
 	}
+}
+
+// A call that never leaves the client is tried as often as it takes, and a
+// refusal afterwards is still its first.
+func TestTransparentRetryOfUnsent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conns := make(chan net.Conn)
+		c := newWeirClient(t, "passthrough:///svc:80", weir.WithContextDialer(func(context.Context, string) (net.Conn, error) {
+			ours, theirs := simnet.Pipe(simnet.Link{})
+			conns <- theirs
+			return ours, nil
+		}))
+		accept := func(settings ...http2.Setting) *h2peer.Peer {
+			p := h2peer.NewServer(t, <-conns)
+			p.Ignore(http2.FrameWindowUpdate, http2.FrameGoAway)
+			p.Handshake(settings...)
+			synctest.Wait()
+			return p
+		}
+		call := invoke(t.Context(), c)
+		for range 10 {
+			p := accept(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 0})
+			select {
+			case o := <-call:
+				t.Fatalf("the call does not wait for a stream: %+v", o)
+			default:
+			}
+			p.WriteGoAway(0, http2.ErrCodeNo, "elsewhere")
+		}
+		p := accept()
+		wantRequest(p, 1)
+		p.WriteReset(1, http2.ErrCodeRefusedStream)
+		wantRequest(p, 3)
+		answer(t, p, 3, "at last")
+		if o := <-call; o.err != nil || o.username != "at last" {
+			t.Errorf("the call gives %+v", o)
+		}
+		c.Close()
+	})
 }

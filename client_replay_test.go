@@ -262,3 +262,54 @@ func TestTransparentRetryFails(t *testing.T) {
 		t.Error("the stream's context goes on")
 	}
 }
+
+// Whoever finds out, and in whatever moment: the messages of a stream that is
+// refused come on the next one, each once and in order, and the end behind them.
+func TestTransparentRetryInAnyMoment(t *testing.T) {
+	const messages = 30
+	c, p := connected(t, clients["weir"])
+	p.AnyOrder()
+	p.WriteWindowUpdate(0, 1<<20)
+	for round := range 60 {
+		id := uint32(1 + 4*round)
+		s, err := testpb.NewTestServiceClient(c).FullDuplexCall(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.WantHeaders("a stream comes", id)
+		errs := make(chan error, 3)
+		go func() {
+			for n := range messages {
+				if err := s.Send(request(n)); err != nil {
+					errs <- err
+					return
+				}
+			}
+			errs <- s.CloseSend()
+		}()
+		go func() {
+			_, err := s.Header()
+			errs <- err
+		}()
+		go func() {
+			_, err := s.Recv()
+			errs <- err
+		}()
+		for n := range round % (messages + 1) {
+			wantSent(t, p, id, n)
+		}
+		p.WriteReset(id, http2.ErrCodeRefusedStream)
+		p.WantHeaders("it comes again", id+2)
+		for n := range messages {
+			wantSent(t, p, id+2, n)
+		}
+		p.WantEndStream("with its end", id+2)
+		p.WriteResponse(id+2, []byte{})
+		p.WriteTrailers(id+2, codes.OK, "")
+		for range cap(errs) {
+			if err := <-errs; err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}

@@ -170,7 +170,7 @@ func TestReset_ByTheServer_BecomesAStatus(t *testing.T) {
 				if se.Unprocessed != (code == http2.ErrCodeRefusedStream) || se.Unsent {
 					t.Errorf("Unprocessed is %v, Unsent %v", se.Unprocessed, se.Unsent)
 				}
-				if says := "the server reset the stream: RST_STREAM " + ErrCode(code).String() + " (" + actedText(se.Unprocessed) + ")"; !strings.Contains(err.Error(), says) {
+				if says := "the server at b reset the stream: RST_STREAM " + ErrCode(code).String() + " (" + actedText(se.Unprocessed) + ")"; !strings.Contains(err.Error(), says) {
 					t.Errorf("the error does not say %q: %v", says, err)
 				}
 				p.WriteResponse(1, nil)

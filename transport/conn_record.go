@@ -113,10 +113,7 @@ func (e *ConnError) Error() string { return e.text("") }
 // text is Error with more behind it.
 func (e *ConnError) text(more string) string {
 	var b strings.Builder
-	who := "the connection"
-	if e.Addr != nil && e.Addr.String() != "" {
-		who += " to " + e.Addr.String()
-	}
+	who := "the connection" + at(" to ", e.Addr)
 	switch e.By {
 	case ByLocal:
 		b.WriteString("this side ended " + who)
@@ -143,6 +140,14 @@ func (e *ConnError) text(more string) string {
 		b.WriteString(" (" + story + ")")
 	}
 	return b.String()
+}
+
+// at gives an address behind a word, or nothing if there is none.
+func at(word string, addr net.Addr) string {
+	if addr == nil || addr.String() == "" {
+		return ""
+	}
+	return word + addr.String()
 }
 
 // story tells what there was of the connection.

@@ -130,9 +130,16 @@ func (c *conn) connLost(err *ConnError, unprocessed bool) *StreamError {
 // https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#errors
 func (c *conn) peerReset(code ErrCode) *StreamError {
 	unprocessed := code == CodeRefusedStream
-	text := "the peer reset the stream: RST_STREAM " + code.String()
+	text := "the client"
 	if c.client {
-		text = "the server " + text[len("the peer "):] + " (" + actedText(unprocessed) + ")"
+		text = "the server"
+	}
+	if c.peer != nil {
+		text += at(" at ", c.peer.Addr)
+	}
+	text += " reset the stream: RST_STREAM " + code.String()
+	if c.client {
+		text += " (" + actedText(unprocessed) + ")"
 	}
 	return &StreamError{
 		Code:        code,
