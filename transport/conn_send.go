@@ -274,7 +274,7 @@ func (c *conn) emitLocked(st *stream, budget int) {
 
 // dataLocked puts one DATA frame to what is pending.
 func (c *conn) dataLocked(id uint32, p []byte, copied, end bool) {
-	c.live.sent = true
+	c.live.sent, c.out.data = true, true
 	var fl frame.Flags
 	if end {
 		fl = frame.FlagEndStream
@@ -296,7 +296,7 @@ func (c *conn) dataLocked(id uint32, p []byte, copied, end bool) {
 // headersLocked puts a header block to what is pending, in as many frames as
 // the peer's frame size makes necessary.
 func (c *conn) headersLocked(id uint32, block []byte, end bool) {
-	c.live.sent = true
+	c.live.sent, c.out.data = true, true
 	if len(block) <= int(c.settings.maxFrameSize) && frame.HeaderLen+len(block) <= chunkSize {
 		fl := frame.FlagEndHeaders
 		if end {

@@ -19,6 +19,7 @@ type pending struct {
 	open  bool      // the last segment is part of a chunk with room behind it
 	size  int       // octets in segs
 	ends  int       // answers whose end is in segs, and which hold a place of their client's until it leaves
+	data  bool      // HEADERS or DATA are in segs
 }
 
 // room gives n octets to be written to, at the end. n is at most chunkSize.
@@ -88,7 +89,7 @@ func (p *pending) empty() bool { return p.size == 0 }
 // way may still read from it.
 func (p *pending) discard() {
 	clear(p.segs)
-	p.segs, p.open, p.size, p.ends = p.segs[:0], false, 0, 0
+	p.segs, p.open, p.size, p.ends, p.data = p.segs[:0], false, 0, 0, false
 }
 
 // drop forgets everything and gives the memory back.

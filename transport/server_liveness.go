@@ -25,7 +25,9 @@ func (c *conn) pingReceivedLocked() *frame.Error {
 		return nil // a server sends as many as it likes
 	}
 	l, now := &c.live, time.Now()
-	if l.sent || c.writing || c.out.size > 0 { // it may answer what it has not seen before
+	// What waits for the socket forgives too: the client may answer what it reads
+	// of it now. Our own PING ACKs do not, which it can provoke.
+	if l.sent || c.out.data || c.spare.data {
 		l.sent = false
 		l.schedule.Sent()
 	}

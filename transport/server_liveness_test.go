@@ -333,7 +333,6 @@ func TestEnforcement_HeadersAndData_Forgive(t *testing.T) {
 	})
 }
 
-// A client takes any number of PING frames.
 // A client whose answers still wait for the socket learns of the link what it
 // can: PING frames between what it reads are no strikes.
 func TestEnforcement_OutputWaits_Forgives(t *testing.T) {
@@ -353,6 +352,36 @@ func TestEnforcement_OutputWaits_Forgives(t *testing.T) {
 	}, window(1<<20))
 }
 
+// What the client provokes and does not read does not forgive.
+func TestEnforcement_AcksWait_DoNotForgive(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		a, b := simnet.Pipe(simnet.Link{Buffer: 256})
+		client := &laggard{Conn: a.(*simnet.Conn)}
+		p := h2peer.NewClient(t, client)
+		result := async(func() error {
+			sv, err := NewServerTransport(b, ServerConfig{})
+			if err != nil {
+				return err
+			}
+			return sv.HandleStreams(t.Context(), func(*ServerStream) {})
+		})
+		p.Handshake()
+		client.stop()
+		p.Batch(func() {
+			for range 50 {
+				p.WriteSettings()
+			}
+		})
+		for i := range byte(4) { // the acknowledgements are still being written
+			wantPending(t, "HandleStreams", result)
+			p.WritePing([8]byte{i})
+			simnet.Advance(time.Second)
+		}
+		wantConnError(t, <-result, CodeEnhanceYourCalm, ByLocal)
+	})
+}
+
+// A client takes any number of PING frames.
 func TestEnforcement_Client_TakesAny(t *testing.T) {
 	inClient(t, ClientConfig{}, func(t *testing.T, ct ClientTransport, p *h2peer.Peer) {
 		for i := range byte(20) {
