@@ -63,7 +63,9 @@ func (c *conn) handleData(f *frame.Frame) *frame.Error {
 	}
 	if update > 0 && !end {
 		c.mu.Lock()
-		c.ctl.Credit(f.StreamID, update)
+		if c.streams[f.StreamID] == st { // the application may have ended it meanwhile
+			c.ctl.Credit(f.StreamID, update)
+		}
 		c.mu.Unlock()
 	}
 	c.touch(st)

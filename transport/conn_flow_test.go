@@ -375,3 +375,18 @@ func TestCredit_BeyondWhatIsOutstanding_Counts(t *testing.T) {
 		}
 	}, window(100))
 }
+
+// A stream whose credit still waits when it ends gets none: nothing follows a
+// reset.
+func TestCredit_OfAStreamThatEnds_IsDropped(t *testing.T) {
+	inClient(t, ClientConfig{ConnConfig: ConnConfig{InitialWindowSize: 500}}, func(t *testing.T, ct ClientTransport, p *h2peer.Peer) {
+		openStream(t.Context(), t, ct, p, 1)
+		p.Batch(func() {
+			p.WriteResponse(1, nil)
+			p.WriteFrame(http2.FrameData, http2.FlagDataPadded, 1, append([]byte{200}, make([]byte, 200)...))
+			p.WriteData(1, true, nil)
+		})
+		p.WantReset("a response without trailers", 1, http2.ErrCodeNo)
+		p.WantIdle("no credit for the padding")
+	})
+}

@@ -179,8 +179,6 @@ func (h *wireHandlers) handle(st *ServerStream) {
 	h.model.stream(id).echo = strings.HasSuffix(st.Method(), "/Echo")
 	h.model.mu.Unlock()
 	switch st.Method() {
-	case "/u/Echo":
-		echoUnary(st)
 	case "/u/Fail":
 		st.WriteStatus(status.New(codes.NotFound, strings.Repeat("nothing here ", 9)))
 	case "/s/Push":
@@ -211,7 +209,12 @@ func echoAll(st *ServerStream) {
 		m, err := st.Recv()
 		if err == nil {
 			b := text(string(m.Data))
+			b.Compressed = m.Compressed
 			m.Free()
+			if st.Method() == "/u/Echo" {
+				st.Reply(b)
+				return
+			}
 			err = st.Send(b)
 		}
 		if err != nil {

@@ -332,6 +332,7 @@ func (c *conn) sentEndLocked(st *stream) {
 func (c *conn) resetAfterLocked(st *stream) {
 	if c.removeLocked(st) {
 		c.ended.add(st.id)
+		c.ctl.DropCredit(st.id)
 		c.hbuf = frame.AppendRSTStream(c.hbuf[:0], st.id, CodeNoError)
 		c.out.copy(c.hbuf)
 		c.owed = c.client // of a server it stands behind its own trailers

@@ -43,6 +43,7 @@ var serverSeeds = scripts(
 	"HPACK with a table size", []byte{3, 1, opBlock, newest, 1, 3, 0x3f, 0xe1, 0x1f, opCall, 0, 1},
 	"half a frame", []byte{0, 1, opCall, 0, 1, opHalf, 0, 9, 3, 1, 2, 3},
 	"unknown frames, priorities, PUSH_PROMISE", []byte{0, 1, opRaw, 11, 1, 0, 2, 1, 2, opPriority, 0, 1, opPriority, 0, 0, opRaw, 5, 4, 0, 4, 0, 0, 0, 2},
+	"a message that says it is compressed", []byte{0, 1, opHeaders, newest, 0, 0, opData, 0, 5, shapeEnd, 1, 0, 0, 0, 0},
 	"acknowledgements of nothing", []byte{0, 1, opAck, opAck, opAckUnasked, 3, opCall, 0, 1},
 )
 
@@ -72,6 +73,7 @@ var clientSeeds = scripts(
 	"a stream that nobody opened", []byte{0, 1, 1, opHeaders, 200, 0, 0},
 	"SETTINGS of all kinds", []byte{0, 1, 2, opSettings, 6, 1, 0, 2, 0, 3, 4, 4, 9, 5, 10, 6, 5, opSettings, 2, 1, 5, 7, 1, opCall, 0, 3, opSettings, 1, 4, 13},
 	"a flood of headers that are not final", []byte{0, 1, 1, opHeaders, 0, 4, 0, opRepeat, 255},
+	"a message too large whose padding earns credit", []byte{1, 2, 6, 5, 0, 9, 5, 0, 9, 0, 2, 0, 0, 2, 6, 5, 0, 9, 5, 0, 9, 0, 1, 0, 0, 2, 1, 30, 30, 127},
 	"a peer that stops reading", []byte{0, 2, 7, opCredit, 0, 12, opSettings, 1, 4, 9, opStall, 1, opPing, 0, opRepeat, 100, opTime, 255, opStall, 0},
 )
 

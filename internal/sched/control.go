@@ -56,7 +56,7 @@ func (b *ControlBuffer) Reset(stream uint32, code frame.ErrCode) bool {
 	if b.full(frame.HeaderLen + 4) {
 		return false
 	}
-	b.dropCredit(stream)
+	b.DropCredit(stream)
 	b.frames = frame.AppendRSTStream(b.frames, stream, code)
 	return true
 }
@@ -85,13 +85,13 @@ func (b *ControlBuffer) ConnCredit() uint32 { return b.conn }
 // ResetOwn queues a RST_STREAM frame that the peer did not provoke: it is not
 // bounded, but by the streams that this side has opened.
 func (b *ControlBuffer) ResetOwn(stream uint32, code frame.ErrCode) {
-	b.dropCredit(stream)
+	b.DropCredit(stream)
 	b.frames = frame.AppendRSTStream(b.frames, stream, code)
 }
 
-// dropCredit forgets the credit of a stream that is about to be reset: nothing
+// DropCredit forgets the credit of a stream that is about to be reset: nothing
 // may follow RST_STREAM.
-func (b *ControlBuffer) dropCredit(stream uint32) {
+func (b *ControlBuffer) DropCredit(stream uint32) {
 	for i := range b.credit {
 		if b.credit[i].stream == stream {
 			b.credit = append(b.credit[:i], b.credit[i+1:]...)
