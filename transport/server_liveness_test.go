@@ -97,7 +97,7 @@ func TestKeepalive_Handshake_IsNotWatched(t *testing.T) {
 	})
 }
 
-// Row A16: a client that dies while the connection drains is found in Time and
+// Rows A16, C10: a client that dies while the connection drains is found in Time and
 // Timeout, however long the grace is; grpc-go asks no more then.
 func TestServerKeepalive_ClientDiesWhileDraining_IsFound(t *testing.T) {
 	p := keepalive.ServerParameters{Time: 20 * time.Second, Timeout: 5 * time.Second}
@@ -167,7 +167,7 @@ func TestMaxConnectionIdle(t *testing.T) {
 	})
 }
 
-// Row A91: a connection is drained when it is as old as MaxConnectionAge, give
+// Rows A91, C16: a connection is drained when it is as old as MaxConnectionAge, give
 // or take a tenth by chance.
 func TestMaxConnectionAge(t *testing.T) {
 	const age = 1000 * time.Second
@@ -201,7 +201,7 @@ func TestMaxConnectionAge(t *testing.T) {
 	}
 }
 
-// Row A91: MaxConnectionAgeGrace counts from the GOAWAY that says which streams
+// Rows A91, C16: MaxConnectionAgeGrace counts from the GOAWAY that says which streams
 // finish, also if the client sent its own before; then the streams that are left end.
 func TestMaxConnectionAgeGrace(t *testing.T) {
 	p := keepalive.ServerParameters{MaxConnectionAge: 1, MaxConnectionAgeGrace: 30 * time.Second}
