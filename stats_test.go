@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -322,6 +323,86 @@ func TestStatsHandler_Several(t *testing.T) {
 	}
 	if len(outer.rpc) < 5 || len(outer.faults) > 0 || !slices.Equal(outer.rpc, inner.rpc) {
 		t.Errorf("one heard %q (%q), the other %q", outer.rpc, outer.faults, inner.rpc)
+	}
+}
+
+// stuck is a stats handler that hears nothing of EmptyCall before it may.
+type stuck struct {
+	may     chan struct{}
+	entered chan struct{} // has room for one
+}
+
+type stuckKey struct{}
+
+func (s stuck) wait() {
+	select {
+	case s.entered <- struct{}{}:
+	default:
+	}
+	<-s.may
+}
+
+func (s stuck) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
+	if !strings.HasSuffix(info.FullMethodName, "EmptyCall") {
+		return ctx
+	}
+	s.wait()
+	return context.WithValue(ctx, stuckKey{}, true)
+}
+
+func (s stuck) HandleRPC(ctx context.Context, _ stats.RPCStats) {
+	if ctx.Value(stuckKey{}) != nil {
+		s.wait()
+	}
+}
+
+func (stuck) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+
+func (stuck) HandleConn(context.Context, stats.ConnStats) {}
+
+// Row A21: a stats handler that is stuck, on either side, holds up its own call
+// and no other on the connection: it runs on no reader and under no lock.
+func TestStatsHandler_Stuck_HoldsUpItsCallOnly(t *testing.T) {
+	for _, side := range []string{"client", "server"} {
+		t.Run(side, func(t *testing.T) {
+			h := stuck{may: make(chan struct{}), entered: make(chan struct{}, 1)}
+			lis := listen(t)
+			srv := weir.NewServer()
+			opts := []weir.DialOption{weir.WithTransportCredentials(insecure.NewCredentials())}
+			if side == "server" {
+				srv = weir.NewServer(weir.StatsHandler(h))
+			} else {
+				opts = append(opts, weir.WithStatsHandler(h))
+			}
+			testpb.RegisterTestServiceServer(srv, echo{})
+			background(t, srv, lis)
+			c, err := weir.NewClient(lis.Addr().String(), opts...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			client := testpb.NewTestServiceClient(c)
+			held := make(chan error, 1)
+			go func() {
+				_, err := client.EmptyCall(t.Context(), &testpb.Empty{})
+				held <- err
+			}()
+			<-h.entered
+			for range 50 {
+				if _, err := client.UnaryCall(t.Context(), &testpb.SimpleRequest{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			select {
+			case err := <-held:
+				t.Errorf("the call whose handler is stuck gave %v", err)
+			default:
+			}
+			close(h.may)
+			if err := <-held; err != nil {
+				t.Errorf("the call gave %v", err)
+			}
+		})
 	}
 }
 

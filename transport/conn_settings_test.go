@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/weir-rpc/weir/internal/h2peer"
 	"github.com/weir-rpc/weir/internal/simnet"
 	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -180,6 +182,46 @@ func TestHeaderTableSize_OfOurs_IsKept(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Row C6: a table of 8,192 octets that is announced is there: the peer refers
+// to an entry that one of 4,096 would have forgotten.
+func TestHeaderTableSize_AboveTheDefault_IsApplied(t *testing.T) {
+	inServer(t, ServerConfig{ConnConfig: ConnConfig{HeaderTableSize: 8192}}, func(t *testing.T, ts *testServer) {
+		var block bytes.Buffer
+		enc := hpack.NewEncoder(&block)
+		enc.SetMaxDynamicTableSizeLimit(8192)
+		enc.SetMaxDynamicTableSize(8192)
+		value := strings.Repeat("v", 100)
+		id := uint32(1)
+		request := func(kv ...string) (octets int) {
+			t.Helper()
+			kv = append([]string{":method", "POST", ":scheme", "http", ":path", "/s/Stream", ":authority", "sim",
+				"content-type", "application/grpc", "te", "trailers"}, kv...)
+			block.Reset()
+			for i := 0; i < len(kv); i += 2 {
+				if err := enc.WriteField(hpack.HeaderField{Name: kv[i], Value: kv[i+1]}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			ts.handle(func(st *ServerStream) { st.WriteStatus(nil) })
+			ts.peer.WriteHeadersRaw(id, block.Bytes(), true, true)
+			st := <-ts.streams
+			if got := st.Metadata().Get(kv[12]); len(got) != 1 || got[0] != kv[13] {
+				t.Fatalf("metadata is %v, want %v", st.Metadata(), kv[12:])
+			}
+			ts.peer.WantTrailers("the handler saw it", id, codes.OK)
+			id += 2
+			return block.Len()
+		}
+		request("first", value)
+		for i := range 45 { // 45 entries of some 140 octets
+			request("k"+string(rune('a'+i/26))+string(rune('a'+i%26)), value)
+		}
+		if n := request("first", value); n > 40 {
+			t.Errorf("the peer's encoder has forgotten the first entry, the block has %d octets", n)
+		}
+	})
 }
 
 // A call whose headers the server would not accept is not sent; trailers that

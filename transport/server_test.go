@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -268,4 +269,74 @@ func TestServer_Closed_OpensNoStream(t *testing.T) {
 		}
 		ts.peer.Ignore(http2.FrameGoAway)
 	})
+}
+
+// Row C14: a request whose header list is too large counts for the last stream
+// of GOAWAY, and its header block for the decoder.
+func TestGoAway_AfterTooLargeHeaders_NamesTheirStream(t *testing.T) {
+	inServer(t, ServerConfig{ConnConfig: ConnConfig{MaxHeaderListSize: 1000}}, func(t *testing.T, ts *testServer) {
+		ts.peer.WriteRequest(7, "/u/Echo", nil, true, "big", strings.Repeat("x", 2000), "to-be", "indexed")
+		ts.peer.WantTrailers("too large", 7, codes.ResourceExhausted)
+		st, end := ts.open(9, "/s/Stream", "to-be", "indexed")
+		if got := st.Metadata().Get("to-be"); len(got) != 1 || got[0] != "indexed" {
+			t.Errorf("metadata is %v: the decoder is out of step", st.Metadata())
+		}
+		end()
+		ts.peer.WantTrailers("the handler is gone", 9, codes.Internal)
+		ts.peer.WantReset("and wants no more", 9, http2.ErrCodeNo)
+		ts.peer.WriteRequest(11, "/u/Echo", nil, true, "big", strings.Repeat("x", 2000))
+		ts.peer.WantTrailers("too large again", 11, codes.ResourceExhausted)
+		ts.sv.Close("the end")
+		if g := ts.peer.WantGoAway("the last word", http2.ErrCodeNo); g.LastStreamID != 11 {
+			t.Errorf("GOAWAY names stream %d, want 11", g.LastStreamID)
+		}
+	})
+}
+
+// Rows A5, C12: while handlers use up the limit and block, the reader goes on:
+// PING is answered, credit reaches who waits for it, a reset its handler, and
+// what is too much is refused.
+func TestReader_HandlersUsedUp_GoesOn(t *testing.T) {
+	for _, path := range []string{"/s/Stream", "/u/Echo"} {
+		t.Run(path, func(t *testing.T) {
+			inServer(t, ServerConfig{MaxConcurrentStreams: 2}, func(t *testing.T, ts *testServer) {
+				release := make(chan struct{})
+				for range 2 {
+					ts.handle(func(st *ServerStream) {
+						<-release
+						st.WriteStatus(nil)
+					})
+				}
+				ts.peer.WriteRequest(1, path, []byte("x"), true)
+				ts.peer.WriteRequest(3, path, []byte("x"), true)
+				first, second := <-ts.streams, <-ts.streams
+				if first.id != 1 {
+					first, second = second, first
+				}
+				sent := async(func() error { return first.Send(octets(95)) })
+				ts.peer.WantHeaders("an answer begins", 1)
+				if err := <-sent; err != nil {
+					t.Fatal(err)
+				}
+				for id := uint32(5); id < 50; id += 2 {
+					ts.peer.WriteRequest(id, path, []byte("x"), true)
+					ts.peer.WantReset("one too many", id, http2.ErrCodeRefusedStream)
+				}
+				ts.peer.WritePing([8]byte{1})
+				ts.peer.WantPingAck("the reader is there", [8]byte{1})
+				ts.peer.WriteWindowUpdate(1, 100)
+				if d := ts.peer.WantData("credit counts", 1); d.Length != 100 {
+					t.Errorf("%d octets for a credit of 100", d.Length)
+				}
+				ts.peer.WriteReset(3, http2.ErrCodeCancel)
+				<-second.Context().Done()
+				close(release)
+				ts.peer.WantTrailers("the other one ends", 1, codes.OK)
+				synctest.Wait()
+				ts.peer.WriteSettings(window(65535))
+				ts.peer.WantSettingsAck("no more of the small window")
+				ts.wantUnharmed(51)
+			}, window(0))
+		})
+	}
 }
