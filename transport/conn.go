@@ -55,10 +55,12 @@ type conn struct {
 	nc     net.Conn
 	sock   socket
 	cfg    *ConnConfig
-	peer   *peer.Peer
-	ready  chan struct{}
-	done   chan struct{}
-	parts  atomic.Int32 // reader, writer and the end of the streams: done is closed when all have ended
+	// secured says that nc deals in records, by what AuthInfo is.
+	secured bool
+	peer    *peer.Peer
+	ready   chan struct{}
+	done    chan struct{}
+	parts   atomic.Int32 // reader, writer and the end of the streams: done is closed when all have ended
 
 	// Owned by the reader.
 	rd         frame.Reader
@@ -133,6 +135,7 @@ func (c *conn) init(nc net.Conn, client bool, r role, cfg *ConnConfig) {
 		maxStreams: 100,
 	}
 	c.sock = newSocket(nc, &c.rd)
+	c.secured = cfg.AuthInfo != nil && cfg.AuthInfo.AuthType() != "insecure"
 	c.dec.Init(cfg.headerTableSize(), cfg.maxHeaderListSize())
 	c.sendFlow.Init(65535)
 	c.recvWindow = cfg.initialWindowSize()

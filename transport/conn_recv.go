@@ -183,7 +183,7 @@ func (c *conn) fill() error {
 	if c.rd.Buffered() == 0 && !c.sock.blocks() {
 		return c.sock.read(c)
 	}
-	if c.rd.Buffered() == 0 && c.idle() {
+	if c.rd.Buffered() == 0 && c.waitsWithout() {
 		c.freeReadBuffer()
 		return c.sock.read(c)
 	}
@@ -198,7 +198,16 @@ func (c *conn) fill() error {
 	return err
 }
 
-func (c *conn) idle() bool {
+// waitsWithout reports whether the reader of a socket that holds the buffer
+// which it is given waits with no more than the scratch of a frame header. A
+// secured connection has the octets that follow it decrypted already: it waits
+// like this between any two frames, for nobody would take the buffer from a
+// reader whose last stream ends while it waits. With others, which pay a system
+// call for it, streams must be gone.
+func (c *conn) waitsWithout() bool {
+	if c.secured {
+		return !c.rd.WithinFrame()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.streams) == 0

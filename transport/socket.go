@@ -59,7 +59,7 @@ func (s *wrappedSocket) copies() bool { return true }
 // which nothing happens holds no buffer.
 func (s *wrappedSocket) read(c *conn) error {
 	buf := s.scratch[:]
-	if !c.idle() {
+	if !c.waitsWithout() {
 		c.lendReadBuffer()
 		buf = c.rd.Space()
 	}

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
 )
 
@@ -88,9 +89,13 @@ func onSockets(t *testing.T, handle func(*ServerStream), f func(t *testing.T, ct
 	for name, connect := range sockets {
 		t.Run(name, func(t *testing.T) {
 			a, b := connect(t)
+			var cfg ConnConfig
+			if _, ok := a.(*tls.Conn); ok {
+				cfg.AuthInfo = credentials.TLSInfo{}
+			}
 			server := make(chan ServerTransport, 1)
 			result := async(func() error {
-				sv, err := NewServerTransport(b, ServerConfig{Unary: unaryMethods, MaxRecvMessageSize: -1})
+				sv, err := NewServerTransport(b, ServerConfig{ConnConfig: cfg, Unary: unaryMethods, MaxRecvMessageSize: -1})
 				if err != nil {
 					close(server)
 					return err
@@ -100,7 +105,7 @@ func onSockets(t *testing.T, handle func(*ServerStream), f func(t *testing.T, ct
 			})
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			defer cancel()
-			ct, err := NewHTTP2Client(ctx, a, ClientConfig{})
+			ct, err := NewHTTP2Client(ctx, a, ClientConfig{ConnConfig: cfg})
 			if err != nil {
 				t.Fatal(err)
 			}

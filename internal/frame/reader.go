@@ -93,6 +93,10 @@ func (r *Reader) Filled(n int) {
 // Buffered gives how many octets are there that Next has not consumed.
 func (r *Reader) Buffered() int { return r.w - r.r }
 
+// WithinFrame reports whether Next has begun a frame, of DATA or of one that is
+// left out, whose rest has not come.
+func (r *Reader) WithinFrame() bool { return r.inData || r.skip > 0 }
+
 // Opening appends the first octets that are buffered, at most 24, to dst: what
 // a peer begins with, to be named if it is not HTTP/2.
 func (r *Reader) Opening(dst []byte) []byte {

@@ -121,3 +121,35 @@ func TestPayloadCannotGrowIntoTheNextFrame(t *testing.T) {
 		}
 	}
 }
+
+// WithinFrame tells the wait for the rest of a frame that was begun from the
+// wait for another.
+func TestWithinFrame(t *testing.T) {
+	whole := AppendData(nil, 1, []byte("hello"), false, -1)
+	unknown := make([]byte, HeaderLen+3)
+	PutHeader(unknown, 3, Type(0x42), 0, 0)
+	whole = AppendData(append(whole, unknown...), 1, nil, true, -1)
+	between := map[int]bool{0: true, 14: true, 26: true, 35: true}
+	var r Reader
+	r.Lend(make([]byte, MinBuffer))
+	var f Frame
+	for n := range len(whole) + 1 {
+		if r.Buffered() == 0 && r.WithinFrame() == between[n] {
+			t.Errorf("after %d octets WithinFrame is %v", n, r.WithinFrame())
+		}
+		if n == len(whole) {
+			break
+		}
+		r.Space()[0] = whole[n]
+		r.Filled(1)
+		for {
+			ok, err := r.Next(&f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !ok {
+				break
+			}
+		}
+	}
+}
