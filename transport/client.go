@@ -80,6 +80,10 @@ func (t *http2Client) refusedLocked() *StreamError {
 
 // openLocked gives st the next id, sends its headers and puts it in the table:
 // ids reach the wire in their order, and so does the state of the encoder.
+//
+// "The identifier of a newly established stream MUST be numerically greater than
+// all streams that the initiating endpoint has opened or reserved."
+// https://www.rfc-editor.org/rfc/rfc9113#section-5.1.1
 func (t *http2Client) openLocked(ctx context.Context, st *stream, call *Call) *StreamError {
 	b, err := t.encodeLocked(ctx, t.hbuf[:0], call)
 	t.hbuf = b[:0]

@@ -16,7 +16,7 @@ import (
 )
 
 // "The identifier of a newly established stream MUST be numerically greater than
-// all streams that the initiating endpoint has opened".
+// all streams that the initiating endpoint has opened or reserved."
 // https://www.rfc-editor.org/rfc/rfc9113#section-5.1.1
 // Rows A3, A13, B15: callers that open streams at once, wait for slots, give up
 // and have headers of one frame or several: ids reach the wire in their order,

@@ -23,6 +23,9 @@ type slotWaiter struct {
 func (s *slots) init(c *conn) { s.c = c }
 
 // tryLocked takes a slot if one is free and nobody waits for one.
+//
+// "Endpoints MUST NOT exceed the limit set by their peer."
+// https://www.rfc-editor.org/rfc/rfc9113#section-5.1.2
 func (s *slots) tryLocked() bool {
 	if s.taken >= s.c.settings.maxStreams || len(s.waiting) > 0 {
 		return false

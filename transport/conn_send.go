@@ -228,6 +228,10 @@ func (c *conn) roundLocked() {
 // emitLocked frames what st has queued, up to max octets of payload and as the
 // windows and the peer's frame size allow. What st waits for then is in
 // st.out.reason.
+//
+// "The sender MUST NOT send a flow-controlled frame with a length that exceeds
+// the space available in either of the flow-control windows advertised by the
+// receiver." https://www.rfc-editor.org/rfc/rfc9113#section-6.9.1
 func (c *conn) emitLocked(st *stream, budget int) {
 	o := &st.out
 	for o.queued > 0 && budget > 0 {
