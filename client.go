@@ -91,6 +91,7 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 			Backoff:           cfg.connect.Backoff,
 			MinConnectTimeout: cfg.connect.MinConnectTimeout,
 			Transport: transport.ClientConfig{
+				ConnConfig:     cfg.conn,
 				Authority:      authority,
 				UserAgent:      agent,
 				AcceptEncoding: acceptEncoding(),

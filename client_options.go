@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/weir-rpc/weir/internal/channel"
+	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
@@ -27,6 +28,7 @@ type clientConfig struct {
 	connect   connectParams
 	observer  func(from, to connectivity.State, err error)
 	stats     statsHandlers
+	conn      transport.ConnConfig
 
 	interceptors []grpc.DialOption // grpc-go's own, which keeps their order
 }

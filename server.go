@@ -232,6 +232,7 @@ func (s *Server) serveConn(c *serverConn) {
 	}
 	_ = secured.SetDeadline(time.Time{})
 	cfg := transport.ServerConfig{
+		ConnConfig:           s.cfg.conn,
 		ConnectionTimeout:    max(time.Until(deadline), 1), // zero would be the default
 		MaxConcurrentStreams: s.cfg.maxConcurrentStreams,
 		MaxRecvMessageSize:   recvLimit(s.cfg.maxRecv),

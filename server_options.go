@@ -3,6 +3,7 @@ package weir
 import (
 	"time"
 
+	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
@@ -23,6 +24,7 @@ type serverConfig struct {
 	streamChain          []grpc.StreamServerInterceptor
 	unknown              grpc.StreamHandler
 	stats                statsHandlers
+	conn                 transport.ConnConfig
 	keepalive            keepalive.ServerParameters
 	enforcement          keepalive.EnforcementPolicy
 }
