@@ -90,6 +90,10 @@ rows: ## run the tests that prove rows of docs/from-grpc-go.md
 rows-doc: ## write the names of those tests into the table
 	go run ./tools/rows -write
 
+.PHONY: mutants
+mutants: ## bring known errors into the code, one by one: tests must find them
+	go run ./tools/mutants
+
 .PHONY: interop
 interop: ## gRPC's interop cases between weir and grpc-go, as processes
 	go run ./interop/matrix
@@ -121,7 +125,7 @@ bench: ## measure weir beside grpc-go and others, in five minutes at most; see b
 # Everything, cheap and telling steps first.
 .PHONY: check
 check: ## all of the above that can fail, from a bare machine
-	tools/check build fmt-check tidy-check vet test alone rows interop conformance h2spec race bench-once fuzz check-generate lint demo
+	tools/check build fmt-check tidy-check vet test alone rows mutants interop conformance h2spec race bench-once fuzz check-generate lint demo
 
 .PHONY: proof
 proof: ## the long form: check, then each fuzz target for PROOF_FUZZTIME, the race suite ten times and bench
