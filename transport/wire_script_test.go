@@ -222,7 +222,7 @@ func (p *wirePeer) step(op byte) bool {
 		}
 		return false
 	case opRepeat:
-		for range p.octet() {
+		for n := p.octet(); n > 0 && p.out.Len() < 256<<10; n-- {
 			_, _ = p.out.Write(p.last)
 		}
 		return false
