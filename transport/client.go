@@ -94,6 +94,7 @@ func (t *http2Client) openLocked(ctx context.Context, st *stream, call *Call) *S
 	st.id = t.nextID
 	t.nextID += 2
 	st.openLocked()
+	t.budget.earned += earnedCall
 	t.streams[st.id] = st
 	t.headersLocked(st.id, b, false)
 	t.streamsChangedLocked()
@@ -138,6 +139,7 @@ func (t *http2Client) headers(id uint32, end bool, l *field.List) *frame.Error {
 		if idle || id%2 == 0 {
 			return protocolErrorf("HEADERS for stream %d, which the client has not opened", id)
 		}
+		t.idleFrame(idleLate, 1)
 		return nil
 	}
 	if end {

@@ -73,7 +73,8 @@ type conn struct {
 	bdp        bdpState
 	touched    []*stream
 	gotSetting bool
-	opening    []byte // the first octets of a server, until it proves to be one
+	opening    []byte     // the first octets of a server, until it proves to be one
+	budget     idleBudget // says itself what mu guards
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -141,6 +142,7 @@ func (c *conn) init(nc net.Conn, client bool, r role, cfg *ConnConfig) {
 	c.recvWindow = cfg.initialWindowSize()
 	c.recvWindowMax = max(c.recvWindow, flow.DefaultWindow)
 	c.bdp.init(cfg)
+	c.budget.left, c.budget.since = idleBurst, time.Now()
 	c.parts.Store(3)
 	c.deadline.c = c
 	c.record.begun = time.Now()
@@ -293,6 +295,9 @@ func (c *conn) removeLocked(st *stream) bool {
 		return false
 	}
 	delete(c.streams, st.id)
+	if st.state.canRecv() {
+		c.budget.leftOpenLocked(c.recvWindowMax)
+	}
 	st.state = stateClosed
 	st.leaveLocked()
 	c.role.removedLocked(st)

@@ -10,8 +10,10 @@ import (
 func (c *conn) handleData(f *frame.Frame) *frame.Error {
 	// The connection's credit returns on receipt, whatever becomes of the
 	// stream: else streams that nobody reads would stall all others.
+	c.idleData(f)
 	c.bdp.est.OnData(uint32(f.FlowLen))
 	c.mu.Lock()
+	c.budget.earned += f.FlowLen / earnedOctets
 	ok := c.recvFlow.Allows(uint32(f.FlowLen), c.ctl.ConnCredit())
 	var update uint32
 	if ok {
@@ -74,6 +76,7 @@ func (c *conn) handleData(f *frame.Frame) *frame.Error {
 
 // strayLocked is DATA on a stream that cannot take it.
 func (c *conn) strayLocked(f *frame.Frame, st *stream) *frame.Error {
+	c.lateDataLocked(f)
 	switch {
 	case c.isIdleLocked(f.StreamID):
 		// "If a DATA frame is received whose stream is not in the "open" or

@@ -99,8 +99,8 @@ func TestFlood_PeerDoesNotRead_EndsTheConnection(t *testing.T) {
 	}
 }
 
-// Row A96: only replies that wait count: a peer that reads may ask as often as
-// it likes.
+// Row A96: of replies only those count that wait: a peer that reads them may ask
+// for many more than a ControlBuffer holds.
 func TestFlood_PeerReads_IsAnswered(t *testing.T) {
 	inServer(t, ServerConfig{KeepaliveEnforcement: anyPings}, func(t *testing.T, ts *testServer) {
 		for range 50 {

@@ -56,6 +56,9 @@ func (c *conn) readOnce() error {
 		c.opening = c.rd.Opening(c.opening[:0])
 	}
 	err := c.handleBuffered()
+	if err == nil {
+		err = c.spend()
+	}
 	c.batchEnd()
 	return err
 }
@@ -266,6 +269,11 @@ func (c *conn) frameError(e *frame.Error) error {
 		}
 		return ce
 	}
+	if e.Code == CodeRefusedStream {
+		c.idleFrame(idleRefused, 1)
+	} else {
+		c.idleFrame(idleProvoked, 2) // it provokes a reply, too
+	}
 	c.mu.Lock()
 	if c.isIdleLocked(e.StreamID) {
 		// "RST_STREAM frames MUST NOT be sent for a stream in the "idle" state."
@@ -329,6 +337,7 @@ func (c *conn) handleFrame(f *frame.Frame) *frame.Error {
 			selfDep: f.HasPriority && f.Dependency == f.StreamID, octets: c.block.octets[:0]}
 		return c.headerFragment(f)
 	case frame.TypeContinuation:
+		c.idleFrame(idleContinuation, 1)
 		return c.headerFragment(f)
 	case frame.TypePushPromise:
 		// "A client cannot push. [...] A client that has set this value to 0 and
@@ -337,17 +346,23 @@ func (c *conn) handleFrame(f *frame.Frame) *frame.Error {
 		// https://www.rfc-editor.org/rfc/rfc9113#section-6.6
 		return protocolErrorf("PUSH_PROMISE, which nobody asked for (ENABLE_PUSH is 0)")
 	case frame.TypeSettings:
+		c.idleFrame(idleSettings, 1+len(f.Payload)/64)
 		return c.handleSettings(f)
 	case frame.TypePing:
+		c.idleFrame(idlePing, 1)
 		return c.handlePing(f)
 	case frame.TypeGoAway:
+		c.idleFrame(idleGoAway, 1+len(f.Payload)/64)
 		c.noteGoAway(f.Code, f.Payload)
 		c.role.goAway(f.LastStreamID, f.Code, bytes.Clone(f.Payload))
 	case frame.TypeRSTStream:
+		c.idleFrame(idleReset, 1)
 		return c.handleReset(f)
 	case frame.TypeWindowUpdate:
+		c.idleFrame(idleWindow, 1)
 		return c.handleWindowUpdate(f)
 	case frame.TypePriority:
+		c.idleFrame(idlePriority, 1)
 		if f.Dependency == f.StreamID {
 			return &frame.Error{Code: CodeProtocol, StreamID: f.StreamID, Reason: "a stream depends on itself"}
 		}

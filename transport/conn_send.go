@@ -278,6 +278,7 @@ func (c *conn) emitLocked(st *stream, budget int) {
 
 // dataLocked puts one DATA frame to what is pending.
 func (c *conn) dataLocked(id uint32, p []byte, copied, end bool) {
+	c.budget.earnedData(len(p))
 	c.live.sent, c.out.data = true, true
 	var fl frame.Flags
 	if end {
@@ -318,6 +319,9 @@ func (c *conn) headersLocked(id uint32, block []byte, end bool) {
 func (c *conn) sentEndLocked(st *stream) {
 	st.out.sentEnd, st.out.batch = true, c.batch
 	closed := st.state.sendEnd()
+	if !c.client && !st.server.expired {
+		c.budget.earned += earnedCall
+	}
 	switch {
 	case closed:
 		st.out.over = true

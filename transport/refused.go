@@ -24,6 +24,7 @@ const refusalLimit = 4 * highWater
 
 // refuse answers a request without a handler.
 func (s *http2Server) refuse(id uint32, end bool, r *request, no *refusal) *frame.Error {
+	s.idleFrame(idleRefused, 1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.life == lifeClosed {
@@ -99,6 +100,7 @@ func (c *conn) forgetRefusedLocked(most int) {
 func (c *conn) resetRefusedLocked(id uint32) {
 	c.refused.remove(id)
 	c.ended.add(id)
+	c.budget.leftOpenLocked(c.recvWindowMax)
 	c.reply(func() bool { return c.ctl.Reset(id, CodeNoError) })
 }
 

@@ -116,7 +116,9 @@ func (s *http2Server) headers(id uint32, end bool, l *field.List) *frame.Error {
 	switch {
 	case s.life == lifeClosed, s.drain.last && id > s.drain.lastID:
 		s.ended.add(id)
+		s.budget.leftOpenLocked(s.recvWindowMax)
 		s.mu.Unlock()
+		s.idleFrame(idleLate, 1)
 		return nil // the client knows from our GOAWAY, and opens it elsewhere
 	case !s.hasPlaceLocked():
 		// "Endpoints MUST NOT exceed the limit set by their peer. An endpoint that
@@ -137,6 +139,7 @@ func (s *http2Server) strayHeadersLocked(id uint32, st *stream, end bool, l *fie
 	case st != nil:
 		return &frame.Error{Code: CodeStreamClosed, StreamID: id, Reason: "HEADERS after END_STREAM"}
 	case s.ended.has(id):
+		s.idleFrame(idleLate, 1)
 		return nil
 	}
 	if q := s.refused.find(id); q != nil {

@@ -17,6 +17,7 @@ type Reader struct {
 
 	block uint32 // the stream whose header block is open, or 0
 	skip  int    // octets of a frame still to be passed over
+	alien int    // frames of unknown types since the last call of Passed
 
 	// The DATA frame that is handed out in fragments.
 	data   Header
@@ -147,6 +148,7 @@ func (r *Reader) Next(f *Frame) (bool, *Error) {
 			r.beginData(h)
 			continue
 		case h.Type > TypeContinuation:
+			r.alien++
 			r.pass(h)
 			continue
 		}
@@ -186,6 +188,13 @@ func (r *Reader) refuse(f *Frame, h Header, err *Error) *Error {
 func (r *Reader) pass(h Header) {
 	r.r += HeaderLen
 	r.skip = int(h.Length)
+}
+
+// Passed gives how many frames of unknown types were left out since the call
+// before.
+func (r *Reader) Passed() (n int) {
+	n, r.alien = r.alien, 0
+	return n
 }
 
 // skipped passes over what has come of a frame that is left out, and reports

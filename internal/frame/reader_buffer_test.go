@@ -87,6 +87,9 @@ func TestUnknownFramesAreDiscarded(t *testing.T) {
 		if ok, err := r.Next(&f); !ok || err != nil || f.Type != TypePing || f.PingData[0] != 3 {
 			t.Fatalf("cut at %d: %+v, %v", cut, f, err)
 		}
+		if first, then := r.Passed(), r.Passed(); first != 1 || then != 0 {
+			t.Fatalf("cut at %d: %d frames left out, then %d, want 1 and 0", cut, first, then)
+		}
 	}
 }
 
