@@ -180,3 +180,30 @@ func TestParseCode(t *testing.T) {
 		}
 	}
 }
+
+// Whatever trailers say: an error stays one, what is said as OK is OK or a
+// contradiction, and what was decoded can be sent on.
+func FuzzStatus(f *testing.F) {
+	f.Add("5", "no such thing", "")
+	f.Add("0", "", EncodeBin("\x08\x05"))
+	f.Add("3", "m", EncodeBin("\x08\x03\x12\x01x\x1a\x05\n\x01a\x12\x00"))
+	f.Add("4294967296", "\xff", "!")
+	f.Fuzz(func(t *testing.T, number, message, details string) {
+		code, ok := ParseCode(number)
+		if !ok {
+			return
+		}
+		s := DecodeStatus(code, message, details)
+		if s.Code() != code && (s.Code() != codes.Internal || details == "") {
+			t.Fatalf("%d %q %q is %v", code, message, details, s)
+		}
+		again := EncodeDetails(s)
+		if again == "" {
+			return
+		}
+		got := DecodeStatus(s.Code(), s.Message(), again)
+		if got.Code() != s.Code() || got.Message() != validUTF8(s.Message()) || len(got.Details()) != len(s.Details()) {
+			t.Fatalf("%v comes back as %v", s, got)
+		}
+	})
+}
