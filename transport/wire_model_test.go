@@ -39,11 +39,13 @@ type wireModel struct {
 	last    uint32   // of its GOAWAY
 	asked   [][]byte // PINGs
 	goAways int
+	rsts    int // RST_STREAM frames
 }
 
 // A wireStream is what the subject has sent on one stream.
 type wireStream struct {
 	headers, ended, reset, echo bool
+	rst                         int // which RST_STREAM it was
 
 	data   int // octets
 	prefix []byte
@@ -189,8 +191,8 @@ func (m *wireModel) received(f http2.Frame) error {
 			return fmt.Errorf("on an idle stream: %v", h)
 		}
 		// What the peer sends after its own reset, it is told again that the stream
-		// is closed.
-		if st := m.stream(h.StreamID); st.reset && (h.Type != http2.FrameRSTStream || !m.resets[h.StreamID]) {
+		// is closed; and after a reset that is too long ago to be remembered.
+		if st := m.stream(h.StreamID); st.reset && (h.Type != http2.FrameRSTStream || !m.resets[h.StreamID] && m.rsts-st.rst < recentMax) {
 			return fmt.Errorf("after RST_STREAM: %v", h)
 		}
 	}
@@ -200,7 +202,9 @@ func (m *wireModel) received(f http2.Frame) error {
 	case *http2.DataFrame:
 		return m.receivedData(f)
 	case *http2.RSTStreamFrame:
-		m.stream(h.StreamID).reset = true
+		m.rsts++
+		st := m.stream(h.StreamID)
+		st.reset, st.rst = true, m.rsts
 	case *http2.SettingsFrame:
 		return m.receivedSettings(f)
 	case *http2.PingFrame:
