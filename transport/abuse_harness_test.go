@@ -36,6 +36,7 @@ type attacker struct {
 	burst  int    // rounds at once
 	target *conn
 	result chan error // of the target
+	free   func()     // has the handlers of Hold return
 
 	mu      sync.Mutex
 	status  map[uint32]string // grpc-status of answers
@@ -192,7 +193,7 @@ func (a *attacker) victim(nc net.Conn, cfg ServerConfig, over chan struct{}) {
 		switch st.Method() {
 		case "/s/Wait":
 			<-st.Context().Done()
-		case "/s/Hold":
+		case "/s/Hold", "/u/Hold":
 			<-over
 		case "/s/Pour":
 			for range pourMessages {
@@ -227,6 +228,7 @@ func againstServer(t *testing.T, cfg ServerConfig, f func(t *testing.T, a *attac
 			synctest.Test(t, func(t *testing.T) {
 				nc, served := connect(t)
 				a, over := newAttacker(t, nc), make(chan struct{})
+				a.free = sync.OnceFunc(func() { close(over) })
 				go a.victim(served, cfg, over)
 				_, _ = a.out.WriteString(http2.ClientPreface)
 				_ = a.fr.WriteSettings()
@@ -240,7 +242,7 @@ func againstServer(t *testing.T, cfg ServerConfig, f func(t *testing.T, a *attac
 				roundTrip(t.Context(), ct, "unharmed").want(t, "unharmed")
 				ct.Close("the test is over")
 				_ = nc.Close()
-				close(over)
+				a.free()
 				<-a.result
 			})
 		})

@@ -68,9 +68,6 @@ var serverFloods = []flooding{
 		_ = a.fr.WriteData(id, true, make([]byte, 5))
 		_ = a.fr.WriteRSTStream(id, http2.ErrCodeCancel)
 	}, 2 * floodBudget},
-	{"rapid reset of requests without time", "resets", nil, func(a *attacker, _ uint32) {
-		_ = a.fr.WriteRSTStream(a.open("/s/Wait", true, "grpc-timeout", "1n"), http2.ErrCodeCancel)
-	}, floodBudget},
 	{"RST_STREAM of a closed stream, CVE-2019-9514", "resets", func(a *attacker) { _ = a.open("/s/Wait", false) },
 		func(a *attacker, _ uint32) { _ = a.fr.WriteRSTStream(1, http2.ErrCodeCancel) }, floodBudget},
 	{"streams beyond the limit", "requests refused", func(a *attacker) {

@@ -319,7 +319,7 @@ func (c *conn) headersLocked(id uint32, block []byte, end bool) {
 func (c *conn) sentEndLocked(st *stream) {
 	st.out.sentEnd, st.out.batch = true, c.batch
 	closed := st.state.sendEnd()
-	if !c.client && !st.server.expired {
+	if !c.client {
 		c.budget.earned += earnedCall
 	}
 	switch {
