@@ -289,6 +289,7 @@ func clientAttackedOver(t *testing.T, nc net.Conn, a *attacker) (ClientTransport
 	if err != nil {
 		t.Fatal(err)
 	}
+	synctest.Wait() // a listens, and writes no more by itself
 	a.target = &ct.(*http2Client).conn
 	return ct, a
 }
