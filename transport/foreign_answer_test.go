@@ -3,8 +3,10 @@ package transport
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/weir-rpc/weir/internal/frame"
 	"github.com/weir-rpc/weir/internal/h2peer"
 	"github.com/weir-rpc/weir/internal/simnet"
 	"golang.org/x/net/http2"
@@ -98,5 +100,25 @@ func TestForeignAnswer_OfAStream_EndsIt(t *testing.T) {
 		}
 		simnet.Advance(2 * foreignTime)
 		p.WantIdle("nothing comes later")
+	})
+}
+
+// A call can be cancelled while the reader looks at the last octets of an
+// answer that is not gRPC: what ended the stream then stands.
+func TestForeignAnswer_EndsWhileTheCallIsCancelled(t *testing.T) {
+	inClient(t, ClientConfig{}, func(t *testing.T, ct ClientTransport, p *h2peer.Peer) {
+		cs := openStream(t.Context(), t, ct, p, 1)
+		p.WriteHeaders(1, false, ":status", "404", "content-type", "text/plain")
+		synctest.Wait()
+		cs.Cancel(errTooSlow) // when handleData had found the stream, and had given the lock back
+		p.WantReset("the call is cancelled", 1, http2.ErrCodeCancel)
+		c := &ct.(*http2Client).conn
+		last := frame.Frame{Header: frame.Header{Type: frame.TypeData, Flags: frame.FlagEndStream, StreamID: 1}, Last: true, Payload: []byte("not here")}
+		if err := c.earlyData(&cs.stream, &last); err != nil {
+			t.Errorf("earlyData gave %v", err)
+		}
+		if _, err := cs.Recv(); err == nil || cs.Status().Code() != codes.Canceled {
+			t.Errorf("Recv gave %v, Status %v", err, cs.Status())
+		}
 	})
 }

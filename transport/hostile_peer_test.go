@@ -120,14 +120,17 @@ func TestReplies_OfResetStreams_AreFreed(t *testing.T) {
 	made := make(chan ServerTransport, 1)
 	replied := make(chan struct{}, 1)
 	go func() {
-		sv, err := NewServerTransport(b, ServerConfig{Unary: func(m string) bool { return m[1] == 'u' }})
+		sv, err := NewServerTransport(b, ServerConfig{
+			ConnConfig: ConnConfig{WriteTimeout: -1}, // the client would be cut off where this takes a minute
+			Unary:      func(m string) bool { return m[1] == 'u' },
+		})
 		if err != nil {
 			t.Error(err)
 			return
 		}
 		made <- sv
 		_ = sv.HandleStreams(context.Background(), func(st *ServerStream) {
-			st.Reply(octets(1 << 20))
+			st.Reply(NewBuffer(1 << 20))
 			replied <- struct{}{}
 		})
 	}()
