@@ -97,8 +97,14 @@ func (cs *clientStream) send(m transport.Buffer, last bool) error {
 	}
 	a := cs.at.Load()
 	err := a.send(m, last)
-	if err == io.EOF && cs.reopen(a) {
-		return nil // it is among those that were sent again
+	if err == io.EOF {
+		resend, ok := cs.reopen(a)
+		if resend != nil {
+			resend()
+		}
+		if ok {
+			return nil // it is among those that were sent again
+		}
 	}
 	return err
 }
@@ -130,25 +136,38 @@ func (cs *clientStream) goesOn(a *attempt) bool {
 		return false
 	}
 	cs.replay.order.Lock()
-	defer cs.replay.order.Unlock()
-	return cs.reopen(a)
+	resend, ok := cs.reopen(a)
+	if resend == nil {
+		cs.replay.order.Unlock()
+		return ok
+	}
+	go func() { // who receives does not wait for credit: the server may wait for it
+		resend()
+		cs.replay.order.Unlock()
+	}()
+	return ok
 }
 
 // reopen puts another attempt in the place of a, if a was refused and nobody
-// has done so yet. With replay.order held.
-func (cs *clientStream) reopen(a *attempt) bool {
+// has done so yet. It reports whether there is one, and gives what sends all
+// again on it, or nil. With replay.order held, also when that is called.
+func (cs *clientStream) reopen(a *attempt) (resend func(), ok bool) {
 	if cs.at.Load() != a {
-		return true
+		return nil, true
 	}
 	r := &cs.replay
 	if r.over.Load() {
-		return false
+		return nil, false
 	}
 	refused := a.st.Refused()
 	if refused == nil || !cs.retries.again(cs.life, refused) {
-		return false
+		return nil, false
 	}
 	r.mu.Lock()
+	if r.over.Load() { // since a moment ago: nothing is kept
+		r.mu.Unlock()
+		return nil, false
+	}
 	sent, ended := r.sent, r.ended
 	r.sent, r.reopening = nil, true
 	r.mu.Unlock()
@@ -165,15 +184,23 @@ func (cs *clientStream) reopen(a *attempt) bool {
 	}
 	r.failure = err
 	r.mu.Unlock()
-	if err == nil {
+	if err != nil {
+		r.reopened()
+		return nil, false
+	}
+	return func() {
 		next.resend(sent, ended)
 		a.st.Cancel(refused)
-	}
+		r.reopened()
+	}, true
+}
+
+// reopened says that all is sent again, or cannot be.
+func (r *replay) reopened() {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.reopening = false
 	r.releaseLocked()
-	r.mu.Unlock()
-	return err == nil
 }
 
 // resend sends messages that were sent before. If the attempt ends meanwhile,

@@ -132,6 +132,39 @@ func TestTransparentRetryBySend(t *testing.T) {
 	}
 }
 
+// While a stream that was opened again has no credit for what was sent before,
+// what the server says is received all the same: it may wait for that.
+func TestTransparentRetryReceivesWhileItSends(t *testing.T) {
+	s, p := opened(t, clients["weir"])
+	p.AnyOrder()
+	p.WriteWindowUpdate(0, 1<<20)
+	p.WriteWindowUpdate(1, 1<<20)
+	sizes := []int{60 << 10, 60 << 10, 60 << 10, 60 << 10} // more than a stream's window and Send take
+	for _, n := range sizes {
+		if err := s.Send(request(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.WriteReset(1, http2.ErrCodeRefusedStream)
+	result := make(chan error, 1)
+	go func() {
+		_, err := s.Recv()
+		result <- err
+	}()
+	p.WantHeaders("it comes again", 3)
+	p.WriteResponse(3, []byte{})
+	select {
+	case err := <-result:
+		if err != nil {
+			t.Errorf("the stream gives %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the stream gives nothing, though the server has answered")
+	}
+	p.WriteWindowUpdate(3, 1<<20)
+	wantSent(t, p, 3, sizes...)
+}
+
 // A stream is not opened again once the server has answered, or if it has been
 // opened again already, or if more was sent than is kept.
 func TestTransparentRetryOfStreamEnds(t *testing.T) {
