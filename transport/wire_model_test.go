@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"sync"
 
 	"golang.org/x/net/http2"
@@ -91,12 +92,7 @@ func (m *wireModel) sendingFrame(t http2.FrameType, flags http2.Flags, id uint32
 	case t == http2.FrameContinuation:
 		m.blockSent(id, flags)
 	case t == http2.FrameData:
-		if flags.Has(http2.FlagDataPadded) && len(p) > 0 {
-			if pad := int(p[0]); pad < len(p) {
-				p = p[1 : len(p)-pad]
-			}
-		}
-		m.data[id] = append(m.data[id], p...)
+		m.data[id] = append(m.data[id], unpadded(flags, p, len(p))...)
 		m.ended[id] = m.ended[id] || flags.Has(http2.FlagDataEndStream)
 	case t == http2.FrameRSTStream && len(p) == 4:
 		m.ended[id], m.resets[id] = true, true
@@ -112,6 +108,28 @@ func (m *wireModel) sendingFrame(t http2.FrameType, flags http2.Flags, id uint32
 	case t == http2.FrameSettings && !flags.Has(http2.FlagSettingsAck):
 		m.sendingSettings(p)
 	}
+}
+
+// unpadded gives the data of a DATA frame of n octets that begins with p.
+func unpadded(flags http2.Flags, p []byte, n int) []byte {
+	if !flags.Has(http2.FlagDataPadded) || len(p) == 0 {
+		return p
+	}
+	if pad := int(p[0]); pad < n {
+		p = p[:min(len(p), n-pad)]
+	}
+	return p[1:]
+}
+
+// sentData is what was sent on a stream, with the half of a DATA frame that
+// the subject may use before the other half.
+func (m *wireModel) sentData(id uint32) []byte {
+	sent, h := m.data[id], m.unread
+	if len(h) > 9 && http2.FrameType(h[3]) == http2.FrameData && binary.BigEndian.Uint32(h[5:])&(1<<31-1) == id {
+		n := int(h[0])<<16 | int(h[1])<<8 | int(h[2])
+		sent = slices.Concat(sent, unpadded(http2.Flags(h[4]), h[9:], n))
+	}
+	return sent
 }
 
 func (m *wireModel) blockSent(id uint32, flags http2.Flags) {
@@ -287,7 +305,7 @@ func (m *wireModel) receivedData(f *http2.DataFrame) error {
 	}
 	m.conn -= n
 	m.windows[id] = m.window(id) - n
-	if sent := m.data[id]; st.echo && (len(sent) < st.data+len(f.Data()) || !bytes.Equal(sent[st.data:st.data+len(f.Data())], f.Data())) {
+	if sent := m.sentData(id); st.echo && (len(sent) < st.data+len(f.Data()) || !bytes.Equal(sent[st.data:st.data+len(f.Data())], f.Data())) {
 		return fmt.Errorf("not what was sent, from octet %d of it on: %v", st.data, f)
 	}
 	st.data += len(f.Data())
