@@ -321,13 +321,15 @@ func (c *conn) sweepRoundLocked() {
 	}
 }
 
-// resetLocked removes st and tells the peer why.
+// resetLocked removes st and tells the peer why: before, since a connection
+// that drains may end with its last stream.
 func (c *conn) resetLocked(st *stream, code ErrCode) {
-	if !c.removeLocked(st) {
+	if c.streams[st.id] != st {
 		return
 	}
 	c.ended.add(st.id)
 	c.reply(func() bool { return c.ctl.Reset(st.id, code) })
+	c.removeLocked(st)
 }
 
 // reply queues what the peer provoked. If the controlBuffer has no room, for one

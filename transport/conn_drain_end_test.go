@@ -296,3 +296,26 @@ func TestServerDrain_BeforeHandleStreams_Ends(t *testing.T) {
 		wantConnError(t, sv.HandleStreams(t.Context(), echoUnary), CodeNoError, ByLocal)
 	})
 }
+
+// How the last stream ends is told before a connection that drains closes, if
+// it is reset, too.
+func TestDrain_LastStreamIsReset_IsTold(t *testing.T) {
+	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
+		ts.open(1, "/s/Stream")
+		ts.sv.Drain("bye")
+		ts.peer.WritePingAck(wantFirstGoAway(t, ts.peer, "bye"))
+		ts.peer.WantGoAway("the second GOAWAY", http2.ErrCodeNo)
+		ts.peer.WritePriority(1, http2.PriorityParam{StreamDep: 1})
+		ts.peer.WantReset("a stream cannot depend on itself", 1, http2.ErrCodeProtocol)
+		ts.peer.WantGoAway("the last word", http2.ErrCodeNo)
+		ts.peer.WantClosed("then the connection ends")
+	})
+	inClient(t, ClientConfig{}, func(t *testing.T, ct ClientTransport, p *h2peer.Peer) {
+		cs := openStream(t.Context(), t, ct, p, 1)
+		ct.GracefulClose()
+		cs.Cancel(errTooSlow)
+		p.WantReset("the call is cancelled", 1, http2.ErrCodeCancel)
+		p.WantGoAway("the last word", http2.ErrCodeNo)
+		p.WantClosed("then the connection ends")
+	})
+}

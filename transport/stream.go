@@ -242,12 +242,13 @@ func (st *stream) unprocessed(*ConnError) bool { return false }
 func (st *stream) cancel(code ErrCode, err *StreamError) bool {
 	c := st.c
 	c.mu.Lock()
-	if !c.removeLocked(st) {
+	if c.streams[st.id] != st {
 		c.mu.Unlock()
 		return false
 	}
 	c.ended.add(st.id)
-	c.ctl.ResetOwn(st.id, code)
+	c.ctl.ResetOwn(st.id, code) // first: see resetLocked
+	c.removeLocked(st)
 	c.flush(flushInline)
 	st.fail(err)
 	return true
