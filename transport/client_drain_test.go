@@ -221,3 +221,19 @@ func TestClient_Lifetime_OnlyRises(t *testing.T) {
 		p.WantClosed("and the end")
 	})
 }
+
+// A connection that has ended takes no more streams, and says so at once: who
+// tries again for as long as nothing is sent must not find it again.
+func TestClient_ConnectionEnds_IsDrainingAtOnce(t *testing.T) {
+	inClient(t, ClientConfig{}, func(t *testing.T, ct ClientTransport, _ *h2peer.Peer) {
+		c := &ct.(*http2Client).conn
+		c.mu.Lock()
+		c.failLocked(&ConnError{By: ByNetwork, Reason: "gone"})
+		select {
+		case <-ct.Draining():
+		default:
+			t.Error("streams are refused, and Draining is not closed")
+		}
+		c.mu.Unlock()
+	})
+}

@@ -31,7 +31,7 @@ type role interface {
 	received(st *stream)
 	// batchEnd is the end of a read's frames, after received.
 	batchEnd()
-	// settings are the peer's, just applied. On the reader, with mu held.
+	// settings are the peer's, just applied, or life has changed. With mu held.
 	settingsLocked()
 	// goAway is the peer's. On the reader.
 	goAway(last uint32, code ErrCode, debug []byte)
@@ -194,6 +194,7 @@ func (c *conn) failLocked(err *ConnError) {
 	for _, st := range streams {
 		st.leaveLocked()
 	}
+	c.role.settingsLocked() // nobody tries to open a stream any more
 	c.closeWithinLocked(lastWordsTimeout)
 	if !c.writing {
 		c.writing = true
