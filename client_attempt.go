@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/weir-rpc/weir/transport"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 )
 
@@ -28,7 +29,8 @@ func (r *retries) again(ctx context.Context, err error) bool {
 		return false
 	}
 	if se.Unsent {
-		return true
+		// Else the context has ended that a stats handler gave the attempt.
+		return se.Status.Code() == codes.Unavailable
 	}
 	first := !r.refused
 	r.refused = true

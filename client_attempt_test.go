@@ -5,12 +5,18 @@ import (
 	"net"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/weir-rpc/weir"
 	"github.com/weir-rpc/weir/internal/h2peer"
 	"github.com/weir-rpc/weir/internal/simnet"
 	"golang.org/x/net/http2"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/stats"
+	"google.golang.org/grpc/status"
+
+	testpb "google.golang.org/grpc/interop/grpc_testing"
 )
 
 // A call that the server has certainly not acted on is made once more, and
@@ -130,4 +136,38 @@ func TestTransparentRetryOfUnsent(t *testing.T) {
 		}
 		c.Close()
 	})
+}
+
+// expiring gives each attempt a deadline that has passed.
+type expiring struct{ stats.Handler }
+
+func (expiring) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context {
+	ctx, cancel := context.WithTimeout(ctx, -1)
+	cancel()
+	return ctx
+}
+
+func (expiring) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+func (expiring) HandleRPC(context.Context, stats.RPCStats)                         {}
+func (expiring) HandleConn(context.Context, stats.ConnStats)                       {}
+
+// An attempt whose own context has ended is not made again, though nothing of
+// it was sent: so would all that follow.
+func TestTransparentRetryOfNoTime(t *testing.T) {
+	a := newActor(t)
+	c := newWeirClient(t, "passthrough:///"+a.address(), weir.WithStatsHandler(expiring{}))
+	c.Connect()
+	a.accept()
+	for c.GetState() != connectivity.Ready {
+		c.WaitForStateChange(t.Context(), c.GetState())
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	wantText(t, (<-invoke(ctx, c)).err, codes.DeadlineExceeded, "")
+	if _, err := testpb.NewTestServiceClient(c).FullDuplexCall(ctx); status.Code(err) != codes.DeadlineExceeded {
+		t.Errorf("a stream gives %v", err)
+	}
+	if ctx.Err() != nil {
+		t.Error("the calls went on until their own contexts ended")
+	}
 }
