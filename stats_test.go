@@ -248,6 +248,11 @@ func TestStatsHandler_HearsWhatGRPCGoTells(t *testing.T) {
 				}
 				got, want := slices.Clone(r.rpc), slices.Clone(theirs.rpc)
 				inOrder(t, r.name, got)
+				if tt.ends == 0 && r == client {
+					// grpc-go's client may get the answer before it has sent its message,
+					// and then says that neither is so.
+					want = []string{want[0], want[1], want[2], `*stats.OutPayload 0 0 5`, `*stats.InTrailer[]`, `*stats.End Unimplemented []`}
+				}
 				slices.Sort(got) // grpc-go's reader tells of headers when it likes
 				slices.Sort(want)
 				if !slices.Equal(got, want) {
