@@ -213,22 +213,55 @@ func (s *Server) serve(nc net.Conn) {
 	}()
 }
 
+// serveConn waits in HandleStreams as long as the connection lives: what its
+// stack holds then, each idle connection holds.
 func (s *Server) serveConn(c *serverConn) {
-	if s.cfg.connectionTimeout <= 0 {
-		_ = c.nc.Close()
+	tr := s.shakeHands(c.nc)
+	if tr == nil {
 		return
 	}
-	channel.SetUserTimeout(c.nc, channel.ServerUserTimeout(s.cfg.keepalive))
-	deadline := time.Now().Add(s.cfg.connectionTimeout)
-	_ = c.nc.SetDeadline(deadline)
-	secured, info, err := s.cfg.creds.ServerHandshake(c.nc)
-	if err != nil {
-		_ = c.nc.Close()
+	s.mu.Lock()
+	c.tr = tr
+	stopped, draining := s.stopped, s.draining
+	s.mu.Unlock()
+	switch {
+	case stopped:
+		tr.Close("the server has stopped")
+	case draining:
+		tr.Drain("the server stops")
+	}
+	if s.stats != nil {
+		s.handleObserved(tr)
 		return
+	}
+	_ = tr.HandleStreams(context.Background(), s.handle)
+}
+
+func (s *Server) handleObserved(tr transport.ServerTransport) {
+	p := tr.Peer()
+	ctx := s.stats.TagConn(context.Background(), &stats.ConnTagInfo{RemoteAddr: p.Addr, LocalAddr: p.LocalAddr})
+	s.stats.HandleConn(ctx, &stats.ConnBegin{})
+	defer s.stats.HandleConn(ctx, &stats.ConnEnd{})
+	_ = tr.HandleStreams(ctx, s.handle)
+}
+
+// shakeHands makes a connection one of HTTP/2, or ends it and gives nil.
+func (s *Server) shakeHands(nc net.Conn) transport.ServerTransport {
+	if s.cfg.connectionTimeout <= 0 {
+		_ = nc.Close()
+		return nil
+	}
+	channel.SetUserTimeout(nc, channel.ServerUserTimeout(s.cfg.keepalive))
+	deadline := time.Now().Add(s.cfg.connectionTimeout)
+	_ = nc.SetDeadline(deadline)
+	secured, info, err := s.cfg.creds.ServerHandshake(nc)
+	if err != nil {
+		_ = nc.Close()
+		return nil
 	}
 	if channel.CheckALPN(info) != nil {
 		_ = secured.Close()
-		return
+		return nil
 	}
 	_ = secured.SetDeadline(time.Time{})
 	cfg := transport.ServerConfig{
@@ -245,26 +278,9 @@ func (s *Server) serveConn(c *serverConn) {
 	cfg.AuthInfo = info
 	tr, err := transport.NewServerTransport(secured, cfg)
 	if err != nil {
-		return
+		return nil
 	}
-	s.mu.Lock()
-	c.tr = tr
-	stopped, draining := s.stopped, s.draining
-	s.mu.Unlock()
-	switch {
-	case stopped:
-		tr.Close("the server has stopped")
-	case draining:
-		tr.Drain("the server stops")
-	}
-	ctx := context.Background()
-	if s.stats != nil {
-		p := tr.Peer()
-		ctx = s.stats.TagConn(ctx, &stats.ConnTagInfo{RemoteAddr: p.Addr, LocalAddr: p.LocalAddr})
-		s.stats.HandleConn(ctx, &stats.ConnBegin{})
-		defer s.stats.HandleConn(ctx, &stats.ConnEnd{})
-	}
-	_ = tr.HandleStreams(ctx, s.handle)
+	return tr
 }
 
 func (s *Server) isUnary(path string) bool {
