@@ -68,7 +68,7 @@ func (s *plainSocket) read(c *conn) error {
 func (s *plainSocket) tryRead(fd uintptr) bool {
 	s.c.lendReadBuffer()
 	for {
-		s.n, s.err = unix.Read(int(fd), s.rd.Space())
+		s.n, s.err = rawRead(int(fd), s.rd.Space())
 		switch s.err {
 		case nil:
 			return true
@@ -120,12 +120,12 @@ func writev(fd int, segs [][]byte) (int, error) {
 	switch {
 	case len(segs) == 0:
 		return 0, nil
-	case len(segs) == 1 || len(segs) == 2 && len(segs[1]) == 0:
-		return unix.Write(fd, segs[0])
+	case (len(segs) == 1 || len(segs) == 2 && len(segs[1]) == 0) && len(segs[0]) <= chunkSize:
+		return rawWrite(fd, segs[0])
 	case len(segs) > maxVec:
 		segs = segs[:maxVec]
 	}
-	return unixWritev(fd, segs)
+	return rawWritev(fd, segs)
 }
 
 // unwritten gives what is left of segs after n octets.
