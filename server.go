@@ -25,7 +25,6 @@ type Server struct {
 	cfg     serverConfig
 	workers *transport.Workers
 	proto   codec
-	born    time.Time
 	calls   sync.Pool // *call
 	running runningCalls
 	closing atomic.Bool // no more connections: set before quit is closed
@@ -69,7 +68,6 @@ func NewServer(opts ...ServerOption) *Server {
 	s := &Server{
 		cfg:       serverConfig{maxRecv: defaultMaxRecv, maxSend: defaultMaxSend, connectionTimeout: transport.DefaultConnectionTimeout},
 		workers:   transport.NewWorkers(),
-		born:      time.Now(),
 		quit:      make(chan struct{}),
 		finished:  make(chan struct{}),
 		services:  make(map[string]grpc.ServiceInfo),

@@ -6,7 +6,6 @@ import (
 	"io"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc"
@@ -116,8 +115,7 @@ type call struct {
 	stats  *callStats      // nil if nobody asks
 	decode func(any) error // the method value of decodeRequest, made once
 
-	begun atomic.Int64                           // nanoseconds after Server.born
-	st    atomic.Pointer[transport.ServerStream] // nil if no handler runs
+	st atomic.Pointer[transport.ServerStream] // nil if no handler runs
 }
 
 func (s *Server) begin(st *transport.ServerStream) *call {
@@ -127,7 +125,6 @@ func (s *Server) begin(st *transport.ServerStream) *call {
 		c.decode = c.decodeRequest
 		s.running.add(c)
 	}
-	c.begun.Store(int64(time.Since(s.born)))
 	c.st.Store(st)
 	return c
 }

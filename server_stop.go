@@ -181,7 +181,7 @@ func (s *Server) held() string {
 		}
 		total++
 		h.calls++
-		h.oldest = max(h.oldest, time.Since(s.born)-c.begun)
+		h.oldest = max(h.oldest, time.Since(c.received))
 		h.methods[c.method]++
 	}
 	all := make([]*holder, 0, len(holders))
@@ -278,9 +278,9 @@ func (r *runningCalls) any() bool {
 
 // runningCall is a call whose handler runs.
 type runningCall struct {
-	peer   *peer.Peer // one for a connection
-	method string
-	begun  time.Duration // after Server.born
+	peer     *peer.Peer // one for a connection
+	method   string
+	received time.Time
 }
 
 func (r *runningCalls) list() (running []runningCall) {
@@ -291,10 +291,8 @@ func (r *runningCalls) list() (running []runningCall) {
 		if c == nil {
 			continue
 		}
-		st := c.st.Load()
-		begun := time.Duration(c.begun.Load())
-		if st != nil && c.st.Load() == st { // else begun may be that of the next one
-			running = append(running, runningCall{st.Peer(), st.Method(), begun})
+		if st := c.st.Load(); st != nil {
+			running = append(running, runningCall{st.Peer(), st.Method(), st.Received()})
 		}
 	}
 	return running

@@ -132,7 +132,7 @@ func (t *http2Client) acquire(ctx context.Context) *StreamError {
 // headers is a response's headers or trailers.
 func (t *http2Client) headers(id uint32, end bool, l *field.List) *frame.Error {
 	t.mu.Lock()
-	st := t.streams[id]
+	st := t.findLocked(id)
 	if st == nil {
 		idle := t.isIdleLocked(id)
 		t.mu.Unlock()
@@ -171,6 +171,10 @@ func (t *http2Client) headers(id uint32, end bool, l *field.List) *frame.Error {
 // received tells a call that something came for it.
 func (t *http2Client) received(st *stream) {
 	cs := st.client
+	if cs.unary && cs.heard {
+		st.in.Signal()
+		return
+	}
 	st.in.Lock()
 	ended, fault := st.in.ended, st.in.fault
 	if ended && fault == nil && !cs.gotTrailer {

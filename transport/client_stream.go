@@ -21,6 +21,7 @@ type ClientStream struct {
 	t     *http2Client
 	ctx   context.Context
 	unary bool // of RoundTrip: the object serves again
+	heard bool // the trailers have come; owned by the reader
 
 	headerOnce sync.Once
 	headerIn   chan struct{} // closed when the headers have come or never will; nil if unary
@@ -268,6 +269,7 @@ func (cs *ClientStream) response(r *response, end bool) *StreamError {
 		in.stop(fault)
 	}
 	header := cs.gotHeader || in.ended
+	cs.heard = end && in.ended
 	in.Unlock(false)
 	if header {
 		cs.tellHeader()
@@ -346,30 +348,21 @@ func (t *http2Client) RoundTrip(ctx context.Context, call *Call, request Buffer,
 	if call.Sent != nil {
 		call.Sent()
 	}
-	for {
-		ctxErr := wait.For(ctx, wait.Peer, wait.Holder{Stream: st.id}, st.in.C())
-		if ctxErr != nil {
-			// Who takes a stream out of the table decides how it ends. If that was
-			// the reader, the answer is on its way to the gate.
-			if e := contextError(ctx); cs.cancel(CodeCancel, e) {
-				return e
-			}
-			_ = wait.For(contextBackground, wait.Peer, wait.Holder{Stream: st.id}, st.in.C())
+	if wait.For(ctx, wait.Peer, wait.Holder{Stream: st.id}, st.in.C()) != nil {
+		// Who takes a stream out of the table decides how it ends. If that was
+		// the reader, the answer is on its way to the gate.
+		if e := contextError(ctx); cs.cancel(CodeCancel, e) {
+			return e
 		}
-		st.in.Lock()
-		if !st.in.ended {
-			st.in.Unlock(false)
-			continue
-		}
-		return cs.reply(reply)
+		_ = wait.For(contextBackground, wait.Peer, wait.Holder{Stream: st.id}, st.in.C())
 	}
+	return cs.reply(reply)
 }
 
-// reply fills the reply of a call that has ended. It has stream.in and
-// releases it.
+// reply fills the reply of a call that has ended. The signal of that was the
+// last that anyone else had to do with the stream: there is nothing to lock.
 func (cs *ClientStream) reply(reply *Reply) error {
 	in := &cs.in
-	defer in.Unlock(false)
 	reply.st = &cs.stream
 	reply.header, reply.trailer = cs.header, cs.trailer
 	reply.Encoding = cs.header.encoding
@@ -398,6 +391,7 @@ func (t *http2Client) unaryStream(limit uint32) *stream {
 	cs := &ClientStream{t: t, unary: true, header: &noResponse, trailer: &noResponse}
 	cs.client = cs
 	cs.stream.init(&t.conn, limit, true)
+	cs.in.keeps = true
 	return &cs.stream
 }
 
@@ -412,7 +406,7 @@ func (t *http2Client) recycle(st *stream) {
 		return
 	}
 	in.resetLocked()
-	cs.gotHeader, cs.gotTrailer, cs.end, cs.informed = false, false, nil, 0
+	cs.gotHeader, cs.gotTrailer, cs.heard, cs.end, cs.informed = false, false, false, nil, 0
 	cs.header, cs.trailer, cs.ctx = &noResponse, &noResponse, nil
 	t.idle.Put(st)
 }

@@ -72,6 +72,7 @@ type conn struct {
 	recvFlow   flow.ConnInFlow
 	bdp        bdpState
 	touched    []*stream
+	readAt     time.Time // when the read was whose frames are handled
 	gotSetting bool
 	opening    []byte     // the first octets of a server, until it proves to be one
 	budget     idleBudget // says itself what mu guards
@@ -81,8 +82,9 @@ type conn struct {
 	life     lifetime
 	err      *ConnError
 	streams  map[uint32]*stream
-	nextID   uint32 // of the next stream that we open
-	maxID    uint32 // highest id that the peer opened
+	last     *stream // that was looked for last, if it is in the table still
+	nextID   uint32  // of the next stream that we open
+	maxID    uint32  // highest id that the peer opened
 	enc      field.Encoder
 	hbuf     []byte // scratch for header blocks
 	sendFlow flow.OutFlow
@@ -172,7 +174,7 @@ func (c *conn) failLocked(err *ConnError) {
 	}
 	c.life, c.err = lifeClosed, c.completeLocked(err)
 	streams := c.streams
-	c.streams = nil
+	c.streams, c.last = nil, nil
 	c.ackTimer.Stop()
 	c.ping.stop()
 	c.drain.stop()
@@ -289,13 +291,29 @@ func (c *conn) lastErr() error {
 	return c.err
 }
 
+// findLocked gives the open stream of that id, or nil. Most frames come behind
+// another one of their stream.
+func (c *conn) findLocked(id uint32) *stream {
+	if st := c.last; st != nil && st.id == id {
+		return st
+	}
+	st := c.streams[id]
+	if st != nil {
+		c.last = st
+	}
+	return st
+}
+
 // removeLocked takes st out of the table. It reports whether st was there: who
 // removed a stream decides how it ends.
 func (c *conn) removeLocked(st *stream) bool {
-	if c.streams[st.id] != st {
+	if st.out.left {
 		return false
 	}
 	delete(c.streams, st.id)
+	if c.last == st {
+		c.last = nil // its memory may serve another call
+	}
 	if st.state.canRecv() {
 		c.budget.leftOpenLocked(c.recvWindowMax)
 	}
@@ -314,7 +332,7 @@ func (c *conn) removeLocked(st *stream) bool {
 // that gives no credit and resets its streams must not fill it.
 func (c *conn) sweepRoundLocked() {
 	for range c.round.Len() {
-		if st := c.round.Pop(); c.streams[st.id] == st {
+		if st := c.round.Pop(); !st.out.left {
 			c.round.Push(st)
 		} else {
 			st.out.inRound = false
@@ -325,7 +343,7 @@ func (c *conn) sweepRoundLocked() {
 // resetLocked removes st and tells the peer why: before, since a connection
 // that drains may end with its last stream.
 func (c *conn) resetLocked(st *stream, code ErrCode) {
-	if c.streams[st.id] != st {
+	if st.out.left {
 		return
 	}
 	c.ended.add(st.id)

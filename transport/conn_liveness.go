@@ -53,7 +53,7 @@ func (c *conn) startLivenessLocked() {
 // noteRead notes that octets were read now. On the reader.
 func (c *conn) noteRead() {
 	if c.live.reads {
-		c.live.read.Store(int64(time.Since(c.live.base)))
+		c.live.read.Store(int64(c.readAt.Sub(c.live.base)))
 	}
 }
 

@@ -34,12 +34,7 @@ func (c *conn) heardLocked() {
 	if !c.gotSetting {
 		return
 	}
-	r.last = c.frame.Type
-	if l := &c.live; l.reads {
-		r.heard = l.base.Add(time.Duration(l.read.Load())) // keepalive has looked at the clock
-	} else {
-		r.heard = time.Now()
-	}
+	r.last, r.heard = c.frame.Type, c.readAt
 }
 
 // noteGoAway notes what a GOAWAY frame of the peer says.

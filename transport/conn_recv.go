@@ -50,6 +50,7 @@ func (c *conn) readOnce() error {
 	if err := c.fill(); err != nil {
 		return err
 	}
+	c.readAt = time.Now()
 	c.noteRead()
 	c.record.fresh += c.rd.Buffered() - held
 	if c.client && !c.gotSetting {
@@ -419,7 +420,7 @@ func (c *conn) handleReset(f *frame.Frame) *frame.Error {
 		// https://www.rfc-editor.org/rfc/rfc9113#section-6.4
 		return protocolErrorf("RST_STREAM for stream %d, which is idle", f.StreamID)
 	}
-	st := c.streams[f.StreamID]
+	st := c.findLocked(f.StreamID)
 	if st == nil {
 		// Nothing may follow this, not even if our own reset was under way.
 		c.refused.remove(f.StreamID)

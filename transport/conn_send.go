@@ -214,7 +214,7 @@ func (c *conn) roundLocked() {
 	for c.round.Len() > 0 && c.out.size < highWater && c.sendFlow.Available() > 0 {
 		st := c.round.Pop()
 		st.out.inRound = false
-		if c.streams[st.id] != st {
+		if st.out.left {
 			continue // it ended while it waited
 		}
 		c.emitLocked(st, quantum)

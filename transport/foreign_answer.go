@@ -66,7 +66,7 @@ func (c *conn) earlyData(st *stream, f *frame.Frame) *frame.Error {
 		return nil
 	}
 	c.mu.Lock()
-	if end && c.streams[st.id] == st && st.state.recvEnd() { // the call may have been cancelled meanwhile
+	if end && !st.out.left && st.state.recvEnd() { // the call may have been cancelled meanwhile
 		c.removeLocked(st)
 	} else {
 		c.resetLocked(st, CodeCancel)

@@ -31,6 +31,9 @@ type inbox struct {
 	count  int // complete messages that were not taken
 	inUse  bool
 
+	keeps bool    // the stream serves one unary call after the other
+	spare *[]byte // the first chunk of each, no buffer of the pool
+
 	split grpcwire.Splitter
 
 	ended bool         // nothing more will come
@@ -143,18 +146,38 @@ func (in *inbox) take(part grpcwire.Part) {
 func (in *inbox) begin(part grpcwire.Part) {
 	whole := grpcwire.PrefixLen + int(part.Size)
 	if !in.fits(whole) {
-		size := nextChunk
-		if len(in.chunks) == 0 {
-			size = firstChunk
-		}
-		b := buffer.Get(max(min(whole, wordChunk), size))
-		*b = (*b)[:0]
-		in.chunks = append(in.chunks, chunk{b: b})
+		in.chunks = append(in.chunks, chunk{b: in.chunkFor(whole)})
 	}
 	b := in.chunks[len(in.chunks)-1].b
 	n := len(*b)
 	*b = (*b)[:n+grpcwire.PrefixLen]
 	grpcwire.PutPrefix((*b)[n:], part.Compressed, int(part.Size))
+}
+
+// chunkFor gives an empty chunk for a message of n octets, or for its beginning.
+func (in *inbox) chunkFor(n int) *[]byte {
+	size := nextChunk
+	if len(in.chunks) == 0 {
+		size = firstChunk
+		if in.keeps && n <= firstChunk {
+			if in.spare == nil {
+				in.spare = new(make([]byte, 0, firstChunk))
+			}
+			return in.spare
+		}
+	}
+	b := buffer.Get(max(min(n, wordChunk), size))
+	*b = (*b)[:0]
+	return b
+}
+
+// put gives a chunk back.
+func (in *inbox) put(b *[]byte) {
+	if b == in.spare {
+		*b = (*b)[:0]
+		return
+	}
+	buffer.Put(b)
 }
 
 // fits reports whether a message of n octets fits behind the others of the
@@ -175,7 +198,7 @@ func (in *inbox) append(p []byte) {
 		whole := n + len(p) + int(in.split.Missing())
 		b := buffer.Get(min(whole, max(4*n, n+len(p))))
 		*b = append((*b)[:0], *ch.b...)
-		buffer.Put(ch.b)
+		in.put(ch.b)
 		ch.b = b
 	}
 	*ch.b = append(*ch.b, p...)
@@ -218,7 +241,7 @@ func (in *inbox) freeLocked() {
 		return // Message.Free will come back
 	}
 	for i := in.head; i < len(in.chunks); i++ {
-		buffer.Put(in.chunks[i].b)
+		in.put(in.chunks[i].b)
 		in.chunks[i] = chunk{}
 	}
 	in.chunks, in.head = in.chunks[:0], 0
@@ -253,7 +276,7 @@ func (in *inbox) trimLocked() {
 	if ch.r != len(*ch.b) {
 		return
 	}
-	buffer.Put(ch.b)
+	in.put(ch.b)
 	*ch = chunk{}
 	if in.head++; in.head == len(in.chunks) {
 		in.chunks, in.head = in.chunks[:0], 0
@@ -276,10 +299,14 @@ func (in *inbox) takeLocked() (m Message, update uint32, ok bool) {
 	whole := grpcwire.PrefixLen + int(n)
 	ch.r += whole
 	in.count--
-	in.inUse = true
 	in.taken++
-	return Message{Data: b[grpcwire.PrefixLen:whole:whole], Compressed: compressed, number: in.taken, inbox: in},
-		in.flow.OnRead(uint32(whole)), true
+	update = in.flow.OnRead(uint32(whole))
+	m = Message{Data: b[grpcwire.PrefixLen:whole:whole], Compressed: compressed}
+	if ch.b != in.spare { // which stays as it is until the stream serves again
+		in.inUse = true
+		m.number, m.inbox = in.taken, in
+	}
+	return m, update, true
 }
 
 // recv takes the next message and waits for it. It gives io.EOF when the peer

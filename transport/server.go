@@ -233,7 +233,7 @@ func (s *http2Server) newStream(id uint32, end bool, l *field.List) *frame.Error
 			return s.refuse(id, end, r, &refusal{400, codes.Internal,
 				"the client sent grpc-timeout \"" + timeout + "\", gRPC needs one to eight digits and one of H M S m u n"})
 		}
-		deadline = time.Now().Add(d)
+		deadline = s.readAt.Add(d)
 	}
 	if !r.asked {
 		r.unary, r.asked = s.cfg.Unary != nil && s.cfg.Unary(r.path), true
@@ -255,7 +255,7 @@ func (s *http2Server) newStream(id uint32, end bool, l *field.List) *frame.Error
 		s.mu.Unlock()
 		return nil
 	}
-	s.streams[id] = st.stream
+	s.streams[id], s.last = st.stream, st.stream
 	s.streamsChangedLocked()
 	s.open++
 	if timed {

@@ -43,9 +43,10 @@ type ServerStream struct {
 	expired    bool
 	headerSent bool
 	statusSent bool
-	done       bool      // the handler has returned
-	placeless  bool      // its place in MAX_CONCURRENT_STREAMS is free
-	deadline   time.Time // immutable
+	done       bool          // the handler has returned
+	placeless  bool          // its place in MAX_CONCURRENT_STREAMS is free
+	deadline   time.Time     // immutable
+	received   time.Duration // after conn.record.begun; immutable
 	header     metadata.MD
 	trailer    metadata.MD
 	compress   atomic.Pointer[string] // written with conn.mu
@@ -55,11 +56,12 @@ type ServerStream struct {
 var spareStreams sync.Pool // *stream
 
 func newServerStream(s *http2Server, r *request, deadline time.Time) *ServerStream {
-	st := &ServerStream{s: s, req: r, unary: r.unary, suspect: r.calls < suspectCalls, deadline: deadline}
+	st := &ServerStream{s: s, req: r, unary: r.unary, suspect: r.calls < suspectCalls, deadline: deadline, received: s.readAt.Sub(s.record.begun)}
 	if st.stream, _ = spareStreams.Get().(*stream); st.stream == nil || !st.unary {
 		st.stream = new(stream)
 	}
 	st.stream.init(&s.conn, s.limit, !r.unary) // a complete request waits for nothing
+	st.in.keeps = r.unary
 	st.server = st
 	st.ctx.st = st
 	return st
@@ -84,6 +86,9 @@ func (st *ServerStream) AcceptEncoding() string { return st.req.acceptEncoding }
 
 // Metadata gives the client's metadata. It is shared: it must not be changed.
 func (st *ServerStream) Metadata() metadata.MD { return st.req.md }
+
+// Received tells when the client's request came: its headers were read then.
+func (st *ServerStream) Received() time.Time { return st.s.record.begun.Add(st.received) }
 
 // Peer tells who the client is.
 func (st *ServerStream) Peer() *peer.Peer { return st.s.peer }
@@ -360,7 +365,7 @@ func (st *ServerStream) returned() {
 		}
 	}
 	st.done = true
-	left := s.streams[st.id] != core
+	left := core.out.left
 	if left {
 		s.freePlaceLocked(core)
 	}
@@ -394,9 +399,9 @@ func (st *ServerStream) returned() {
 func (st *stream) clear() {
 	st.in.inUse = false
 	st.in.freeLocked()
-	taken := st.in.taken + 1
+	taken, spare := st.in.taken+1, st.in.spare
 	*st = stream{}
-	st.in.taken = taken
+	st.in.taken, st.in.spare = taken, spare
 }
 
 var errReturned = localErrorf(CodeNoError, codes.Canceled, "the handler has returned")

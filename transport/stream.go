@@ -218,7 +218,7 @@ func (st *stream) credit(update uint32) {
 	c.mu.Lock()
 	// "A receiver [...] SHOULD NOT send WINDOW_UPDATE on a stream that the peer
 	// has ended": nor is there any use in it.
-	if c.streams[st.id] == st && st.state.canRecv() {
+	if !st.out.left && st.state.canRecv() {
 		c.ctl.Credit(st.id, update)
 	}
 	c.flush(flushInline)
@@ -242,7 +242,7 @@ func (st *stream) unprocessed(*ConnError) bool { return false }
 func (st *stream) cancel(code ErrCode, err *StreamError) bool {
 	c := st.c
 	c.mu.Lock()
-	if c.streams[st.id] != st {
+	if st.out.left {
 		c.mu.Unlock()
 		return false
 	}
