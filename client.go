@@ -205,7 +205,7 @@ func (c *Client) invoke(ctx context.Context, inv *invocation, method string, arg
 // attempt makes a unary call once, and tells with whom.
 func (c *Client) attempt(ctx context.Context, inv *invocation, comp encoding.Compressor, args, reply any) (*peer.Peer, error) {
 	info := &inv.info
-	if md, ok := metadata.FromOutgoingContext(ctx); ok {
+	if md, ok := outgoingMetadata(ctx, c.stats != nil); ok {
 		inv.metadata, inv.call.Metadata = md, md
 	}
 	tr, err := c.ch.Transport(ctx, info.waitForReady)
@@ -225,7 +225,7 @@ func (c *Client) attempt(ctx context.Context, inv *invocation, comp encoding.Com
 	if inv.stats.handler != nil {
 		wire := m.Len()
 		inv.call.Sent = func() {
-			inv.stats.outHeader(&inv.call, tr.Peer())
+			inv.stats.outHeader(&inv.call, inv.metadata, tr.Peer())
 			inv.stats.outPayload(args, size, wire)
 		}
 	}

@@ -71,7 +71,7 @@ func (cs *clientStream) open() (*attempt, error) {
 // open opens the stream of an attempt.
 func (a *attempt) open(cs *clientStream) (err error) {
 	c, call := cs.c, cs.call
-	md, ok := metadata.FromOutgoingContext(a.ctx)
+	md, ok := outgoingMetadata(a.ctx, c.stats != nil)
 	if ok {
 		call.Metadata = md
 	}
@@ -87,7 +87,7 @@ func (a *attempt) open(cs *clientStream) (err error) {
 	if a.st, err = a.tr.NewStream(a.ctx, &call); err != nil {
 		return err
 	}
-	a.stats.outHeader(&call, a.tr.Peer())
+	a.stats.outHeader(&call, md, a.tr.Peer())
 	return nil
 }
 

@@ -47,11 +47,11 @@ func (a *attemptStats) picked() {
 	}
 }
 
-func (a *attemptStats) outHeader(call *transport.Call, p *peer.Peer) {
+// outHeader tells of our headers. md is the caller's metadata.
+func (a *attemptStats) outHeader(call *transport.Call, md metadata.MD, p *peer.Peer) {
 	if a.handler == nil {
 		return
 	}
-	md, _ := metadata.FromOutgoingContext(a.ctx)
 	a.handler.HandleRPC(a.ctx, &stats.OutHeader{
 		Client: true, Compression: call.SendCompress, Header: md, Authority: call.Authority,
 		FullMethod: call.Method, RemoteAddr: p.Addr, LocalAddr: p.LocalAddr,

@@ -29,7 +29,7 @@ func (s *Server) observe(st *transport.ServerStream) (*callStats, context.Contex
 	p := st.Peer()
 	s.stats.HandleRPC(o.ctx, &stats.InHeader{
 		FullMethod: st.Method(), RemoteAddr: p.Addr, LocalAddr: p.LocalAddr,
-		Compression: st.Encoding(), Header: st.Metadata().Copy(),
+		Compression: st.Encoding(), Header: copyMetadata(st.Metadata()),
 	})
 	return o, grpc.NewContextWithServerTransportStream(o.ctx, &serverTransportStream{st: st, stats: o})
 }
