@@ -112,7 +112,10 @@ func (t *http2Client) openLocked(ctx context.Context, st *stream, call *Call) *S
 const lastClientID = 1<<31 - 1<<16
 
 // acquire gets a stream slot for a call, with mu held when it succeeds.
-func (t *http2Client) acquire(ctx context.Context) *StreamError {
+func (t *http2Client) acquire(ctx context.Context, call *Call) *StreamError {
+	if err := call.check(); err != nil {
+		return err
+	}
 	if ctx.Err() != nil {
 		e := contextError(ctx)
 		e.Unprocessed, e.Unsent = true, true

@@ -40,11 +40,6 @@ func (h *headerBlocks) init(cfg *ClientConfig) {
 // specification: what the call always has, the timeout, then metadata.
 func (h *headerBlocks) append(b []byte, c *conn, call *Call, hasTimeout bool, timeout time.Duration) ([]byte, *StreamError) {
 	// Nothing may fail once the encoder has begun: what it noted must be sent.
-	if len(call.Metadata) > 0 {
-		if err := grpcwire.ValidateMetadata(call.Metadata); err != nil {
-			return b, localErrorf(CodeCancel, codes.Internal, "cannot send the call's metadata: %v", err)
-		}
-	}
 	if err := h.checkSize(c, call); err != nil {
 		return b, err
 	}
@@ -60,6 +55,16 @@ func (h *headerBlocks) append(b []byte, c *conn, call *Call, hasTimeout bool, ti
 		b = appendMetadataFields(b, c, call.Metadata)
 	}
 	return b, nil
+}
+
+// check says what keeps the call from being sent, to whichever server, or nil.
+func (call *Call) check() *StreamError {
+	if len(call.Metadata) > 0 {
+		if err := grpcwire.ValidateMetadata(call.Metadata); err != nil {
+			return localErrorf(CodeCancel, codes.Internal, "cannot send the call's metadata: %v", err)
+		}
+	}
+	return nil
 }
 
 // checkSize keeps a call from being sent that the server would not accept.

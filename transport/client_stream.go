@@ -42,7 +42,7 @@ func (t *http2Client) NewStream(ctx context.Context, call *Call) (*ClientStream,
 	cs := &ClientStream{t: t, ctx: ctx, headerIn: make(chan struct{}), header: &noResponse, trailer: &noResponse}
 	cs.stream.init(&t.conn, messageLimit(call.MaxRecvMessageSize), true)
 	cs.client = cs
-	if err := t.acquire(ctx); err != nil {
+	if err := t.acquire(ctx, call); err != nil {
 		return nil, err
 	}
 	if err := t.openLocked(ctx, &cs.stream, call); err != nil {
@@ -332,7 +332,7 @@ func (t *http2Client) RoundTrip(ctx context.Context, call *Call, request Buffer,
 	st := t.unaryStream(messageLimit(call.MaxRecvMessageSize))
 	cs := st.client
 	cs.ctx = ctx
-	err := t.acquire(ctx)
+	err := t.acquire(ctx, call)
 	if err == nil {
 		if err = t.openLocked(ctx, st, call); err != nil {
 			t.mu.Unlock()
