@@ -241,8 +241,7 @@ func (st *ServerStream) Send(m Buffer) error {
 	if !st.headerSent && !st.out.left {
 		st.sendHeaderLocked()
 	}
-	s.mu.Unlock()
-	if st.send(m.seal(), false) != nil {
+	if st.sendLocked(m.seal(), false) != nil {
 		return st.err()
 	}
 	return nil

@@ -169,12 +169,17 @@ func (c *conn) pushLocked(st *stream) {
 // send queues a sealed message. If too much of the stream waits already, it
 // waits first, for as long as the stream lives. It consumes b in any case.
 func (st *stream) send(b *[]byte, end bool) error {
+	st.c.mu.Lock()
+	return st.sendLocked(b, end)
+}
+
+// sendLocked is send with mu held, which it releases.
+func (st *stream) sendLocked(b *[]byte, end bool) error {
 	c := st.c
 	mode := flushInline
 	if st.sends.Add(1) > producerSends {
 		mode = flushAsync // a producer: it goes on with the next message meanwhile
 	}
-	c.mu.Lock()
 	for st.out.queued >= writeQuota && !st.out.left {
 		st.out.waiting = true
 		st.out.quota.Init() // a unary stream has none yet
