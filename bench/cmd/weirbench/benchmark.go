@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/weir-rpc/weir/bench/internal/peers"
@@ -27,8 +28,11 @@ func benchmark(ctx context.Context, o options, out, errOut io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if o.out != "" {
-		if err := os.MkdirAll(o.out, 0o750); err != nil {
+	for _, dir := range []string{o.out, o.profile} {
+		if dir == "" {
+			continue
+		}
+		if err := os.MkdirAll(dir, 0o750); err != nil {
 			return err
 		}
 	}
@@ -127,6 +131,12 @@ func (b *bench) measure(ctx context.Context, s scenario.Scenario) (cells []*repo
 		if _, err := pair.Run(b.warmup); err != nil {
 			return nil, fmt.Errorf("%s: %w", s.Name, err)
 		}
+		if b.profile != "" {
+			name := strings.ReplaceAll(s.Name, "/", "-") + "." + p.Name
+			if err := pair.Profile(filepath.Join(b.profile, name), b.contend); err != nil {
+				return nil, err
+			}
+		}
 	}
 	for n := range b.rounds {
 		if n > 0 && b.late() {
@@ -138,6 +148,11 @@ func (b *bench) measure(ctx context.Context, s scenario.Scenario) (cells []*repo
 				return nil, fmt.Errorf("%s: %w", s.Name, err)
 			}
 			c.cell.Add(round)
+		}
+	}
+	for _, c := range some {
+		if err := c.pair.Profiled(); err != nil {
+			return nil, err
 		}
 	}
 	return cells, nil

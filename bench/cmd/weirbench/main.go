@@ -71,6 +71,8 @@ type options struct {
 	warmup    time.Duration
 	budget    time.Duration // zero for none
 	out       string        // "" for nowhere
+	profile   string        // "" for nowhere
+	contend   bool          // profiles of contention too
 	list      bool
 }
 
@@ -95,6 +97,8 @@ func parse(args []string, errOut io.Writer) (o options, err error) {
 	flags.DurationVar(&o.warmup, "warmup", 500*time.Millisecond, "of each peer before its first round")
 	flags.BoolVar(&quick, "quick", false, fmt.Sprintf("at most five minutes: %d rounds of %v unless set, fewer when time is short", quickRounds, quickDuration))
 	flags.StringVar(&o.out, "out", "", "write the raw results and the plot to this `directory`")
+	flags.StringVar(&o.profile, "profile", "", "write CPU profiles of each client and server, of the rounds of calls, to this `directory`")
+	flags.BoolVar(&o.contend, "contention", false, "with -profile: profiles of blocking and of mutexes too, which cost more")
 	flags.BoolVar(&o.list, "list", false, "show the names of scenarios and peers, and measure nothing")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -115,6 +119,9 @@ func parse(args []string, errOut io.Writer) (o options, err error) {
 		if !set["warmup"] {
 			o.warmup = quickWarmup
 		}
+	}
+	if o.contend && o.profile == "" {
+		return o, errors.New("-contention: expected -profile with it, which says where to; came none")
 	}
 	if o.rounds < 1 {
 		return o, fmt.Errorf("-rounds: expected one or more; came %d", o.rounds)

@@ -47,6 +47,7 @@ func TestCommandLine(t *testing.T) {
 		{"unknown peer", []string{"-peer", "weir,h3"}, statusUsage, "", `came ["h3"]`},
 		{"no rounds", []string{"-rounds", "0"}, statusUsage, "", "-rounds: expected one or more; came 0"},
 		{"no duration", []string{"-duration", "0s"}, statusUsage, "", "-duration and -warmup"},
+		{"nowhere to", []string{"-contention"}, statusUsage, "", "-contention: expected -profile"},
 		{"no number", []string{"-duration", "long"}, statusUsage, "", "invalid value"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -110,6 +111,20 @@ func TestBenchmark(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "new", plotFile)); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestProfile(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new")
+	status, _, errOut := runFor(t.Context(), "-scenario", "^unary/32B/1$", "-peer", "weir",
+		"-rounds", "1", "-duration", "2ms", "-warmup", "1ms", "-profile", dir, "-contention")
+	if status != statusOK {
+		t.Fatalf("exit status %d: %s", status, errOut)
+	}
+	for _, name := range []string{"unary-32B-1.weir.client.cpu.pprof", "unary-32B-1.weir.server.mutex.pprof"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime"
 	"sync/atomic"
 
 	"github.com/weir-rpc/weir/bench/internal/load"
@@ -22,6 +23,8 @@ import (
 // this one, which then ends its input.
 func Main(in io.Reader, out, errOut io.Writer) int {
 	signal.Ignore(os.Interrupt)
+	// That this program can write profiles costs nobody samples of the heap.
+	runtime.MemProfileRate = 0
 	if err := serve(in, out); err != nil {
 		fmt.Fprintln(errOut, err)
 		return 1
@@ -77,10 +80,12 @@ func serve(in io.Reader, out io.Writer) (err error) {
 			}
 		}
 	}()
+	var prof profiler
+	defer func() { err = errors.Join(err, prof.end()) }()
 	for {
 		select {
 		case req := <-requests:
-			rep, err := me.answer(ctx, req)
+			rep, err := answer(ctx, me, &prof, req)
 			if err != nil {
 				rep.Error = err.Error()
 			}
@@ -94,6 +99,16 @@ func serve(in io.Reader, out io.Writer) (err error) {
 			return nil
 		}
 	}
+}
+
+func answer(ctx context.Context, me side, prof *profiler, req request) (reply, error) {
+	switch {
+	case req.Profile != nil:
+		return reply{}, prof.start(*req.Profile)
+	case req.Profiled:
+		return reply{}, prof.end()
+	}
+	return me.answer(ctx, req)
 }
 
 // look answers what both sides are asked.

@@ -117,6 +117,27 @@ func (p *Pair) Run(d time.Duration) (Round, error) {
 	}, nil
 }
 
+// Profile makes profiles of both processes until Profiled or Stop: of the CPU,
+// and if asked for of what blocks, and of the mutexes that are waited for. The
+// names of the files begin with the prefix and the side.
+func (p *Pair) Profile(prefix string, contention bool) error {
+	ask := func(c *child, side role) error {
+		_, err := c.ask(request{Profile: &profile{Prefix: prefix + "." + string(side), Contention: contention}})
+		return err
+	}
+	return errors.Join(ask(p.server, server), ask(p.client, client))
+}
+
+// Profiled ends and writes the profiles, if there are any.
+func (p *Pair) Profiled() error {
+	var errs []error
+	for _, c := range []*child{p.client, p.server} {
+		_, err := c.ask(request{Profiled: true})
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
 // Open opens what the scenario leaves idle. It is called once.
 func (p *Pair) Open() (Round, error) {
 	idle := &Idle{Opened: p.scenario.Outstanding}

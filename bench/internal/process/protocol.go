@@ -45,6 +45,9 @@ type request struct {
 	Used   bool          `json:"used,omitempty"`
 	Glance bool          `json:"glance,omitempty"`
 	Settle bool          `json:"settle,omitempty"`
+
+	Profile  *profile `json:"profile,omitempty"`  // from now on
+	Profiled bool     `json:"profiled,omitempty"` // the end of that
 }
 
 type reply struct {
