@@ -50,6 +50,9 @@ func benchmark(ctx context.Context, o options, out, errOut io.Writer) error {
 		if o.budget > 0 {
 			b.until = results.Began.Add(o.budget * time.Duration(i+1) / time.Duration(len(o.scenarios)))
 		}
+		if err := b.prepare(ctx, &s); err != nil {
+			return err
+		}
 		cells, err := b.measure(ctx, s)
 		if err != nil {
 			return err
@@ -72,7 +75,10 @@ func benchmark(ctx context.Context, o options, out, errOut io.Writer) error {
 
 // explanation stands above the table.
 const explanation = `Medians of the rounds. Two figures are those of the client's and the server's process.
-CPU × and RSS × are grpc-go's of both sides over the peer's, calls × is the peer's over grpc-go's: more is better.
+CPU × and RSS × are grpc-go's of both sides over the peer's, client × and server × those of one side, p99 × grpc-go's
+over the peer's, calls × and bulk × the peer's over grpc-go's: more is better. "above raw" is the peer's CPU beyond what
+raw needs, over grpc-go's beyond that: less is better. "first in trips" is the first call of a new connection, in round
+trips, without that of TCP.
 A call of a stream is a message; the latency of stream/... is that of a burst with its call.
 
 `

@@ -10,6 +10,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -95,7 +97,8 @@ func parse(args []string, errOut io.Writer) (o options, err error) {
 	flags.IntVar(&o.rounds, "rounds", 5, "rounds of each peer, in turns")
 	flags.DurationVar(&o.duration, "duration", time.Second, "of a round")
 	flags.DurationVar(&o.warmup, "warmup", 500*time.Millisecond, "of each peer before its first round")
-	flags.BoolVar(&quick, "quick", false, fmt.Sprintf("at most five minutes: %d rounds of %v unless set, fewer when time is short", quickRounds, quickDuration))
+	flags.BoolVar(&quick, "quick", false, fmt.Sprintf("at most five minutes: %d rounds of %v unless set, fewer when time is short;\n"+
+		"without %s, unless -scenario is set", quickRounds, quickDuration, strings.Join(longNames(), ", ")))
 	flags.StringVar(&o.out, "out", "", "write the raw results and the plot to this `directory`")
 	flags.StringVar(&o.profile, "profile", "", "write CPU profiles of each client and server, of the rounds of calls, to this `directory`")
 	flags.BoolVar(&o.contend, "contention", false, "with -profile: profiles of blocking and of mutexes too, which cost more")
@@ -132,8 +135,21 @@ func parse(args []string, errOut io.Writer) (o options, err error) {
 	if o.scenarios, err = scenario.Select(scenario.All(), pattern); err != nil {
 		return o, err
 	}
+	if quick && pattern == "" {
+		o.scenarios = slices.DeleteFunc(o.scenarios, func(s scenario.Scenario) bool { return s.Long })
+	}
 	o.peers, err = peers.Select(names)
 	return o, err
+}
+
+// longNames are those that a quick run leaves out.
+func longNames() (names []string) {
+	for _, s := range scenario.All() {
+		if s.Long {
+			names = append(names, s.Name)
+		}
+	}
+	return names
 }
 
 func list(out io.Writer) {

@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/weir-rpc/weir/bench/internal/process"
 	"github.com/weir-rpc/weir/bench/internal/report"
+	"github.com/weir-rpc/weir/bench/internal/scenario"
 	"github.com/weir-rpc/weir/internal/leak"
 )
 
@@ -68,11 +70,13 @@ func TestQuick(t *testing.T) {
 		rounds   int
 		duration time.Duration
 		budget   time.Duration
+		long     bool
 	}{
-		{nil, 5, time.Second, 0},
-		{[]string{"-quick"}, quickRounds, quickDuration, quickBudget},
-		{[]string{"-quick", "-rounds", "7"}, 7, quickDuration, quickBudget},
-		{[]string{"-duration", "2s", "-quick"}, quickRounds, 2 * time.Second, quickBudget},
+		{nil, 5, time.Second, 0, true},
+		{[]string{"-quick"}, quickRounds, quickDuration, quickBudget, false},
+		{[]string{"-quick", "-rounds", "7"}, 7, quickDuration, quickBudget, false},
+		{[]string{"-quick", "-scenario", "^slow/"}, quickRounds, quickDuration, quickBudget, true},
+		{[]string{"-duration", "2s", "-quick"}, quickRounds, 2 * time.Second, quickBudget, false},
 	} {
 		o, err := parse(tt.args, t.Output())
 		if err != nil {
@@ -80,6 +84,9 @@ func TestQuick(t *testing.T) {
 		}
 		if o.rounds != tt.rounds || o.duration != tt.duration || o.budget != tt.budget {
 			t.Errorf("%q: %d rounds of %v in %v, want %d of %v in %v", tt.args, o.rounds, o.duration, o.budget, tt.rounds, tt.duration, tt.budget)
+		}
+		if got := slices.ContainsFunc(o.scenarios, func(s scenario.Scenario) bool { return s.Long }); got != tt.long {
+			t.Errorf("%q: long scenarios are measured: %t", tt.args, got)
 		}
 	}
 }
@@ -124,6 +131,30 @@ func TestProfile(t *testing.T) {
 	for _, name := range []string{"unary-32B-1.weir.client.cpu.pprof", "unary-32B-1.weir.server.mutex.pprof"} {
 		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// TestPrepared: an open scenario has the rate, and a slow one the turns, of
+// this machine.
+func TestPrepared(t *testing.T) {
+	dir := t.TempDir()
+	status, out, errOut := runFor(t.Context(), "-scenario", "^(open/50|slow/cpu/16)$", "-peer", "weir,grpc-go",
+		"-rounds", "1", "-duration", "5ms", "-warmup", "1ms", "-out", dir)
+	if status != statusOK || !strings.Contains(out, "p99 ×") {
+		t.Fatalf("exit status %d: %s\n%s", status, errOut, out)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, resultsFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var results report.Results
+	if err := json.Unmarshal(text, &results); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range results.Cells {
+		if s := c.Scenario; s.Load > 0 && s.Rate < 100 || s.Burn > 0 && s.Turns < 1000 {
+			t.Errorf("%s: %v calls a second and %d turns", s.Name, s.Rate, s.Turns)
 		}
 	}
 }

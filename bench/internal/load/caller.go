@@ -3,7 +3,9 @@ package load
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,17 +31,34 @@ type Window struct {
 	Latency Latency       `json:"latency"`
 	Used    usage.Used    `json:"used"`   // by the client's process
 	Midway  usage.Holds   `json:"midway"` // by the same
+
+	// Bulk is how many octets of payload came on streams beside the calls.
+	Bulk int64 `json:"bulk,omitempty"`
+	// Dialed is how many connections were made, and closed again.
+	Dialed int `json:"dialed,omitempty"`
+	// First is how long a new connection took to answer its first call, of
+	// scenarios with a delay. It is measured before the rest.
+	First time.Duration `json:"first_ns,omitempty"`
 }
+
+// Dial makes one more connection.
+type Dial func() (peers.Client, error)
 
 // Caller calls over its clients as a scenario says. It is for one goroutine.
 type Caller struct {
 	scenario scenario.Scenario
+	dial     Dial
 	lanes    []*lane
+	bulk     []*lane // streams beside them
 }
 
-// NewCaller shares the outstanding calls out over the clients.
-func NewCaller(s scenario.Scenario, clients []peers.Client) *Caller {
-	c := &Caller{scenario: s}
+// NewCaller shares the outstanding calls out over the clients. It dials as the
+// scenario says, if it does.
+func NewCaller(s scenario.Scenario, clients []peers.Client, dial Dial) *Caller {
+	c := &Caller{scenario: s, dial: dial}
+	for i := range s.Bulk {
+		c.bulk = append(c.bulk, &lane{client: clients[i%len(clients)], payload: benchpb.Sent(scenario.BulkSize)})
+	}
 	for i := range s.Outstanding {
 		payload := benchpb.Fill(uint64(i), s.Payload)
 		if s.Shape == scenario.Stream {
@@ -60,13 +79,20 @@ func NewCaller(s scenario.Scenario, clients []peers.Client) *Caller {
 func (c *Caller) Run(ctx context.Context, d time.Duration) (Window, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	work, err := c.work()
+	for _, l := range slices.Concat(c.lanes, c.bulk) {
+		l.calls = 0
+		l.timed.reset()
+	}
+	jobs, err := c.jobs(d)
 	if err != nil {
 		return Window{}, err
 	}
-	for _, l := range c.lanes {
-		l.calls = 0
-		l.timed.reset()
+	var w Window
+	if c.scenario.Delay > 0 {
+		if w.First, err = c.first(ctx); err != nil {
+			return Window{}, err
+		}
+		w.Dialed = 1
 	}
 	var (
 		over   atomic.Bool
@@ -89,13 +115,13 @@ func (c *Caller) Run(ctx context.Context, d time.Duration) (Window, error) {
 	defer time.AfterFunc(d+patience, func() {
 		cancel(fmt.Errorf("the calls did not end within %v of %v", patience, d))
 	}).Stop()
-	for _, l := range c.lanes {
+	for _, work := range jobs {
 		lanes.Go(func() {
 			// Each lane has a context of its own, as requests have: calls that
 			// share one queue for its lock.
 			ctx, done := context.WithCancel(ctx)
 			defer done()
-			if err := work(ctx, l, &over); err != nil {
+			if err := work(ctx, &over); err != nil {
 				cancel(err)
 			}
 		})
@@ -112,32 +138,73 @@ func (c *Caller) Run(ctx context.Context, d time.Duration) (Window, error) {
 	if err := <-halved; err != nil {
 		return Window{}, err
 	}
-	w := Window{Elapsed: elapsed, Used: after.Sub(before), Midway: midway}
+	w.Elapsed, w.Used, w.Midway = elapsed, after.Sub(before), midway
 	timed := make([]samples, len(c.lanes))
 	for i, l := range c.lanes {
 		w.Calls += l.calls
 		timed[i] = l.timed
 	}
+	for _, l := range c.bulk {
+		w.Bulk += int64(l.calls) * scenario.BulkSize
+	}
+	if c.scenario.Shape == scenario.Churn {
+		w.Dialed += w.Calls
+	}
 	w.Latency = spread(timed)
 	return w, nil
 }
 
-func (c *Caller) work() (func(context.Context, *lane, *atomic.Bool) error, error) {
+// job is what one goroutine of a run does, until it is over.
+type job func(ctx context.Context, over *atomic.Bool) error
+
+func (c *Caller) jobs(d time.Duration) (jobs []job, err error) {
+	work := unary
 	switch c.scenario.Shape {
 	case scenario.Unary:
 		if c.scenario.Deadline {
-			return unaryWithDeadline, nil
+			work = unaryWithDeadline
 		}
-		return unary, nil
 	case scenario.PingPong:
-		return pingPong, nil
+		work = pingPong
 	case scenario.Stream:
-		return func(ctx context.Context, l *lane, over *atomic.Bool) error {
+		work = func(ctx context.Context, l *lane, over *atomic.Bool) error {
 			return stream(ctx, l, over, c.scenario.Burst)
-		}, nil
+		}
+	case scenario.Churn:
+		work = func(ctx context.Context, l *lane, over *atomic.Bool) error {
+			return churn(ctx, l, over, c.dial)
+		}
+	case scenario.Open:
+		sched, err := newSchedule(c.scenario.Rate, d)
+		if err != nil {
+			return nil, err
+		}
+		jobs = append(jobs, sched.keep)
+		work = func(ctx context.Context, l *lane, _ *atomic.Bool) error { return sched.calls(ctx, l) }
 	default:
 		return nil, fmt.Errorf("expected a shape of calls; came %q", c.scenario.Shape)
 	}
+	for _, l := range c.lanes {
+		jobs = append(jobs, func(ctx context.Context, over *atomic.Bool) error { return work(ctx, l, over) })
+	}
+	for _, l := range c.bulk {
+		jobs = append(jobs, func(ctx context.Context, over *atomic.Bool) error { return bulk(ctx, l, over) })
+	}
+	return jobs, nil
+}
+
+// first is how long a new connection takes to answer.
+func (c *Caller) first(ctx context.Context) (took time.Duration, err error) {
+	started := time.Now()
+	client, err := c.dial()
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, client.Close()) }()
+	if err := Once(ctx, c.scenario, client); err != nil {
+		return 0, err
+	}
+	return time.Since(started), nil
 }
 
 // Once makes one unary call as a scenario has them.

@@ -16,9 +16,9 @@ import (
 )
 
 // serve starts a server of the peer in this process, and clients of it.
-func serve(t *testing.T, p peers.Peer, s scenario.Scenario) []peers.Client {
+func serve(t *testing.T, p peers.Peer, s scenario.Scenario) ([]peers.Client, Dial) {
 	t.Helper()
-	cfg := peers.Config{Deadline: s.Deadline, Observed: s.Observed}
+	cfg := peers.Config{Deadline: s.Deadline, Observed: s.Observed, Sleep: s.Sleep, Turns: s.Turns}
 	server, err := p.Server.NewServer(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -35,16 +35,17 @@ func serve(t *testing.T, p peers.Peer, s scenario.Scenario) []peers.Client {
 			t.Errorf("Serve: %v", err)
 		}
 	})
+	dial := func() (peers.Client, error) { return p.Client.Dial(lis.Addr().String(), cfg) }
 	var clients []peers.Client
 	for range s.Connections {
-		client, err := p.Client.Dial(lis.Addr().String(), cfg)
+		client, err := dial()
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { client.Close() })
 		clients = append(clients, client)
 	}
-	return clients
+	return clients, dial
 }
 
 // TestRun runs every peer in every scenario, in this process.
@@ -53,6 +54,12 @@ func TestRun(t *testing.T) {
 	for _, s := range scenario.All() {
 		if s.Idle() || s.TLS {
 			continue
+		}
+		if s.Shape == scenario.Open {
+			s.Rate = 50_000
+		}
+		if s.Burn > 0 {
+			s.Turns = 1000
 		}
 		for _, p := range all[:usual] {
 			if p.Lacks(s) == "" && p.Measures(s) {
@@ -64,14 +71,38 @@ func TestRun(t *testing.T) {
 
 func run(t *testing.T, p peers.Peer, s scenario.Scenario) {
 	t.Helper()
-	c := NewCaller(s, serve(t, p, s))
-	const d = 2 * time.Millisecond
+	clients, dial := serve(t, p, s)
+	c := NewCaller(s, clients, dial)
+	d := 2 * time.Millisecond
+	if s.Bulk > 0 {
+		d = 30 * time.Millisecond // a burst of calls may keep a stream waiting
+	}
 	w, err := c.Run(t.Context(), d)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w.Calls < s.Outstanding || w.Elapsed < d {
-		t.Errorf("%d calls in %v, want one of each lane in %v at least", w.Calls, w.Elapsed, d)
+	want := s.Outstanding
+	if s.Shape == scenario.Open {
+		want = int(s.Rate * d.Seconds())
+	}
+	if w.Calls < want || w.Elapsed < d*9/10 {
+		t.Errorf("%d calls in %v, want %d in %v at least", w.Calls, w.Elapsed, want, d)
+	}
+	if s.Shape == scenario.Open && w.Calls != want {
+		t.Errorf("%d calls, want the %d that were due", w.Calls, want)
+	}
+	if got := w.Bulk > 0; got != (s.Bulk > 0) {
+		t.Errorf("%d octets came beside the calls, on %d streams", w.Bulk, s.Bulk)
+	}
+	dialed := 0
+	if s.Shape == scenario.Churn {
+		dialed = w.Calls
+	}
+	if s.Delay > 0 {
+		dialed = 1
+	}
+	if w.Dialed != dialed || (w.First > 0) != (s.Delay > 0) {
+		t.Errorf("%d connections were made, want %d; the first call of one took %v", w.Dialed, dialed, w.First)
 	}
 	if s.Burst > 0 && w.Calls%s.Burst != 0 {
 		t.Errorf("%d messages in bursts of %d", w.Calls, s.Burst)
@@ -117,7 +148,7 @@ func TestWrongRepliesFail(t *testing.T) {
 			s := scenario.Scenario{Shape: scenario.Unary, Payload: 32, Outstanding: 4, Connections: 1}
 			client := &spoiler{spoil: tt.spoil}
 			client.left.Store(100)
-			_, err := NewCaller(s, []peers.Client{client}).Run(t.Context(), time.Minute)
+			_, err := NewCaller(s, []peers.Client{client}, nil).Run(t.Context(), time.Minute)
 			if err == nil || !strings.Contains(err.Error(), tt.err) {
 				t.Errorf("error %v, want one with %q", err, tt.err)
 			}
@@ -196,7 +227,7 @@ func TestHangingCallsEnd(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	gone := errors.New("the input has ended")
 	time.AfterFunc(10*time.Millisecond, func() { cancel(gone) })
-	_, err := NewCaller(s, []peers.Client{hanging{}}).Run(ctx, time.Hour)
+	_, err := NewCaller(s, []peers.Client{hanging{}}, nil).Run(ctx, time.Hour)
 	if !errors.Is(err, gone) {
 		t.Errorf("error %v, want %v", err, gone)
 	}

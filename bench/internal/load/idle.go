@@ -20,7 +20,7 @@ const openers = 16
 type Idle struct {
 	scenario scenario.Scenario
 	client   peers.Client
-	dial     func() (peers.Client, error)
+	dial     Dial
 
 	conns   []peers.Client
 	streams []peers.PingPong
@@ -28,7 +28,7 @@ type Idle struct {
 }
 
 // NewIdle is for a scenario. Streams are opened on the client.
-func NewIdle(s scenario.Scenario, client peers.Client, dial func() (peers.Client, error)) *Idle {
+func NewIdle(s scenario.Scenario, client peers.Client, dial Dial) *Idle {
 	return &Idle{scenario: s, client: client, dial: dial}
 }
 

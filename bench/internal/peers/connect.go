@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 
 	"connectrpc.com/connect"
 
@@ -29,10 +30,14 @@ type connectClient struct {
 	echo      *connect.Client[benchpb.Message, benchpb.Message]
 	pingPong  *connect.Client[benchpb.Message, benchpb.Message]
 	send      *connect.Client[benchpb.SendRequest, benchpb.Message]
+
+	mu    sync.Mutex
+	conns []net.Conn // to be closed: net/http closes what it takes for idle
 }
 
 func dialConnect(target string, cfg Config) (Client, error) {
-	t := &http.Transport{Protocols: new(http.Protocols)}
+	c := new(connectClient)
+	t := &http.Transport{Protocols: new(http.Protocols), DialContext: c.connect}
 	url := "http://" + target
 	if cfg.TLS == nil {
 		t.Protocols.SetUnencryptedHTTP2(true)
@@ -41,18 +46,27 @@ func dialConnect(target string, cfg Config) (Client, error) {
 		t.TLSClientConfig = cfg.TLS.Clone()
 		url = "https://" + target
 	}
-	c := &http.Client{Transport: t}
+	h := &http.Client{Transport: t}
 	opts := []connect.ClientOption{
 		connect.WithGRPC(),
 		connect.WithAcceptCompression("gzip", nil, nil),
 		connect.WithReadMaxBytes(MaxMessage),
 	}
-	return &connectClient{
-		transport: t,
-		echo:      connect.NewClient[benchpb.Message, benchpb.Message](c, url+benchpb.Bench_Echo_FullMethodName, opts...),
-		pingPong:  connect.NewClient[benchpb.Message, benchpb.Message](c, url+benchpb.Bench_PingPong_FullMethodName, opts...),
-		send:      connect.NewClient[benchpb.SendRequest, benchpb.Message](c, url+benchpb.Bench_Send_FullMethodName, opts...),
-	}, nil
+	c.transport = t
+	c.echo = connect.NewClient[benchpb.Message, benchpb.Message](h, url+benchpb.Bench_Echo_FullMethodName, opts...)
+	c.pingPong = connect.NewClient[benchpb.Message, benchpb.Message](h, url+benchpb.Bench_PingPong_FullMethodName, opts...)
+	c.send = connect.NewClient[benchpb.SendRequest, benchpb.Message](h, url+benchpb.Bench_Send_FullMethodName, opts...)
+	return c, nil
+}
+
+func (c *connectClient) connect(ctx context.Context, network, addr string) (net.Conn, error) {
+	nc, err := new(net.Dialer).DialContext(ctx, network, addr)
+	if err == nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.conns = append(c.conns, nc)
+	}
+	return nc, err
 }
 
 func (c *connectClient) Echo(ctx context.Context, m *benchpb.Message) (*benchpb.Message, error) {
@@ -75,9 +89,14 @@ func (c *connectClient) Send(ctx context.Context, req *benchpb.SendRequest) (Mes
 	return connectMessages{stream}, nil
 }
 
-// Close ends the connection once it has no streams: their contexts are over.
+// Close ends the connection. That it was closed before is no error.
 func (c *connectClient) Close() error {
 	c.transport.CloseIdleConnections()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, nc := range c.conns {
+		nc.Close()
+	}
 	return nil
 }
 

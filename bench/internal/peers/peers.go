@@ -9,6 +9,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/weir-rpc/weir/bench/internal/benchpb"
 	"github.com/weir-rpc/weir/bench/internal/scenario"
@@ -50,6 +51,9 @@ type Config struct {
 	TLS      *tls.Config // nil for none
 	Deadline bool        // the handler insists on one
 	Observed bool        // and on metadata and its interceptor
+
+	Sleep time.Duration // of the handler of a unary call
+	Turns int           // of Spin, in the same
 }
 
 // Implementation makes clients and servers.
@@ -91,6 +95,10 @@ func (p Peer) Lacks(s scenario.Scenario) string {
 // Baseline is the name of the peer that ratios are to.
 const Baseline = "grpc-go"
 
+// Reference is the name of the peer that is no RPC, only framed octets over
+// TCP or TLS.
+const Reference = "raw"
+
 // All are the peers in the order of the table. Those that are measured unless
 // others are named come first; their number is the second result.
 func All() (peers []Peer, usual int) {
@@ -101,7 +109,7 @@ func All() (peers []Peer, usual int) {
 		same(plain),
 		same(grpcGo(grpcTuned())),
 		same(Implementation{Name: "connect-go", Dial: dialConnect, NewServer: newConnectServer, lacks: connectLacks}),
-		same(raw("raw", octets{})),
+		same(raw(Reference, octets{})),
 		same(raw("raw+protobuf", protobuf{})),
 		{Name: "weir-to-grpc-go", Client: weir, Server: plain, mixed: true},
 		{Name: "grpc-go-to-weir", Client: plain, Server: weir, mixed: true},

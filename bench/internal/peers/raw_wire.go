@@ -25,7 +25,7 @@ func raw(name string, c rawCodec) Implementation {
 		Dial:      func(target string, cfg Config) (Client, error) { return dialRaw(target, cfg, c) },
 		NewServer: func(cfg Config) (Server, error) { return newRawServer(cfg, c), nil },
 		lacks: func(s scenario.Scenario) string {
-			if s.Shape != scenario.Unary || s.Deadline || s.Observed {
+			if !s.Plain() {
 				return "a reference for unary calls"
 			}
 			return ""

@@ -26,6 +26,9 @@ func (s *service) Echo(ctx context.Context, m *benchpb.Message) (*benchpb.Messag
 	if err := s.check(ctx); err != nil {
 		return nil, err
 	}
+	if err := s.work(ctx); err != nil {
+		return nil, err
+	}
 	return &benchpb.Message{Sequence: m.GetSequence(), Payload: m.GetPayload()}, nil
 }
 

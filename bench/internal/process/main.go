@@ -54,6 +54,8 @@ func serve(in io.Reader, out io.Writer) (err error) {
 		me, err = newServerSide(ctx, s)
 	case client:
 		me, err = newClientSide(ctx, s)
+	case between:
+		me, err = newLinkSide(ctx, s)
 	default:
 		err = fmt.Errorf("expected the role of a server or a client; came %q", s.Role)
 	}
@@ -129,7 +131,10 @@ func look(req request) (rep reply, err error) {
 // config is what a scenario asks of either side.
 func (s setup) config() (peers.Config, error) {
 	tls, err := s.Identity.config()
-	return peers.Config{TLS: tls, Deadline: s.Scenario.Deadline, Observed: s.Scenario.Observed}, err
+	return peers.Config{
+		TLS: tls, Deadline: s.Scenario.Deadline, Observed: s.Scenario.Observed,
+		Sleep: s.Scenario.Sleep, Turns: s.Scenario.Turns,
+	}, err
 }
 
 type serverSide struct {
@@ -223,7 +228,7 @@ func newClientSide(ctx context.Context, s setup) (*clientSide, error) {
 	if s.Scenario.Idle() {
 		me.idle = load.NewIdle(s.Scenario, me.clients[0], dial)
 	} else {
-		me.caller = load.NewCaller(s.Scenario, me.clients)
+		me.caller = load.NewCaller(s.Scenario, me.clients, dial)
 	}
 	return me, nil
 }

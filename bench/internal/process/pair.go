@@ -17,6 +17,8 @@ import (
 type Pair struct {
 	scenario       scenario.Scenario
 	server, client *child
+	link           *child // nil where there is no delay
+	dialed         int    // connections that the client made in runs
 }
 
 // Round is what one run measured on both sides.
@@ -70,6 +72,12 @@ func (p *Pair) start(ctx context.Context, program, peer string) (err error) {
 	if err != nil {
 		return err
 	}
+	if p.scenario.Delay > 0 {
+		p.link, h, err = start(ctx, program, setup{Role: between, Peer: peer, Scenario: p.scenario, Target: h.Address})
+		if err != nil {
+			return err
+		}
+	}
 	p.client, _, err = start(ctx, program, setup{Role: client, Peer: peer, Scenario: p.scenario, Identity: id, Target: h.Address})
 	return err
 }
@@ -108,7 +116,8 @@ func (p *Pair) Run(d time.Duration) (Round, error) {
 	if err != nil {
 		return Round{}, err
 	}
-	if err := p.connections(p.scenario.Connections); err != nil {
+	p.dialed += r.Window.Dialed
+	if err := p.connections(p.scenario.Connections + p.dialed); err != nil {
 		return Round{}, err
 	}
 	return Round{
@@ -187,7 +196,7 @@ func (p *Pair) connections(want int) error {
 // nothing.
 func (p *Pair) Stop() error {
 	var errs []error
-	for _, c := range []*child{p.client, p.server} {
+	for _, c := range []*child{p.client, p.link, p.server} {
 		if c != nil {
 			errs = append(errs, c.stop())
 		}

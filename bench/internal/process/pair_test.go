@@ -13,12 +13,18 @@ import (
 // TestPeers measures every peer for a moment, in a scenario of each kind.
 func TestPeers(t *testing.T) {
 	all, usual := peers.All()
-	kinds := "^(unary/32B/16|unary/32B/128x8|deadline/32B/1|observed/32B/1|tls/32B/1|bidi/32B/16|stream/64KiB/16)$"
+	kinds := "^(unary/32B/16|unary/32B/128x8|deadline/32B/1|observed/32B/1|tls/32B/1|bidi/32B/16|stream/64KiB/16|mixed/bulk|slow/sleep/128|slow/cpu/16|churn/32B|open/50|link/40ms/16)$"
 	some, err := scenario.Select(scenario.All(), kinds)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range some {
+		if s.Shape == scenario.Open {
+			s.Rate = 10_000
+		}
+		if s.Burn > 0 {
+			s.Turns = 1000
+		}
 		for _, p := range all[:usual] {
 			if p.Lacks(s) == "" && p.Measures(s) {
 				t.Run(s.Name+"/"+p.Name, func(t *testing.T) { measure(t, p, s) })
@@ -35,8 +41,9 @@ func measure(t *testing.T, p peers.Peer, s scenario.Scenario) {
 	}
 	// A busy machine may come to the middle of so short a run when it is over.
 	glanced := false
+	d := 5*time.Millisecond + 2*s.Delay
 	for n := 0; n < 2 || n < 20 && !glanced; n++ {
-		r, err := pair.Run(5 * time.Millisecond)
+		r, err := pair.Run(d)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,6 +68,7 @@ func TestIdle(t *testing.T) {
 	all, usual := peers.All()
 	for _, s := range []scenario.Scenario{
 		{Name: "connections", Shape: scenario.IdleConns, Payload: 32, Outstanding: 40, Connections: 1},
+		{Name: "secured", Shape: scenario.IdleConns, Payload: 32, Outstanding: 40, Connections: 1, TLS: true},
 		{Name: "streams", Shape: scenario.IdleStreams, Payload: 32, Outstanding: 400, Connections: 1},
 	} {
 		for _, p := range all[:usual] {

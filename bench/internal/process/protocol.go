@@ -21,8 +21,9 @@ const Argument = "weirbench-process"
 type role string
 
 const (
-	server role = "server"
-	client role = "client"
+	server  role = "server"
+	client  role = "client"
+	between role = "link" // between the two, in scenarios with a delay
 )
 
 // setup is the first line. The answer is a hello.
@@ -30,12 +31,12 @@ type setup struct {
 	Role     role              `json:"role"`
 	Peer     string            `json:"peer"`
 	Scenario scenario.Scenario `json:"scenario"`
-	Target   string            `json:"target,omitempty"` // of a client
+	Target   string            `json:"target,omitempty"` // of a client or a link
 	Identity *identity         `json:"identity,omitempty"`
 }
 
 type hello struct {
-	Address string `json:"address,omitempty"` // of a server
+	Address string `json:"address,omitempty"` // of a server or a link
 }
 
 // request asks for one thing. What is zero is not asked for.

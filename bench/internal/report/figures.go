@@ -33,6 +33,9 @@ type Figures struct {
 	Goroutines     Sides   `json:"goroutines"`
 	RSS            Sides   `json:"rss_bytes"`
 
+	Bulk  float64 `json:"bulk_bytes_per_second,omitempty"` // beside the calls
+	First float64 `json:"first_us,omitempty"`              // call of a new connection
+
 	// Of idle scenarios alone. Theirs, and with them Goroutines and RSS, are for
 	// each connection or stream.
 	Heap  Sides `json:"heap_bytes,omitzero"`
@@ -46,6 +49,7 @@ func (f *Figures) all() []*float64 {
 		&f.CPU.Client, &f.CPU.Server, &f.Allocs.Client, &f.Allocs.Server, &f.Bytes.Client, &f.Bytes.Server,
 		&f.Goroutines.Client, &f.Goroutines.Server, &f.RSS.Client, &f.RSS.Server,
 		&f.Heap.Client, &f.Heap.Server, &f.Stack.Client, &f.Stack.Server,
+		&f.Bulk, &f.First,
 	}
 }
 
@@ -70,6 +74,8 @@ func newFigures(r process.Round) Figures {
 		Bytes:          per(func(u usage.Used) float64 { return float64(u.Bytes) }),
 		Goroutines:     held(func(h usage.Holds) float64 { return float64(h.Goroutines) }),
 		RSS:            held(func(h usage.Holds) float64 { return float64(h.RSS) }),
+		Bulk:           float64(r.Client.Bulk) / r.Client.Elapsed.Seconds(),
+		First:          micro(r.Client.First),
 	}
 }
 
@@ -105,7 +111,18 @@ type Cell struct {
 type Ratios struct {
 	CPU            float64 `json:"cpu,omitempty"` // of both sides together
 	CallsPerSecond float64 `json:"calls_per_second,omitempty"`
-	RSS            float64 `json:"rss,omitempty"` // of both sides together; of idle scenarios alone
+	P99            float64 `json:"p99,omitempty"`
+	Bulk           float64 `json:"bulk,omitempty"` // what came beside the calls
+	RSS            float64 `json:"rss,omitempty"`  // of both sides together; of idle scenarios alone
+
+	// Client and Server are as CPU or RSS, of one side.
+	Client float64 `json:"client,omitempty"`
+	Server float64 `json:"server,omitempty"`
+
+	// AboveRaw is the part of what the baseline's CPU is above that of the
+	// reference which the peer's is: less is better. It is zero where the
+	// reference was not measured.
+	AboveRaw float64 `json:"above_raw,omitempty"`
 }
 
 // Add takes a round.
@@ -117,11 +134,15 @@ func (c *Cell) Add(r process.Round) {
 // Conclude finds the medians of the cells of one scenario, and the ratios to
 // the baseline among them.
 func Conclude(cells []*Cell) {
-	var baseline *Cell
+	var baseline, raw *Cell
 	for _, c := range cells {
 		c.Median = medians(c.Rounds)
-		if c.Peer == peers.Baseline && len(c.Rounds) > 0 {
+		switch {
+		case len(c.Rounds) == 0:
+		case c.Peer == peers.Baseline:
 			baseline = c
+		case c.Peer == peers.Reference:
+			raw = c
 		}
 	}
 	if baseline == nil {
@@ -132,17 +153,43 @@ func Conclude(cells []*Cell) {
 		if n == 0 {
 			continue
 		}
-		var cpu, calls, rss []float64
-		for i, f := range c.Rounds[:n] {
-			cpu = append(cpu, ratio(baseline.Rounds[i].CPU.Sum(), f.CPU.Sum()))
-			rss = append(rss, ratio(baseline.Rounds[i].RSS.Sum(), f.RSS.Sum()))
-			calls = append(calls, ratio(f.CallsPerSecond, baseline.Rounds[i].CallsPerSecond))
+		of := func(f func(c, baseline Figures) float64) float64 {
+			values := make([]float64, n)
+			for i := range values {
+				values[i] = f(c.Rounds[i], baseline.Rounds[i])
+			}
+			return median(values)
 		}
-		c.Ratios = &Ratios{CPU: median(cpu), CallsPerSecond: median(calls)}
 		if c.Scenario.Idle() {
-			c.Ratios = &Ratios{RSS: median(rss)}
+			c.Ratios = &Ratios{
+				RSS:    of(func(c, b Figures) float64 { return ratio(b.RSS.Sum(), c.RSS.Sum()) }),
+				Client: of(func(c, b Figures) float64 { return ratio(b.RSS.Client, c.RSS.Client) }),
+				Server: of(func(c, b Figures) float64 { return ratio(b.RSS.Server, c.RSS.Server) }),
+			}
+			continue
+		}
+		c.Ratios = &Ratios{
+			CPU:            of(func(c, b Figures) float64 { return ratio(b.CPU.Sum(), c.CPU.Sum()) }),
+			CallsPerSecond: of(func(c, b Figures) float64 { return ratio(c.CallsPerSecond, b.CallsPerSecond) }),
+			P99:            of(func(c, b Figures) float64 { return ratio(b.P99, c.P99) }),
+			Bulk:           of(func(c, b Figures) float64 { return ratio(c.Bulk, b.Bulk) }),
+			Client:         of(func(c, b Figures) float64 { return ratio(b.CPU.Client, c.CPU.Client) }),
+			Server:         of(func(c, b Figures) float64 { return ratio(b.CPU.Server, c.CPU.Server) }),
+			AboveRaw:       aboveRaw(c, baseline, raw),
 		}
 	}
+}
+
+func aboveRaw(c, baseline, raw *Cell) float64 {
+	if raw == nil {
+		return 0
+	}
+	var values []float64
+	for i := range min(len(c.Rounds), len(baseline.Rounds), len(raw.Rounds)) {
+		floor := raw.Rounds[i].CPU.Sum()
+		values = append(values, ratio(c.Rounds[i].CPU.Sum()-floor, baseline.Rounds[i].CPU.Sum()-floor))
+	}
+	return median(values)
 }
 
 // ratio is zero over zero.

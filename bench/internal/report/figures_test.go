@@ -36,6 +36,8 @@ func TestFigures(t *testing.T) {
 			Latency: load.Latency{P50: 2 * time.Microsecond, P99: 3 * time.Millisecond, P999: 1500 * time.Nanosecond},
 			Used:    usage.Used{CPU: 20 * time.Millisecond, Allocs: 2500, Bytes: 64000},
 			Midway:  usage.Holds{Goroutines: 7, RSS: 1 << 20},
+			Bulk:    1 << 20,
+			First:   80 * time.Millisecond,
 		},
 		Server: process.Server{
 			Used:   usage.Used{CPU: 10 * time.Millisecond, Allocs: 4000, Bytes: 128000},
@@ -52,6 +54,8 @@ func TestFigures(t *testing.T) {
 		Bytes:          Sides{64, 128},
 		Goroutines:     Sides{7, 9},
 		RSS:            Sides{1 << 20, 2 << 20},
+		Bulk:           2 << 20,
+		First:          80_000,
 	}
 	if got != want {
 		t.Errorf("figures %+v\nwant %+v", got, want)
@@ -110,9 +114,9 @@ func TestConclude(t *testing.T) {
 		cell *Cell
 		want *Ratios
 	}{
-		{weir, &Ratios{CPU: 2, CallsPerSecond: 1}}, // of 4, 2, 2 and 3, 1, 0.5
-		{baseline, &Ratios{CPU: 1, CallsPerSecond: 1}},
-		{one, &Ratios{CPU: 0.25, CallsPerSecond: 0.5}},
+		{weir, &Ratios{CPU: 2, CallsPerSecond: 1, Client: 4, Server: 1}}, // of 4, 2, 2 and 3, 1, 0.5
+		{baseline, &Ratios{CPU: 1, CallsPerSecond: 1, Client: 1, Server: 1}},
+		{one, &Ratios{CPU: 0.25, CallsPerSecond: 0.5, Client: 0.25, Server: 0.25}},
 		{without, nil},
 	} {
 		if got := tt.cell.Ratios; (got == nil) != (tt.want == nil) || got != nil && *got != *tt.want {
@@ -126,11 +130,26 @@ func TestConclude(t *testing.T) {
 		return &Cell{Scenario: scenario.Scenario{Shape: scenario.IdleStreams}, Peer: name, Rounds: []Figures{{RSS: Sides{rss, rss}}}}
 	}
 	two := []*Cell{idle(10, "weir"), idle(30, peers.Baseline)}
-	if Conclude(two); *two[0].Ratios != (Ratios{RSS: 3}) {
+	if Conclude(two); *two[0].Ratios != (Ratios{RSS: 3, Client: 3, Server: 3}) {
 		t.Errorf("ratios %+v of memory, want 3", two[0].Ratios)
 	}
 	alone := &Cell{Peer: "weir", Rounds: []Figures{round(300, 2, 3)}}
 	if Conclude([]*Cell{alone}); alone.Ratios != nil {
 		t.Errorf("ratios %+v without a baseline", alone.Ratios)
+	}
+}
+
+// TestAboveRaw: the reference needs 10, the baseline 20 more, and weir 5 more.
+func TestAboveRaw(t *testing.T) {
+	one := func(peer string, cpu, p99, bulk float64) *Cell {
+		return &Cell{Peer: peer, Rounds: []Figures{{CPU: Sides{cpu - 1, 1}, P99: p99, Bulk: bulk}}}
+	}
+	weir, raw := one("weir", 15, 10, 300), one(peers.Reference, 10, 5, 0)
+	Conclude([]*Cell{weir, one(peers.Baseline, 30, 50, 100), raw})
+	if r := weir.Ratios; r.AboveRaw != 0.25 || r.P99 != 5 || r.Bulk != 3 {
+		t.Errorf("ratios %+v, want a quarter above the reference, a fifth of p99, and three times the bulk", r)
+	}
+	if raw.Ratios.AboveRaw != 0 {
+		t.Errorf("the reference is %v above itself", raw.Ratios.AboveRaw)
 	}
 }

@@ -6,6 +6,9 @@ import (
 	"math"
 	"strings"
 	"text/tabwriter"
+	"time"
+
+	"github.com/weir-rpc/weir/bench/internal/scenario"
 )
 
 // column has a head and says what stands below it.
@@ -14,24 +17,48 @@ type column struct {
 	of   func(c *Cell) string
 }
 
-var columns = []column{
-	{"calls/s", func(c *Cell) string { return number(c.Median.CallsPerSecond) }},
-	{"CPU µs/call", func(c *Cell) string { return sides(c.Median.CPU) }},
-	{"CPU ×", func(c *Cell) string {
-		if c.Ratios == nil {
-			return "-"
-		}
-		return times(c.Ratios.CPU)
-	}},
-	{"calls ×", func(c *Cell) string {
-		if c.Ratios == nil {
-			return "-"
-		}
-		return times(c.Ratios.CallsPerSecond)
-	}},
-	{"p50 µs", func(c *Cell) string { return known(c.Median.P50) }},
-	{"p99", func(c *Cell) string { return known(c.Median.P99) }},
-	{"p99.9", func(c *Cell) string { return known(c.Median.P999) }},
+// columns are those of a block. Ratios that are zero were not measured.
+func columns(s scenario.Scenario) []column {
+	if s.Idle() {
+		return idleColumns
+	}
+	all := []column{
+		{"calls/s", func(c *Cell) string { return number(c.Median.CallsPerSecond) }},
+		{"CPU µs/call", func(c *Cell) string { return sides(c.Median.CPU) }},
+		{"CPU ×", times(func(r *Ratios) float64 { return r.CPU })},
+	}
+	if s.Mixed {
+		all = append(all, ofClient, ofServer)
+	}
+	if s.TLS && s.Plain() {
+		all = append(all, column{"above raw", times(func(r *Ratios) float64 { return r.AboveRaw })})
+	}
+	all = append(all, column{"calls ×", times(func(r *Ratios) float64 { return r.CallsPerSecond })})
+	if s.Bulk > 0 {
+		all = append(all,
+			column{"bulk MiB/s", func(c *Cell) string { return known(c.Median.Bulk / (1 << 20)) }},
+			column{"bulk ×", times(func(r *Ratios) float64 { return r.Bulk })})
+	}
+	if s.Delay > 0 {
+		trips := float64(2*s.Delay) / float64(time.Microsecond)
+		all = append(all, column{"first in trips", func(c *Cell) string { return known(c.Median.First / trips) }})
+	}
+	all = append(all,
+		column{"p50 µs", func(c *Cell) string { return known(c.Median.P50) }},
+		column{"p99", func(c *Cell) string { return known(c.Median.P99) }},
+		column{"p99.9", func(c *Cell) string { return known(c.Median.P999) }})
+	if s.Bulk > 0 || s.Shape == scenario.Open {
+		all = append(all, column{"p99 ×", times(func(r *Ratios) float64 { return r.P99 })})
+	}
+	return append(all, held...)
+}
+
+var (
+	ofClient = column{"client ×", times(func(r *Ratios) float64 { return r.Client })}
+	ofServer = column{"server ×", times(func(r *Ratios) float64 { return r.Server })}
+)
+
+var held = []column{
 	{"allocs/call", func(c *Cell) string { return sides(c.Median.Allocs) }},
 	{"bytes/call", func(c *Cell) string { return sides(c.Median.Bytes) }},
 	{"goroutines", func(c *Cell) string { return sides(c.Median.Goroutines) }},
@@ -42,12 +69,9 @@ var columns = []column{
 
 var idleColumns = []column{
 	{"RSS B each", func(c *Cell) string { return sides(c.Median.RSS) }},
-	{"RSS ×", func(c *Cell) string {
-		if c.Ratios == nil {
-			return "-"
-		}
-		return times(c.Ratios.RSS)
-	}},
+	{"RSS ×", times(func(r *Ratios) float64 { return r.RSS })},
+	ofClient,
+	ofServer,
 	{"heap B each", func(c *Cell) string { return sides(c.Median.Heap) }},
 	{"stack B each", func(c *Cell) string { return sides(c.Median.Stack) }},
 	{"goroutines each", func(c *Cell) string { return sides(c.Median.Goroutines) }},
@@ -71,10 +95,7 @@ func WriteTable(w io.Writer, cells []*Cell) error {
 func writeBlock(w io.Writer, cells []*Cell) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	name := cells[0].Scenario.Name
-	columns := columns
-	if cells[0].Scenario.Idle() {
-		columns = idleColumns
-	}
+	columns := columns(cells[0].Scenario)
 	heads := []string{name}
 	for _, col := range columns {
 		heads = append(heads, col.head)
@@ -101,7 +122,14 @@ func writeBlock(w io.Writer, cells []*Cell) error {
 
 func sides(s Sides) string { return number(s.Client) + "+" + number(s.Server) }
 
-func times(f float64) string { return fmt.Sprintf("%.2f", f) }
+func times(of func(r *Ratios) float64) func(c *Cell) string {
+	return func(c *Cell) string {
+		if c.Ratios == nil || of(c.Ratios) == 0 {
+			return "-"
+		}
+		return fmt.Sprintf("%.2f", of(c.Ratios))
+	}
+}
 
 // known is for figures that are zero when they are not measured.
 func known(f float64) string {

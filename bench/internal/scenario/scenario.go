@@ -4,6 +4,7 @@ package scenario
 import (
 	"fmt"
 	"regexp"
+	"time"
 )
 
 // Shape is the kind of call.
@@ -14,6 +15,8 @@ const (
 	Unary    Shape = "unary"
 	PingPong Shape = "bidi"   // one message there and back, again and again
 	Stream   Shape = "stream" // from the server
+	Churn    Shape = "churn"  // a connection for each unary call
+	Open     Shape = "open"   // unary calls at times of their own, whatever became of those before
 
 	// IdleConns and IdleStreams are opened, used once, and left alone, beside a
 	// connection on which there was a call.
@@ -32,16 +35,48 @@ type Scenario struct {
 	// Burst is how many messages the server sends on each stream.
 	Burst int `json:"burst,omitempty"`
 
+	// Bulk is how many more streams there are on the connection, which bring
+	// messages of BulkSize as fast as they come.
+	Bulk int `json:"bulk,omitempty"`
+
+	// Load is how many percent of what the baseline can do is asked for, and
+	// Rate how many calls a second that is. Rate is found before each Open
+	// scenario.
+	Load int     `json:"load,omitempty"`
+	Rate float64 `json:"rate,omitempty"`
+
+	// Sleep is how long each handler waits; Burn how long it computes, and Turns
+	// how many turns of Spin that is. Turns are found before such a scenario.
+	Sleep time.Duration `json:"sleep_ns,omitempty"`
+	Burn  time.Duration `json:"burn_ns,omitempty"`
+	Turns int           `json:"turns,omitempty"`
+
+	// Delay is what a link between client and server adds in each direction.
+	Delay time.Duration `json:"delay_ns,omitempty"`
+
 	Deadline bool `json:"deadline,omitempty"` // of its own for each call
 	Observed bool `json:"observed,omitempty"` // metadata, an interceptor and a stats handler
 	TLS      bool `json:"tls,omitempty"`
 
 	// Mixed scenarios are also measured with weir on one side only.
 	Mixed bool `json:"mixed,omitempty"`
+
+	// Long ones are not part of a quick run.
+	Long bool `json:"-"`
 }
 
 // Idle says whether memory is measured and not calls.
 func (s Scenario) Idle() bool { return s.Shape == IdleConns || s.Shape == IdleStreams }
+
+// Plain says whether it is nothing but unary calls, one after the other on each
+// lane, as the references can make them.
+func (s Scenario) Plain() bool {
+	return (s.Shape == Unary || s.Shape == Open || s.Shape == Churn) &&
+		!s.Deadline && !s.Observed && s.Bulk == 0 && s.Sleep == 0 && s.Burn == 0
+}
+
+// BulkSize is that of the messages of bulk streams, in octets.
+const BulkSize = 64 * kib
 
 // MetadataKeys is how many keys each call of an observed scenario has.
 const MetadataKeys = 8
@@ -65,6 +100,7 @@ func All() []Scenario {
 		unary("unary/1KiB/1", kib, 1),
 		unary("unary/1KiB/128", kib, 128),
 		unary("unary/8KiB/1", 8*kib, 1),
+		unary("unary/8KiB/64", 8*kib, 64),
 		unary("unary/8KiB/128", 8*kib, 128),
 		unary("unary/1MiB/1", mib, 1),
 		unary("unary/1MiB/16", mib, 16, mixed),
@@ -84,7 +120,16 @@ func All() []Scenario {
 		stream("stream/64KiB/1", 64*kib, 1, 32),
 		stream("stream/64KiB/16", 64*kib, 16, 32, mixed),
 		idle("idle/connections", IdleConns, 2000),
+		idle("idle/tls/connections", IdleConns, 2000, secured, long),
 		idle("idle/streams", IdleStreams, 20000),
+		unary("mixed/bulk", 32, 16, func(s *Scenario) { s.Bulk = 2 }),
+		unary("slow/sleep/128", 32, 128, func(s *Scenario) { s.Sleep = time.Millisecond }),
+		unary("slow/cpu/16", 32, 16, func(s *Scenario) { s.Burn = time.Millisecond }, long),
+		unary("churn/32B", 32, 16, func(s *Scenario) { s.Shape = Churn }),
+		open("open/50", 50),
+		open("open/90", 90),
+		unary("link/40ms/1", 32, 1, link, long),
+		unary("link/40ms/16", 32, 16, link),
 	}
 }
 
@@ -104,14 +149,24 @@ func unary(name string, payload, outstanding int, changes ...func(*Scenario)) Sc
 	return s
 }
 
-func idle(name string, shape Shape, n int) Scenario {
-	return Scenario{Name: name, Shape: shape, Payload: 32, Outstanding: n, Connections: 1}
+func idle(name string, shape Shape, n int, changes ...func(*Scenario)) Scenario {
+	return unary(name, 32, n, append(changes, func(s *Scenario) { s.Shape = shape })...)
 }
+
+// open is with as many calls outstanding as there are, up to 1024.
+func open(name string, load int) Scenario {
+	return unary(name, 32, 1024, func(s *Scenario) { s.Shape, s.Load = Open, load })
+}
+
+// Capacity is the scenario that tells what the baseline can do.
+func Capacity() Scenario { return unary("unary/32B/128", 32, 128) }
 
 func mixed(s *Scenario)    { s.Mixed = true }
 func deadline(s *Scenario) { s.Deadline = true }
 func observed(s *Scenario) { s.Observed = true }
 func secured(s *Scenario)  { s.TLS = true }
+func long(s *Scenario)     { s.Long = true }
+func link(s *Scenario)     { s.Delay = 20 * time.Millisecond }
 
 // Select gives those whose name has a match of the pattern. None is an error.
 func Select(all []Scenario, pattern string) ([]Scenario, error) {
