@@ -122,16 +122,21 @@ bench-once: ## compile each benchmark and run it once
 bench: ## measure weir beside grpc-go and others, in five minutes at most; see bench/README.md
 	go run ./bench/cmd/weirbench -quick
 
+.PHONY: bench-check
+bench-check: ## fail when a ratio to grpc-go is a fifth below its floor in bench/floors.json
+	go run ./bench/cmd/weirbench -check bench/floors.json
+
 # Everything, cheap and telling steps first.
 .PHONY: check
 check: ## all of the above that can fail, from a bare machine
 	tools/check build fmt-check tidy-check vet test alone rows mutants interop conformance h2spec race bench-once fuzz check-generate lint demo
 
 .PHONY: proof
-proof: ## the long form: check, then each fuzz target for PROOF_FUZZTIME, the race suite ten times and bench
+proof: ## the long form: check, then each fuzz target for PROOF_FUZZTIME, the race suite ten times, bench-check and bench
 	$(MAKE) check
 	go test -race -count 10 -timeout 60m work
 	tools/fuzz $(PROOF_FUZZTIME)
+	$(MAKE) bench-check
 	$(MAKE) bench
 
 .PHONY: clean

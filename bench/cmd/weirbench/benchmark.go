@@ -40,10 +40,7 @@ func benchmark(ctx context.Context, o options, out, errOut io.Writer) error {
 		Began: time.Now(), Duration: o.duration, Warmup: o.warmup, Rounds: o.rounds,
 		Machine: report.ThisMachine(), Modules: report.Modules(ctx),
 	}
-	if results.Machine.Busy() {
-		fmt.Fprintf(errOut, "weirbench: the machine is busy (load %.1f on %d processors): do not keep these figures\n",
-			results.Machine.Load, results.Machine.Processors)
-	}
+	warnOfBusy(results.Machine, errOut)
 	fmt.Fprint(out, explanation)
 	for i, s := range o.scenarios {
 		b := bench{options: o, program: program}
@@ -71,6 +68,12 @@ func benchmark(ctx context.Context, o options, out, errOut io.Writer) error {
 		return nil
 	}
 	return write(o.out, results, errOut)
+}
+
+func warnOfBusy(m report.Machine, errOut io.Writer) {
+	if m.Busy() {
+		fmt.Fprintf(errOut, "weirbench: the machine is busy (load %.1f on %d processors): do not keep these figures\n", m.Load, m.Processors)
+	}
 }
 
 // explanation stands above the table.

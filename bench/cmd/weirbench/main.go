@@ -52,7 +52,11 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 		list(out)
 		return statusOK
 	}
-	err = benchmark(ctx, o, out, errOut)
+	if o.check != "" {
+		err = check(ctx, o, out, errOut)
+	} else {
+		err = benchmark(ctx, o, out, errOut)
+	}
 	switch {
 	case ctx.Err() != nil:
 		fmt.Fprintln(errOut, "weirbench: interrupted")
@@ -75,6 +79,7 @@ type options struct {
 	out       string        // "" for nowhere
 	profile   string        // "" for nowhere
 	contend   bool          // profiles of contention too
+	check     string        // a file of floors; "" for none
 	list      bool
 }
 
@@ -102,6 +107,8 @@ func parse(args []string, errOut io.Writer) (o options, err error) {
 	flags.StringVar(&o.out, "out", "", "write the raw results and the plot to this `directory`")
 	flags.StringVar(&o.profile, "profile", "", "write CPU profiles of each client and server, of the rounds of calls, to this `directory`")
 	flags.BoolVar(&o.contend, "contention", false, "with -profile: profiles of blocking and of mutexes too, which cost more")
+	flags.StringVar(&o.check, "check", "", fmt.Sprintf("measure what has a floor in this `file`, and fail when a ratio to grpc-go is below it:\n"+
+		"%d rounds of %v unless set, and %d times as many before it fails", checkRounds, checkDuration, doubtRounds))
 	flags.BoolVar(&o.list, "list", false, "show the names of scenarios and peers, and measure nothing")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -111,6 +118,23 @@ func parse(args []string, errOut io.Writer) (o options, err error) {
 	}
 	set := make(map[string]bool)
 	flags.Visit(func(f *flag.Flag) { set[f.Name] = true })
+	if o.check != "" {
+		if quick || o.out != "" || o.profile != "" || names != "" {
+			return o, errors.New("-check: expected neither -quick, -out, -profile nor -peer with it; came one of them")
+		}
+		if !set["rounds"] {
+			o.rounds = checkRounds
+		}
+		if !set["duration"] {
+			o.duration = checkDuration
+		}
+		if !set["warmup"] {
+			o.warmup = checkWarmup
+		}
+		if o.rounds < checkRounds {
+			return o, fmt.Errorf("-check: expected %d rounds or more; came %d", checkRounds, o.rounds)
+		}
+	}
 	if quick {
 		o.budget = quickBudget
 		if !set["rounds"] {
