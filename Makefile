@@ -122,6 +122,10 @@ bench-once: ## compile each benchmark and run it once
 bench: ## measure weir beside grpc-go and others, in five minutes at most; see bench/README.md
 	go run ./bench/cmd/weirbench -quick
 
+.PHONY: bench-cpp
+bench-cpp: ## build the peer grpc-c++ of the yardstick, if gRPC C++ is installed
+	bench/cpp/build.sh $(BIN)/weirbench-cpp
+
 .PHONY: bench-check
 bench-check: ## fail when a ratio to grpc-go is a fifth below its floor in bench/floors.json
 	go run ./bench/cmd/weirbench -check bench/floors.json

@@ -24,7 +24,7 @@ const (
 
 // benchmark measures scenario after scenario, and writes each as it is done.
 func benchmark(ctx context.Context, o options, out, errOut io.Writer) error {
-	program, err := os.Executable()
+	programs, err := o.programs()
 	if err != nil {
 		return err
 	}
@@ -43,7 +43,7 @@ func benchmark(ctx context.Context, o options, out, errOut io.Writer) error {
 	warnOfBusy(results.Machine, errOut)
 	fmt.Fprint(out, explanation)
 	for i, s := range o.scenarios {
-		b := bench{options: o, program: program}
+		b := bench{options: o, programs: programs}
 		if o.budget > 0 {
 			b.until = results.Began.Add(o.budget * time.Duration(i+1) / time.Duration(len(o.scenarios)))
 		}
@@ -102,8 +102,8 @@ func write(dir string, results *report.Results, errOut io.Writer) error {
 type bench struct {
 	options
 
-	program string
-	until   time.Time // zero for no end
+	programs process.Programs
+	until    time.Time // zero for no end
 }
 
 // contestant is a peer that is measured.
@@ -127,12 +127,12 @@ func (b *bench) measure(ctx context.Context, s scenario.Scenario) (cells []*repo
 		if !p.Measures(s) {
 			continue
 		}
-		cell := &report.Cell{Scenario: s, Peer: p.Name, LeftOut: p.Lacks(s)}
+		cell := &report.Cell{Scenario: s, Peer: p.Name, LeftOut: b.lacks(p, s)}
 		cells = append(cells, cell)
 		if cell.LeftOut != "" {
 			continue
 		}
-		pair, err := process.Start(ctx, b.program, p, s)
+		pair, err := process.Start(ctx, b.programs, p, s)
 		if err != nil {
 			return nil, err
 		}
@@ -140,7 +140,7 @@ func (b *bench) measure(ctx context.Context, s scenario.Scenario) (cells []*repo
 		if _, err := pair.Run(b.warmup); err != nil {
 			return nil, fmt.Errorf("%s: %w", s.Name, err)
 		}
-		if b.profile != "" {
+		if b.profile != "" && !p.Foreign {
 			name := strings.ReplaceAll(s.Name, "/", "-") + "." + p.Name
 			if err := pair.Profile(filepath.Join(b.profile, name), b.contend); err != nil {
 				return nil, err
@@ -160,6 +160,9 @@ func (b *bench) measure(ctx context.Context, s scenario.Scenario) (cells []*repo
 		}
 	}
 	for _, c := range some {
+		if b.profile == "" {
+			break
+		}
 		if err := c.pair.Profiled(); err != nil {
 			return nil, err
 		}
@@ -180,7 +183,7 @@ func (b *bench) measureIdle(ctx context.Context, s scenario.Scenario) (cells []*
 				continue
 			}
 			if n == 0 {
-				cells = append(cells, &report.Cell{Scenario: s, Peer: p.Name, LeftOut: p.Lacks(s)})
+				cells = append(cells, &report.Cell{Scenario: s, Peer: p.Name, LeftOut: b.lacks(p, s)})
 			}
 			cell := cells[i]
 			i++
@@ -198,7 +201,7 @@ func (b *bench) measureIdle(ctx context.Context, s scenario.Scenario) (cells []*
 }
 
 func (b *bench) open(ctx context.Context, s scenario.Scenario, p peers.Peer) (round process.Round, err error) {
-	pair, err := process.Start(ctx, b.program, p, s)
+	pair, err := process.Start(ctx, b.programs, p, s)
 	if err != nil {
 		return process.Round{}, err
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"time"
 
@@ -32,12 +31,12 @@ func check(ctx context.Context, o options, out, errOut io.Writer) error {
 	if err != nil {
 		return err
 	}
-	program, err := os.Executable()
+	programs, err := o.programs()
 	if err != nil {
 		return err
 	}
 	warnOfBusy(report.ThisMachine(), errOut)
-	b := bench{options: o, program: program}
+	b := bench{options: o, programs: programs}
 	below, checked := false, false
 	for _, s := range o.scenarios {
 		if len(floors.Of(s)) == 0 {

@@ -80,6 +80,7 @@ type options struct {
 	profile   string        // "" for nowhere
 	contend   bool          // profiles of contention too
 	check     string        // a file of floors; "" for none
+	cpp       string        // the program of grpc-c++, if it is there
 	list      bool
 }
 
@@ -109,6 +110,7 @@ func parse(args []string, errOut io.Writer) (o options, err error) {
 	flags.BoolVar(&o.contend, "contention", false, "with -profile: profiles of blocking and of mutexes too, which cost more")
 	flags.StringVar(&o.check, "check", "", fmt.Sprintf("measure what has a floor in this `file`, and fail when a ratio to grpc-go is below it:\n"+
 		"%d rounds of %v unless set, and %d times as many before it fails", checkRounds, checkDuration, doubtRounds))
+	flags.StringVar(&o.cpp, "cpp", cppProgram, "the `program` of the peer grpc-c++, which make bench-cpp builds")
 	flags.BoolVar(&o.list, "list", false, "show the names of scenarios and peers, and measure nothing")
 	if err := flags.Parse(args); err != nil {
 		return o, err

@@ -159,6 +159,14 @@ func TestPrepared(t *testing.T) {
 	}
 }
 
+func TestForeignPeerThatIsNotBuilt(t *testing.T) {
+	status, out, errOut := runFor(t.Context(), "-scenario", "^unary/32B/1$", "-peer", "grpc-go,grpc-c++",
+		"-rounds", "1", "-duration", "2ms", "-warmup", "1ms", "-cpp", filepath.Join(t.TempDir(), "none"))
+	if status != statusOK || !strings.Contains(out, "without grpc-c++: expected its program, which `make bench-cpp` builds") {
+		t.Errorf("exit status %d, stdout %q, stderr %q; want a line about grpc-c++", status, out, errOut)
+	}
+}
+
 func TestBenchmarkWithoutABaseline(t *testing.T) {
 	dir := t.TempDir()
 	status, out, errOut := runFor(t.Context(), "-scenario", "^unary/32B/1$", "-peer", "raw",

@@ -36,7 +36,7 @@ func (b *bench) capacity(ctx context.Context) (perSecond float64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	pair, err := process.Start(ctx, b.program, p, scenario.Capacity())
+	pair, err := process.Start(ctx, b.programs, p, scenario.Capacity())
 	if err != nil {
 		return 0, err
 	}

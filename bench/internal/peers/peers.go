@@ -72,6 +72,10 @@ type Peer struct {
 	Name           string
 	Client, Server Implementation
 	mixed          bool
+
+	// Foreign peers are programs of their own, which speak as those of package
+	// process do. Client and Server cannot be made here.
+	Foreign bool
 }
 
 // Measures says whether the peer belongs into the table of the scenario: peers
@@ -118,7 +122,7 @@ func All() (peers []Peer, usual int) {
 	for _, v := range grpcVariants {
 		peers = append(peers, same(grpcGo(v)))
 	}
-	return peers, usual
+	return append(peers, cPlusPlus()), usual
 }
 
 func same(impl Implementation) Peer {

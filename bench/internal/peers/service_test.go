@@ -43,7 +43,7 @@ func each(t *testing.T, s scenario.Scenario, f func(t *testing.T, p Peer)) {
 	all, _ := All()
 	measured := 0
 	for _, p := range all {
-		if p.Lacks(s) != "" {
+		if p.Foreign || p.Lacks(s) != "" {
 			continue
 		}
 		measured++

@@ -28,11 +28,11 @@ func TestMain(m *testing.M) {
 	leak.Main(m)
 }
 
-func program(t *testing.T) string {
+func programs(t *testing.T) Programs {
 	t.Helper()
 	name, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return name
+	return Programs{Own: name}
 }

@@ -49,18 +49,27 @@ type Server struct {
 	Midway usage.Holds `json:"midway"`
 }
 
-// Start starts the program twice. It has to call Main when its first argument
-// is Argument. The end of ctx is the end of both processes; Stop waits for
+// Programs are those of the processes. Own has to call Main when its first
+// argument is Argument; Foreign is that of a foreign peer.
+type Programs struct {
+	Own, Foreign string
+}
+
+// Start starts the program of the peer twice. The end of ctx is the end of both processes; Stop waits for
 // them.
-func Start(ctx context.Context, program string, peer peers.Peer, s scenario.Scenario) (*Pair, error) {
+func Start(ctx context.Context, programs Programs, peer peers.Peer, s scenario.Scenario) (*Pair, error) {
 	p := &Pair{scenario: s}
-	if err := p.start(ctx, program, peer.Name); err != nil {
+	if err := p.start(ctx, programs, peer); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s of %s: %w", s.Name, peer.Name, err), p.Stop())
 	}
 	return p, nil
 }
 
-func (p *Pair) start(ctx context.Context, program, peer string) (err error) {
+func (p *Pair) start(ctx context.Context, programs Programs, peer peers.Peer) (err error) {
+	program := programs.Own
+	if peer.Foreign {
+		program = programs.Foreign
+	}
 	var id *identity
 	if p.scenario.TLS {
 		if id, err = newIdentity(); err != nil {
@@ -68,17 +77,17 @@ func (p *Pair) start(ctx context.Context, program, peer string) (err error) {
 		}
 	}
 	var h hello
-	p.server, h, err = start(ctx, program, setup{Role: server, Peer: peer, Scenario: p.scenario, Identity: id})
+	p.server, h, err = start(ctx, program, setup{Role: server, Peer: peer.Name, Scenario: p.scenario, Identity: id})
 	if err != nil {
 		return err
 	}
 	if p.scenario.Delay > 0 {
-		p.link, h, err = start(ctx, program, setup{Role: between, Peer: peer, Scenario: p.scenario, Target: h.Address})
+		p.link, h, err = start(ctx, programs.Own, setup{Role: between, Peer: peer.Name, Scenario: p.scenario, Target: h.Address})
 		if err != nil {
 			return err
 		}
 	}
-	p.client, _, err = start(ctx, program, setup{Role: client, Peer: peer, Scenario: p.scenario, Identity: id, Target: h.Address})
+	p.client, _, err = start(ctx, program, setup{Role: client, Peer: peer.Name, Scenario: p.scenario, Identity: id, Target: h.Address})
 	return err
 }
 

@@ -35,7 +35,7 @@ func TestPeers(t *testing.T) {
 
 func measure(t *testing.T, p peers.Peer, s scenario.Scenario) {
 	t.Helper()
-	pair, err := Start(t.Context(), program(t), p, s)
+	pair, err := Start(t.Context(), programs(t), p, s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func TestIdle(t *testing.T) {
 
 func open(t *testing.T, p peers.Peer, s scenario.Scenario) {
 	t.Helper()
-	pair, err := Start(t.Context(), program(t), p, s)
+	pair, err := Start(t.Context(), programs(t), p, s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,6 +136,7 @@ func TestProcessesThatFail(t *testing.T) {
 	}{
 		{name: "ends", env: "fail", err: "server of grpc-go: expected an answer; came nothing: no water"},
 		{name: "answers something else", env: "babble", err: "server of grpc-go: expected an answer; came invalid character"},
+		{name: "no foreign program", peer: func(p *peers.Peer) { p.Foreign = true }, err: "no command"},
 		{name: "unknown peer", peer: func(p *peers.Peer) { p.Name = "h3" }, err: `came ["h3"]`},
 		{name: "call fails", shape: func(s *scenario.Scenario) { s.Deadline = true; s.Shape = "h3" }, err: `came "h3"`},
 	} {
@@ -148,7 +149,7 @@ func TestProcessesThatFail(t *testing.T) {
 			if tt.shape != nil {
 				tt.shape(&s)
 			}
-			pair, err := Start(t.Context(), program(t), p, s)
+			pair, err := Start(t.Context(), programs(t), p, s)
 			if err == nil {
 				_, err = pair.Run(time.Millisecond)
 				if err := pair.Stop(); err != nil {
@@ -164,7 +165,7 @@ func TestProcessesThatFail(t *testing.T) {
 
 func TestTheEndOfTheContextEndsARun(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	pair, err := Start(ctx, program(t), baseline(t), small())
+	pair, err := Start(ctx, programs(t), baseline(t), small())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +180,7 @@ func TestTheEndOfTheContextEndsARun(t *testing.T) {
 
 func TestConnectionsAreCounted(t *testing.T) {
 	s := small()
-	pair, err := Start(t.Context(), program(t), baseline(t), s)
+	pair, err := Start(t.Context(), programs(t), baseline(t), s)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ func TestProfile(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			pair, err := Start(t.Context(), program(t), baseline(t), small())
+			pair, err := Start(t.Context(), programs(t), baseline(t), small())
 			if err != nil {
 				t.Fatal(err)
 			}

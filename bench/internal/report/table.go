@@ -59,9 +59,9 @@ var (
 )
 
 var held = []column{
-	{"allocs/call", func(c *Cell) string { return sides(c.Median.Allocs) }},
-	{"bytes/call", func(c *Cell) string { return sides(c.Median.Bytes) }},
-	{"goroutines", func(c *Cell) string { return sides(c.Median.Goroutines) }},
+	{"allocs/call", func(c *Cell) string { return ofGo(c.Median.Allocs) }},
+	{"bytes/call", func(c *Cell) string { return ofGo(c.Median.Bytes) }},
+	{"goroutines", func(c *Cell) string { return ofGo(c.Median.Goroutines) }},
 	{"RSS MiB", func(c *Cell) string {
 		return sides(Sides{Client: c.Median.RSS.Client / (1 << 20), Server: c.Median.RSS.Server / (1 << 20)})
 	}},
@@ -121,6 +121,14 @@ func writeBlock(w io.Writer, cells []*Cell) error {
 }
 
 func sides(s Sides) string { return number(s.Client) + "+" + number(s.Server) }
+
+// ofGo is for figures that a program in another language has none of.
+func ofGo(s Sides) string {
+	if s == (Sides{}) {
+		return "-"
+	}
+	return sides(s)
+}
 
 func times(of func(r *Ratios) float64) func(c *Cell) string {
 	return func(c *Cell) string {

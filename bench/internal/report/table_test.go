@@ -33,7 +33,7 @@ func TestTable(t *testing.T) {
 	want := []string{
 		"first calls/s CPU µs/call CPU × calls × p50 µs p99 p99.9 allocs/call bytes/call goroutines RSS MiB",
 		"weir 123.5k 1.23+56.8 2.00 0.50 12.3 4567 - 3.00+4.00 132+1.25M 5.00+6.00 1.00+1.50",
-		"raw 0 0+0 - - - - - 0+0 0+0 0+0 0+0",
+		"raw 0 0+0 - - - - - - - - 0+0",
 		"",
 		"second calls/s CPU µs/call CPU × calls × p50 µs p99 p99.9 allocs/call bytes/call goroutines RSS MiB",
 		"without weir: not built yet",
