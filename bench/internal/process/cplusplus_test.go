@@ -41,7 +41,7 @@ func runForeign(t *testing.T, with Programs, p peers.Peer, s scenario.Scenario) 
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r.Client.Calls < s.Outstanding || r.Client.Used.CPU <= 0 || r.Server.Used.CPU <= 0 || r.Server.Midway.RSS == 0 {
+		if r.Client.Calls < s.Outstanding || r.Client.Used.CPU <= 0 || r.Server.Used.CPU <= 0 {
 			t.Errorf("%+v", r)
 		}
 		if s.Burst > 0 && r.Client.Calls%s.Burst != 0 {
