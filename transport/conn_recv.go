@@ -319,7 +319,7 @@ func (c *conn) batchEnd() {
 		c.mu.Unlock() // what else is pending has someone who flushes it
 		return
 	}
-	c.flush(flushReader)
+	c.flush(flushNow)
 }
 
 // handleFrame handles one frame, or one fragment of DATA.

@@ -28,7 +28,7 @@ type flushMode uint8
 const (
 	flushInline flushMode = iota // write here, as far as the socket takes it
 	flushAsync                   // a goroutine writes: the caller goes on
-	flushReader                  // write here, at once; the reader has more to do
+	flushNow                     // write here, and let nobody join
 )
 
 // flush sees to it that what is pending gets written. With mu held, which it

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"runtime/pprof"
 	"sync"
+	"time"
 )
 
 // chain runs the handlers of a connection's unary requests, one after the
@@ -28,8 +29,11 @@ type chain struct {
 	dirty   bool // there are replies that nobody has flushed
 }
 
-// flushEvery is how many replies a chain may gather before it flushes them.
-const flushEvery = 32
+// A chain flushes its replies when it has gathered so many, or for so long.
+const (
+	flushEvery = 32
+	flushAfter = 100 * time.Microsecond
+)
 
 func (ch *chain) init(s *http2Server, w *Workers) {
 	ch.s, ch.workers = s, w
@@ -80,6 +84,7 @@ func (ch *chain) popLocked() *ServerStream {
 // nobody knows what that thread has become.
 func (ch *chain) work(w *worker) (locked bool) {
 	handled := ch.s.hasHandler()
+	flushed := time.Now()
 	ch.mu.Lock()
 	ch.standby = false
 	for n := 1; ; n++ {
@@ -104,12 +109,17 @@ func (ch *chain) work(w *worker) (locked bool) {
 			ch.mu.Unlock()
 			return true
 		}
-		if n%flushEvery == 0 {
-			ch.flushLocked()
+		if time.Since(flushed) > flushAfter {
+			ch.flushLocked(flushNow) // whoever would join may take as long
+		} else if n%flushEvery == 0 {
+			ch.flushLocked(flushInline)
+		} else {
+			continue
 		}
+		flushed = time.Now()
 	}
 	if !ch.standby {
-		ch.flushLocked() // else the stand-by will, with what comes until then
+		ch.flushLocked(flushInline) // else the stand-by will, with what comes until then
 	}
 	ch.mu.Unlock()
 	if w.ends++; w.ends%lockCheckEvery == 0 {
@@ -131,14 +141,14 @@ func (w *worker) lockedToThread() bool {
 }
 
 // flushLocked writes the replies. It lets go of the lock meanwhile.
-func (ch *chain) flushLocked() {
+func (ch *chain) flushLocked(mode flushMode) {
 	if !ch.dirty {
 		return
 	}
 	ch.dirty = false
 	ch.mu.Unlock()
 	ch.s.mu.Lock()
-	ch.s.flush(flushInline)
+	ch.s.flush(mode)
 	ch.mu.Lock()
 }
 

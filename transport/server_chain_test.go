@@ -316,3 +316,41 @@ func goroutinesIn(function string) int {
 	b := make([]byte, 1<<20)
 	return bytes.Count(b[:runtime.Stack(b, true)], []byte("transport."+function))
 }
+
+// Handlers that keep the processor busy do not keep the answers before theirs.
+func TestChain_BusyHandlers_DelayNoAnswer(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	const calls = 8
+	batch := func(sv ServerTransport) uint32 {
+		s := sv.(*http2Server)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.batch
+	}
+	busy := func(st *ServerStream) {
+		for begun := time.Now(); time.Since(begun) < 3*flushAfter; {
+			continue
+		}
+		echoUnary(st)
+	}
+	onSockets(t, busy, func(t *testing.T, ct ClientTransport, sv ServerTransport) {
+		if !sv.(*http2Server).sock.canTry() {
+			return // a goroutine writes, and has no processor meanwhile
+		}
+		before := batch(sv)
+		var wg sync.WaitGroup
+		for range calls {
+			wg.Go(func() {
+				var reply Reply
+				if err := ct.RoundTrip(t.Context(), &Call{Method: "/u/Echo"}, text("x"), &reply); err != nil {
+					t.Error(err)
+				}
+				reply.Free()
+			})
+		}
+		wg.Wait()
+		if n := batch(sv) - before; n < calls-1 {
+			t.Errorf("%d answers went in %d writes: each should have left before the next handler began", calls, n)
+		}
+	})
+}
