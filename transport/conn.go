@@ -73,6 +73,7 @@ type conn struct {
 	bdp        bdpState
 	touched    []*stream
 	readAt     time.Time // when the read was whose frames are handled
+	partial    bool      // the last frame was DATA, and its message goes on
 	gotSetting bool
 	opening    []byte     // the first octets of a server, until it proves to be one
 	budget     idleBudget // says itself what mu guards

@@ -11,6 +11,7 @@ func (c *conn) handleData(f *frame.Frame) *frame.Error {
 	// The connection's credit returns on receipt, whatever becomes of the
 	// stream: else streams that nobody reads would stall all others.
 	c.idleData(f)
+	partial := false
 	c.bdp.est.OnData(uint32(f.FlowLen))
 	c.mu.Lock()
 	c.budget.earned += f.FlowLen / earnedOctets
@@ -50,7 +51,7 @@ func (c *conn) handleData(f *frame.Frame) *frame.Error {
 	var e *frame.Error
 	if fault != "" {
 		e = &frame.Error{Code: CodeProtocol, StreamID: f.StreamID, Reason: fault}
-	} else if update, ok = st.in.data(f, end); !ok {
+	} else if update, partial, ok = st.in.data(f, end); !ok {
 		// "A receiver MAY respond with a stream error or connection error of type
 		// FLOW_CONTROL_ERROR if it is unable to accept a frame."
 		// https://www.rfc-editor.org/rfc/rfc9113#section-6.9
@@ -70,6 +71,7 @@ func (c *conn) handleData(f *frame.Frame) *frame.Error {
 		}
 		c.mu.Unlock()
 	}
+	c.partial = partial
 	c.touch(st)
 	return nil
 }

@@ -206,10 +206,11 @@ func (c *conn) fill() error {
 // which it is given waits with no more than the scratch of a frame header. A
 // secured connection has the octets that follow it decrypted already: it waits
 // like this between any two frames, for nobody would take the buffer from a
-// reader whose last stream ends while it waits. With others, which pay a system
-// call for it, streams must be gone.
+// reader whose last stream ends while it waits; but not within a message, which
+// comes in many frames, each a record of its own as a rule. With others, which
+// pay a system call for it, streams must be gone.
 func (c *conn) waitsWithout() bool {
-	if c.secured {
+	if c.secured && (c.rd.WithinFrame() || !c.partial) {
 		return !c.rd.WithinFrame()
 	}
 	c.mu.Lock()
@@ -330,6 +331,7 @@ func (c *conn) handleFrame(f *frame.Frame) *frame.Error {
 		// https://www.rfc-editor.org/rfc/rfc9113#section-3.4
 		return protocolErrorf("the first frame is %v, not SETTINGS", f.Type)
 	}
+	c.partial = false
 	switch f.Type {
 	case frame.TypeData:
 		return c.handleData(f)

@@ -2,10 +2,12 @@ package transport
 
 import (
 	"crypto/tls"
+	"net"
 	"strings"
 	"testing"
 	"testing/synctest"
 
+	"github.com/weir-rpc/weir/internal/frame"
 	"github.com/weir-rpc/weir/internal/simnet"
 	"google.golang.org/grpc/credentials"
 )
@@ -56,5 +58,49 @@ func TestSecured_Waits_WithoutBuffer(t *testing.T) {
 		}
 		ct.Close("the test is over")
 		<-result
+	})
+}
+
+// scratchReads counts the reads that ask for no more than a frame header.
+type scratchReads struct {
+	net.Conn
+	n int // owned by the reader
+}
+
+func (s *scratchReads) Read(b []byte) (int, error) {
+	if len(b) <= frame.HeaderLen {
+		s.n++
+	}
+	return s.Conn.Read(b)
+}
+
+// Over TLS a frame of a large message is a record, and read in one piece.
+func TestSecured_LargeMessage_IsReadWithBuffer(t *testing.T) {
+	cert := certificate(t)
+	inBubble(t, func(t *testing.T) {
+		a, b := simnet.Pipe(simnet.Link{})
+		cfg := ConnConfig{AuthInfo: credentials.TLSInfo{}}
+		result := async(func() error {
+			nc := tls.Server(b, &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2"}})
+			sv, err := NewServerTransport(nc, ServerConfig{ConnConfig: cfg, Unary: unaryMethods})
+			if err != nil {
+				return err
+			}
+			return sv.HandleStreams(t.Context(), echoUnary)
+		})
+		nc := &scratchReads{Conn: tls.Client(a, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})}
+		ct, err := NewHTTP2Client(t.Context(), nc, ClientConfig{ConnConfig: cfg})
+		if err != nil {
+			t.Fatal(err)
+		}
+		msg := strings.Repeat("x", 3_000_000)
+		call := roundTrip(t.Context(), ct, msg)
+		call.want(t, msg)
+		ct.Close("the test is over")
+		<-result
+		// The server's control frames, which come between, are waited for without.
+		if frames := len(msg) / frame.DefaultMaxSize; nc.n > frames/2 {
+			t.Errorf("%d frames took %d reads of a frame header", frames, nc.n)
+		}
 	})
 }

@@ -12,8 +12,10 @@ const (
 	// streams instead: it bounds the memory that a peer which does not read can
 	// hold, and the time that a small call stands behind large ones.
 	highWater = 64 << 10
-	// quantum is what a stream in the round sends in a turn.
-	quantum = 16 << 10
+	// quantum is what a stream in the round sends in a turn, frame headers
+	// included: a chunk, so that a frame is a record of its own over TLS, and no
+	// batch ends with a record of a few octets.
+	quantum = chunkSize
 	// inlineWrites is how often a caller writes, its own octets and what others
 	// add meanwhile, before it hands the writer's turn to a goroutine.
 	inlineWrites = 3
@@ -211,13 +213,13 @@ func (c *conn) shrinkScratchLocked() {
 // water mark is reached or the connection's window is used up. This is
 // loopyWriter's round robin.
 func (c *conn) roundLocked() {
-	for c.round.Len() > 0 && c.out.size < highWater && c.sendFlow.Available() > 0 {
+	for c.round.Len() > 0 && c.out.size+frame.HeaderLen < highWater && c.sendFlow.Available() > 0 {
 		st := c.round.Pop()
 		st.out.inRound = false
 		if st.out.left {
 			continue // it ended while it waited
 		}
-		c.emitLocked(st, quantum)
+		c.emitLocked(st, min(quantum, highWater-c.out.size))
 		if st.out.ready() {
 			st.out.inRound = true
 			c.round.Push(st)
@@ -225,8 +227,8 @@ func (c *conn) roundLocked() {
 	}
 }
 
-// emitLocked frames what st has queued, up to max octets of payload and as the
-// windows and the peer's frame size allow. What st waits for then is in
+// emitLocked frames what st has queued, up to budget octets with their frame
+// headers, and as the windows and the peer's frame size allow. What st waits for then is in
 // st.out.reason.
 //
 // "The sender MUST NOT send a flow-controlled frame with a length that exceeds
@@ -236,15 +238,15 @@ func (c *conn) emitLocked(st *stream, budget int) {
 	o := &st.out
 	for o.queued > 0 && budget > 0 {
 		m := &o.queue[o.head]
-		n := min(len(m.rest), int(c.settings.maxFrameSize), budget, o.flow.Available(), c.sendFlow.Available())
-		if n == 0 {
+		n := min(len(m.rest), int(c.settings.maxFrameSize), budget-frame.HeaderLen, o.flow.Available(), c.sendFlow.Available())
+		if n <= 0 {
 			break
 		}
 		last := n == o.queued && o.end && o.trailers == nil
 		c.dataLocked(st.id, m.rest[:n], m.copied, last)
 		o.flow.Consume(n)
 		c.sendFlow.Consume(n)
-		budget -= n
+		budget -= frame.HeaderLen + n
 		o.queued -= n
 		if m.rest = m.rest[n:]; len(m.rest) == 0 {
 			o.popLocked(c)

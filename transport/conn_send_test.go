@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/weir-rpc/weir/internal/frame"
 	"github.com/weir-rpc/weir/internal/h2peer"
 	"github.com/weir-rpc/weir/internal/simnet"
 	"golang.org/x/net/http2"
@@ -107,11 +108,12 @@ func TestRound_ManySenders_TakeTurns(t *testing.T) {
 		}
 		ts.peer.WantMessage("the window", 1)
 		ts.peer.WantIdle("the window of the connection is used up")
+		const turn = quantum - frame.HeaderLen
 		for range 2 { // a round each
-			ts.peer.WriteWindowUpdate(0, 4*quantum)
+			ts.peer.WriteWindowUpdate(0, 4*turn)
 			synctest.Wait()
 			for i := range streams {
-				if d := ts.peer.WantData("its turn", uint32(2*i+1)); d.Length != quantum {
+				if d := ts.peer.WantData("its turn", uint32(2*i+1)); d.Length != turn {
 					t.Errorf("stream %d sent %d octets in its turn", 2*i+1, d.Length)
 				}
 			}

@@ -90,16 +90,17 @@ func (in *inbox) acked() {
 }
 
 // data takes one fragment of DATA, and gives the credit that receiving earned
-// the stream: for padding, and for a message larger than the window. It reports
-// false if the peer overran the window.
-func (in *inbox) data(f *frame.Frame, end bool) (update uint32, ok bool) {
+// the stream: for padding, and for a message larger than the window. It is
+// partial if more of a message has to come, and not ok if the peer overran the
+// window.
+func (in *inbox) data(f *frame.Frame, end bool) (update uint32, partial, ok bool) {
 	in.Lock()
 	defer in.Unlock(false) // the receiver hears of it at the end of the read
 	if in.ended || in.dead {
-		return 0, true
+		return 0, false, true
 	}
 	if !in.flow.OnData(uint32(f.FlowLen)) {
-		return 0, false
+		return 0, false, false
 	}
 	if pad := f.FlowLen - len(f.Payload); pad > 0 {
 		update += in.flow.OnRead(uint32(pad))
@@ -115,11 +116,12 @@ func (in *inbox) data(f *frame.Frame, end bool) (update uint32, ok bool) {
 	}
 	if missing := in.split.Missing(); missing > 0 && !end && in.fault == nil {
 		update += in.flow.Raise(missing)
+		partial = true
 	}
 	if end && in.fault == nil {
 		in.end()
 	}
-	return update, true
+	return update, partial, true
 }
 
 // take takes a part of a message.

@@ -21,7 +21,7 @@ func newInbox(limit uint32) *stream {
 // give puts octets in as a fragment of DATA.
 func give(t *testing.T, st *stream, p []byte, end bool) {
 	t.Helper()
-	if _, ok := st.in.data(&frame.Frame{Payload: p, FlowLen: len(p)}, end); !ok {
+	if _, _, ok := st.in.data(&frame.Frame{Payload: p, FlowLen: len(p)}, end); !ok {
 		t.Fatal("the window is used up")
 	}
 }
