@@ -96,6 +96,7 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 				UserAgent:      agent,
 				AcceptEncoding: acceptEncoding(),
 				Keepalive:      cfg.keepalive,
+				EarlyCalls:     cfg.early,
 			},
 		}),
 	}

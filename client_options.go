@@ -29,6 +29,7 @@ type clientConfig struct {
 	observer  func(from, to connectivity.State, err error)
 	stats     statsHandlers
 	conn      transport.ConnConfig
+	early     bool
 
 	interceptors []grpc.DialOption // grpc-go's own, which keeps their order
 }

@@ -24,14 +24,16 @@ type http2Client struct {
 	slots  slots
 	blocks headerBlocks
 	gone   string // what the server's GOAWAY said
+	// greeting ends the wait for the server's SETTINGS; nil if nobody needs it.
+	greeting *time.Timer
 
 	idle sync.Pool // streams for RoundTrip; each has a channel, so that the pool ends with the connection
 }
 
 // NewHTTP2Client makes a ClientTransport of nc, which is dialed and secured
 // already. It sends the preface and waits, as long as ctx allows, for the
-// server's SETTINGS. The transport owns nc from then on; if an error is
-// returned, nc is closed.
+// server's SETTINGS, unless ClientConfig.EarlyCalls is set. The transport owns
+// nc from then on; if an error is returned, nc is closed.
 func NewHTTP2Client(ctx context.Context, nc net.Conn, cfg ClientConfig) (ClientTransport, error) {
 	t := &http2Client{cfg: cfg, draining: make(chan struct{})}
 	t.conn.init(nc, true, t, &t.cfg.ConnConfig)
@@ -40,8 +42,12 @@ func NewHTTP2Client(ctx context.Context, nc net.Conn, cfg ClientConfig) (ClientT
 	t.blocks.init(&t.cfg)
 	t.start()
 	go t.read()
+	if cfg.EarlyCalls && ctx.Err() == nil {
+		t.expectSettings(ctx)
+		return t, nil
+	}
 	if err := wait.For(ctx, wait.Connect, wait.Holder{}, t.ready); err != nil {
-		t.fail(&ConnError{By: ByLocal, Reason: "the server sent no SETTINGS in time", Cause: err})
+		t.fail(&ConnError{By: ByLocal, Reason: noSettings, Cause: err})
 		<-t.done
 		return nil, t.lastErr()
 	}
@@ -54,6 +60,7 @@ func NewHTTP2Client(ctx context.Context, nc net.Conn, cfg ClientConfig) (ClientT
 
 func (t *http2Client) Ping(ctx context.Context) error { return t.sendPing(ctx) }
 func (t *http2Client) Peer() *peer.Peer               { return t.peer }
+func (t *http2Client) Ready() <-chan struct{}         { return t.ready }
 func (t *http2Client) GracefulClose()                 { t.drainClient() }
 func (t *http2Client) Close(reason string)            { t.close(reason) }
 func (t *http2Client) Draining() <-chan struct{}      { return t.draining }
@@ -201,6 +208,7 @@ func (t *http2Client) batchEnd() {}
 // turns those away who wait for one on a connection that drains.
 func (t *http2Client) settingsLocked() {
 	t.slots.grantLocked()
+	t.greetedLocked()
 	if t.life != lifeOpen {
 		select {
 		case <-t.draining:

@@ -121,6 +121,20 @@ type ClientConfig struct {
 	Authority string
 	// UserAgent is the whole user-agent field. Empty means "grpc-go-weir".
 	UserAgent string
+	// EarlyCalls makes NewHTTP2Client return as soon as the preface is on its way:
+	// calls then go behind it instead of waiting for the server's SETTINGS, which
+	// saves a connection's first calls a round trip. Until those come the initial
+	// values of RFC 9113 count: windows of 65,535 octets, no bound of header
+	// lists, and 100 streams at a time, which is what it recommends servers to
+	// allow. A server that allows less may refuse calls, which fail as
+	// Unprocessed then.
+	//
+	// The SETTINGS have to come until the deadline of NewHTTP2Client's context,
+	// or within SettingsTimeout if it has none: else the connection ends, as it
+	// does if the server turns out not to speak HTTP/2, and its calls fail. They
+	// are Unprocessed only where that is certain: when the server speaks HTTP/1
+	// or TLS, and when they waited for a stream slot.
+	EarlyCalls bool
 	// AcceptEncoding is the grpc-accept-encoding field: names of compressors,
 	// comma-separated. Empty sends none.
 	AcceptEncoding string

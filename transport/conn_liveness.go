@@ -47,6 +47,7 @@ func (c *conn) startLivenessLocked() {
 	}
 	l.base, l.reads = now, l.schedule.Time() > 0
 	l.counts = c.client || l.schedule.CountsIdle()
+	l.schedule.Streams(len(c.streams), now) // calls that were early
 	c.watchNowLocked()
 }
 

@@ -121,7 +121,7 @@ func (e *ConnError) text(more string) string {
 	if e.Code != CodeNoError && !strings.Contains(e.Reason+e.GoAway, e.Code.String()) {
 		b.WriteString(" (" + e.Code.String() + ")")
 	}
-	if e.Cause != nil && e.Cause != io.EOF { // the reason says so
+	if e.Cause != nil && e.Cause != io.EOF && e.Cause != errForeignProtocol { // the reason says so
 		b.WriteString(": " + e.Cause.Error())
 	}
 	if e.GoAway != "" && !strings.Contains(e.Reason, e.GoAway) {

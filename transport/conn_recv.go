@@ -70,6 +70,7 @@ func (c *conn) readEnded(err error) {
 	found := errors.As(err, &ce)
 	if !found {
 		ce = c.readError(err)
+		found = ce.Cause == errForeignProtocol
 	}
 	c.mu.Lock()
 	if c.writeErr != nil && !found && !tells(err) {
@@ -106,9 +107,17 @@ func tells(err error) bool {
 func (c *conn) readError(err error) *ConnError {
 	switch {
 	case errors.Is(err, io.EOF):
+		if c.client && !c.gotSetting {
+			if what, foreign := notHTTP2(c.opening); foreign { // an alert of TLS is less than a frame's header
+				return &ConnError{By: ByPeer, Reason: "the server " + what + ", and closed the connection", Cause: errForeignProtocol}
+			}
+		}
 		what := "the peer closed the connection"
 		if c.rd.Buffered() > 0 || c.block.open {
 			what += " in the middle of a frame"
+		}
+		if t, ok := c.role.(*http2Client); ok && t.cfg.EarlyCalls && !c.gotSetting {
+			what += " before it sent SETTINGS, for which calls did not wait (option EarlyCalls)"
 		}
 		if c.client && c.drain.reason != "" { // which the reader alone sets there
 			what += ", and before " + c.drain.reason
@@ -151,7 +160,8 @@ func (c *conn) readPreface() error {
 		// connection error (Section 5.4.1) of type PROTOCOL_ERROR."
 		// https://www.rfc-editor.org/rfc/rfc9113#section-3.4
 		if !bytes.HasPrefix([]byte(frame.ClientPreface), got[:n]) {
-			return &ConnError{Code: CodeProtocol, By: ByLocal, Reason: "the client " + notHTTP2(got[:n])}
+			what, _ := notHTTP2(got[:n])
+			return &ConnError{Code: CodeProtocol, By: ByLocal, Reason: "the client " + what}
 		}
 		if err != nil && n < len(got) {
 			if errors.Is(err, io.EOF) && n > 0 {
@@ -165,17 +175,17 @@ func (c *conn) readPreface() error {
 }
 
 // notHTTP2 says what a peer that does not speak HTTP/2 seems to speak, going
-// by its first octets.
-func notHTTP2(b []byte) string {
+// by its first octets, and whether that is a protocol it knows.
+func notHTTP2(b []byte) (what string, known bool) {
 	for _, m := range []string{"GET ", "POST ", "PUT ", "HEAD ", "OPTIONS ", "DELETE ", "PATCH ", "CONNECT ", "HTTP/1"} {
 		if n := min(len(m), len(b)); n > 3 && string(b[:n]) == m[:n] {
-			return "speaks HTTP/1, not HTTP/2 with prior knowledge, which gRPC needs"
+			return "speaks HTTP/1, not HTTP/2 with prior knowledge, which gRPC needs", true
 		}
 	}
 	if len(b) >= 3 && (b[0] == 0x16 || b[0] == 0x15) && b[1] == 3 {
-		return "speaks TLS, this side does not: set transport credentials (options Creds and WithTransportCredentials) on both sides or on none"
+		return "speaks TLS, this side does not: set transport credentials (options Creds and WithTransportCredentials) on both sides or on none", true
 	}
-	return fmt.Sprintf("does not speak HTTP/2: its first octets are %q", b)
+	return fmt.Sprintf("does not speak HTTP/2: its first octets are %q", b), false
 }
 
 // fill waits until there is something to read and reads it. A connection that
@@ -260,12 +270,15 @@ func (c *conn) handleBuffered() error {
 // connection, whose error it returns.
 func (c *conn) frameError(e *frame.Error) error {
 	if e.StreamID == 0 {
-		reason := e.Reason
+		reason, cause := e.Reason, error(nil)
 		if c.client && !c.gotSetting {
 			// What came was no frame at all, in all likelihood.
-			reason = "the server " + notHTTP2(c.opening)
+			what, foreign := notHTTP2(c.opening)
+			if reason = "the server " + what; foreign {
+				cause = errForeignProtocol
+			}
 		}
-		ce := &ConnError{Code: e.Code, By: ByLocal, Reason: reason}
+		ce := &ConnError{Code: e.Code, By: ByLocal, Reason: reason, Cause: cause}
 		if reason == liveness.DebugTooManyPings {
 			ce.Cause = errTooManyPings
 		}

@@ -238,10 +238,6 @@ func (st *stream) fail(err *StreamError) {
 	}
 }
 
-// unprocessed reports whether the end of the connection left the stream's call
-// untouched for certain.
-func (st *stream) unprocessed(*ConnError) bool { return false }
-
 // cancel ends the stream from this side, unless it has ended already. It
 // reports whether it did.
 func (st *stream) cancel(code ErrCode, err *StreamError) bool {

@@ -25,6 +25,10 @@ type ClientTransport interface {
 	Ping(ctx context.Context) error
 	// Peer tells who is at the other end.
 	Peer() *peer.Peer
+	// Ready is closed when the server's SETTINGS have come or the connection has
+	// ended, of which Err then tells. It is closed from the beginning unless
+	// ClientConfig.EarlyCalls is set.
+	Ready() <-chan struct{}
 	// GracefulClose lets the open streams finish, refuses new ones and then
 	// closes the connection. It does not wait.
 	GracefulClose()

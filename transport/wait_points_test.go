@@ -43,6 +43,7 @@ var channelOps = map[string]string{
 	"transport ServerStream.err":           "the end that somebody has decided on",
 	"internal/channel dialer.dial":         "an attempt to connect, which calls wait for in Channel.await",
 	"internal/channel pickFirst.connect":   "the same",
+	"internal/channel pickFirst.proven":    "the server's SETTINGS, for which early calls do not wait",
 	"internal/channel pickFirst.watch":     "the end of a connection",
 	"internal/channel round.run":           "an attempt to connect",
 	"internal/channel round.try":           "the same",

@@ -66,7 +66,7 @@ func New(cfg Config) *Channel {
 		transport:   cfg.Transport,
 		keepalive:   keepalives{next: cfg.Transport.Keepalive},
 	}
-	p.stats = cfg.Stats
+	p.stats, p.early = cfg.Stats, cfg.Transport.EarlyCalls
 	p.pacing = newPacing(cfg.Backoff, cfg.MinConnectTimeout)
 	p.life, p.end = context.WithCancelCause(context.Background())
 	p.live = make(map[transport.ClientTransport]bool)

@@ -13,8 +13,8 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-// dialer connects to one address: it dials, secures the connection and waits
-// for the server's SETTINGS, all within one context.
+// dialer connects to one address: it dials, secures the connection and, unless
+// calls are early, waits for the server's SETTINGS, all within one context.
 type dialer struct {
 	target      Target
 	custom      func(ctx context.Context, address string) (net.Conn, error) // may be nil
@@ -23,7 +23,7 @@ type dialer struct {
 	keepalive   keepalives
 }
 
-func (d *dialer) connect(ctx context.Context, address string) (transport.ClientTransport, error) {
+func (d *dialer) connect(ctx context.Context, address string, early bool) (transport.ClientTransport, error) {
 	nc, err := d.dial(ctx, address)
 	if err != nil {
 		return nil, newConnectError(ctx, address, stepDial, err)
@@ -39,7 +39,7 @@ func (d *dialer) connect(ctx context.Context, address string) (transport.ClientT
 		return nil, e
 	}
 	cfg := d.transport
-	cfg.AuthInfo = info
+	cfg.AuthInfo, cfg.EarlyCalls = info, early
 	cfg.Keepalive, cfg.TooManyPings = d.keepalive.get(), d.keepalive.calm
 	if deadline, ok := ctx.Deadline(); ok && cfg.SettingsTimeout == 0 {
 		// It runs from now on too: a server that says nothing gets the connect
@@ -48,13 +48,18 @@ func (d *dialer) connect(ctx context.Context, address string) (transport.ClientT
 	}
 	tr, err := transport.NewHTTP2Client(ctx, secured, cfg)
 	if err != nil {
-		e := secureError(ctx, address, stepHTTP2, err)
-		if d.credentials.Info().SecurityProtocol == "insecure" {
-			e.hint = "is it a gRPC server? One that wants TLS needs other credentials: WithTransportCredentials"
-		}
-		return nil, e
+		return nil, d.http2Error(ctx, address, err)
 	}
 	return tr, nil
+}
+
+// http2Error is the error of a server that has not sent its SETTINGS.
+func (d *dialer) http2Error(ctx context.Context, address string, err error) error {
+	e := secureError(ctx, address, stepHTTP2, err)
+	if d.credentials.Info().SecurityProtocol == "insecure" {
+		e.hint = "is it a gRPC server? One that wants TLS needs other credentials: WithTransportCredentials"
+	}
+	return e
 }
 
 // secure makes the security handshake. Credentials that do not heed ctx find

@@ -2,6 +2,7 @@ package channel
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -23,8 +24,11 @@ import (
 //
 //	any ── close ──> SHUTDOWN
 //
-// It connects on one goroutine, which ends when the state is READY; then
-// another waits for the end of the connection. In IDLE it has none.
+// It connects on one goroutine, which ends when the state is READY and the
+// server's SETTINGS have come; then another waits for the end of the connection.
+// In IDLE it has none. A connection that ends before its server's SETTINGS,
+// which with early calls was READY already, is a failure too; it goes from READY
+// to TRANSIENT_FAILURE.
 type pickFirst struct {
 	target    string
 	states    *states
@@ -32,6 +36,8 @@ type pickFirst struct {
 	dialer    *dialer
 	pacing    pacing
 	stats     stats.Handler // may be nil
+	early     bool          // calls do not wait for SETTINGS
+	wary      bool          // the latest early call was too early; owned by the goroutine that connects
 
 	life context.Context // ends with close
 	end  context.CancelCauseFunc
@@ -40,6 +46,7 @@ type pickFirst struct {
 	// Guarded by mu, as is the order of states.set.
 	mu       sync.Mutex
 	current  transport.ClientTransport          // in READY
+	unproven bool                               // the SETTINGS of current have not come yet
 	live     map[transport.ClientTransport]bool // that may not have ended
 	failures int                                // rounds in a row
 	hurry    chan struct{}                      // of a backoff that runs: closing it ends it
@@ -67,9 +74,13 @@ func (p *pickFirst) connect() {
 		p.mu.Lock()
 		delay := p.pacing.delay(p.failures+1, rand.Float64())
 		p.mu.Unlock()
-		tr, err := p.round(p.pacing.connectTimeout(delay))
+		timeout := p.pacing.connectTimeout(delay)
+		early := p.early && !p.wary
+		tr, err := p.round(timeout, early)
 		if err == nil {
-			p.connected(tr)
+			err = p.connected(tr, timeout, early)
+		}
+		if err == nil {
 			return
 		}
 		hurry := p.failed(err)
@@ -86,14 +97,16 @@ func (p *pickFirst) connect() {
 }
 
 // round tries each address once.
-func (p *pickFirst) round(timeout time.Duration) (transport.ClientTransport, error) {
+func (p *pickFirst) round(timeout time.Duration, early bool) (transport.ClientTransport, error) {
 	ctx, cancel := context.WithTimeoutCause(p.life, timeout, &connectTimeoutError{timeout})
 	list, lookupErr := p.addresses.list(ctx)
 	cancel()
 	if len(list) == 0 {
 		return nil, lookupErr
 	}
-	r := round{connect: p.dialer.connect, timeout: timeout, work: &p.work}
+	r := round{timeout: timeout, work: &p.work, connect: func(ctx context.Context, address string) (transport.ClientTransport, error) {
+		return p.dialer.connect(ctx, address, early)
+	}}
 	tr, errs := r.run(p.life, list)
 	if tr != nil {
 		// What the target stands for may have changed when this one ends.
@@ -106,21 +119,58 @@ func (p *pickFirst) round(timeout time.Duration) (transport.ClientTransport, err
 	return nil, &roundError{errs: errs}
 }
 
-// connected makes calls run on tr. The backoff starts anew with the next loss.
-func (p *pickFirst) connected(tr transport.ClientTransport) {
+// connected makes calls run on tr. If they are early, it then waits for the
+// server's SETTINGS, and gives the error of a server that turns out to be none.
+// When they have come, the backoff starts anew with the next loss.
+func (p *pickFirst) connected(tr transport.ClientTransport, timeout time.Duration, early bool) error {
 	ended := connBegins(p.stats, tr.Peer())
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
 		tr.Close(closedReason)
 		ended()
-		return
+		return nil
 	}
-	p.current, p.failures = tr, 0
+	p.current, p.unproven = tr, early
 	p.live[tr] = true
 	p.states.set(connectivity.Ready, &single{tr, p.lost}, nil)
 	p.work.Go(func() { p.watch(tr, ended) })
+	p.wary = false
+	if early {
+		p.mu.Unlock()
+		return p.proven(tr, timeout)
+	}
+	p.failures = 0
 	p.mu.Unlock()
+	return nil
+}
+
+// proven waits for the SETTINGS of a server to which calls go already.
+//
+// When they do not come, the next connections are waited for as if calls were
+// not early, until one has succeeded: then the addresses are tried in their
+// order, and what a server is, calls hear without being sent to it.
+func (p *pickFirst) proven(tr transport.ClientTransport, timeout time.Duration) error {
+	<-tr.Ready() // it has a bound: the time for connecting
+	err := tr.Err()
+	p.mu.Lock()
+	p.unproven = false
+	if p.wary = err != nil; p.wary && !p.closed {
+		p.current = nil
+		p.mu.Unlock()
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = &endedError{err, &connectTimeoutError{timeout}}
+		}
+		return p.dialer.http2Error(p.life, tr.Peer().Addr.String(), err)
+	}
+	p.failures = 0
+	p.mu.Unlock()
+	select {
+	case <-tr.Draining():
+		p.lost(tr) // who noticed before was not heard
+	default:
+	}
+	return nil
 }
 
 // failed publishes why there is no connection: calls that do not wait fail
@@ -145,11 +195,12 @@ func (p *pickFirst) watch(tr transport.ClientTransport, ended func()) {
 	p.mu.Unlock()
 }
 
-// lost makes the channel IDLE if tr was its connection.
+// lost makes the channel IDLE if tr was its connection. While tr is unproven,
+// that is for proven to say.
 func (p *pickFirst) lost(tr transport.ClientTransport) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || p.current != tr {
+	if p.closed || p.current != tr || p.unproven {
 		return
 	}
 	p.current = nil
