@@ -59,6 +59,9 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 	if err := cfg.connect.check(); err != nil {
 		return nil, errors.New("weir: " + err.Error())
 	}
+	if err := checkFrameSize("WithMaxFrameSize", cfg.conn.MaxFrameSize); err != nil {
+		return nil, err
+	}
 	authority, err := cfg.authorityFor(t)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package weir
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/weir-rpc/weir/transport"
@@ -20,6 +21,31 @@ func WithMaxHeaderListSize(n uint32) DialOption {
 // ends as RESOURCE_EXHAUSTED.
 func MaxHeaderListSize(n uint32) ServerOption {
 	return connOption(func(c *transport.ConnConfig) { c.MaxHeaderListSize = n }).server()
+}
+
+// WithMaxFrameSize lets servers send frames of up to n octets, 16,384 to
+// 16,777,215; NewClient fails with another value. Zero means the default, 16,384.
+// Larger frames save work where messages are large, and delay what else the
+// connection has to say by the time that one takes on its way. They take no
+// larger buffers. What the Client sends is for the server to say, and never in
+// frames of more than 64 KiB; a server of grpc-go sends no more than 16 KiB,
+// whatever it may.
+func WithMaxFrameSize(n uint32) DialOption {
+	return connOption(func(c *transport.ConnConfig) { c.MaxFrameSize = n }).client()
+}
+
+// MaxFrameSize lets clients send frames of up to n octets. See WithMaxFrameSize;
+// with a value out of range Serve fails.
+func MaxFrameSize(n uint32) ServerOption {
+	return connOption(func(c *transport.ConnConfig) { c.MaxFrameSize = n }).server()
+}
+
+// checkFrameSize finds values of an option that RFC 9113 does not allow.
+func checkFrameSize(option string, n uint32) error {
+	if n != 0 && (n < 1<<14 || n >= 1<<24) {
+		return fmt.Errorf("weir: %s(%d) is out of range: a frame's largest size can be 16,384 to 16,777,215 octets, or 0 for the default", option, n)
+	}
+	return nil
 }
 
 // WithStaticStreamWindowSize fixes how many octets a server may send on a

@@ -1,6 +1,7 @@
 package weir_test
 
 import (
+	"bytes"
 	"net"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/weir-rpc/weir/internal/h2peer"
 	"github.com/weir-rpc/weir/internal/simnet"
 	"golang.org/x/net/http2"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
@@ -40,12 +42,13 @@ func wantSettings(t *testing.T, p *h2peer.Peer, want map[http2.SettingID]uint32,
 func TestConnOptions_AreAnnounced(t *testing.T) {
 	want := map[http2.SettingID]uint32{
 		http2.SettingMaxHeaderListSize: 5000, http2.SettingInitialWindowSize: 70_000, http2.SettingHeaderTableSize: 0,
+		http2.SettingMaxFrameSize: 70_000,
 	}
 	t.Run("client", func(t *testing.T) {
 		lis := listen(t)
 		defer lis.Close()
 		c, err := weir.NewClient(lis.Addr().String(), weir.WithTransportCredentials(insecure.NewCredentials()),
-			weir.WithMaxHeaderListSize(5000), weir.WithStaticStreamWindowSize(70_000), weir.WithStaticConnWindowSize(90_000))
+			weir.WithMaxHeaderListSize(5000), weir.WithStaticStreamWindowSize(70_000), weir.WithStaticConnWindowSize(90_000), weir.WithMaxFrameSize(70_000))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,7 +64,7 @@ func TestConnOptions_AreAnnounced(t *testing.T) {
 	})
 	t.Run("server", func(t *testing.T) {
 		srv, lis := weir.NewServer(weir.MaxHeaderListSize(5000), weir.StaticStreamWindowSize(70_000),
-			weir.StaticConnWindowSize(90_000), weir.HeaderTableSize(100)), listen(t)
+			weir.StaticConnWindowSize(90_000), weir.HeaderTableSize(100), weir.MaxFrameSize(70_000)), listen(t)
 		background(t, srv, lis)
 		nc, err := net.Dial("tcp", lis.Addr().String())
 		if err != nil {
@@ -74,6 +77,52 @@ func TestConnOptions_AreAnnounced(t *testing.T) {
 		wantSettings(t, p, want, 90_000)
 		p.Close()
 	})
+}
+
+// Large frames of both sides carry headers and messages of every size, over
+// sockets of the system.
+func TestMaxFrameSize(t *testing.T) {
+	srv, lis := weir.NewServer(weir.MaxFrameSize(1<<20)), listen(t)
+	testpb.RegisterTestServiceServer(srv, echo{})
+	background(t, srv, lis)
+	for name, c := range map[string]connector{
+		"weir":    newWeirClient(t, lis.Addr().String(), weir.WithMaxFrameSize(1<<24-1)),
+		"default": newWeirClient(t, lis.Addr().String()),
+		"grpc-go": newGRPCClient(t, lis.Addr().String()),
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, n := range []int{1, 10_000, 40_000} {
+				big := strings.Repeat("~", n)
+				ctx := metadata.AppendToOutgoingContext(t.Context(), "x-echo", big)
+				body := bytes.Repeat([]byte("z"), 25*n)
+				var header metadata.MD
+				got, err := testpb.NewTestServiceClient(c).UnaryCall(ctx,
+					&testpb.SimpleRequest{ResponseSize: int32(len(body)), Payload: &testpb.Payload{Body: body}}, grpc.Header(&header))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if h := header.Get("x-echo"); !bytes.Equal(got.GetPayload().GetBody(), body) || len(h) != 1 || h[0] != big {
+					t.Errorf("%d octets came back, want %d, or other headers", len(got.GetPayload().GetBody()), len(body))
+				}
+			}
+		})
+	}
+}
+
+func TestMaxFrameSize_OutOfRange(t *testing.T) {
+	for _, n := range []uint32{1, 16_383, 1 << 24} {
+		_, err := weir.NewClient("passthrough:///x", weir.WithTransportCredentials(insecure.NewCredentials()), weir.WithMaxFrameSize(n))
+		if err == nil || !strings.Contains(err.Error(), "WithMaxFrameSize") {
+			t.Errorf("a client with %d: %v", n, err)
+		}
+		lis := listen(t)
+		if err := weir.NewServer(weir.MaxFrameSize(n)).Serve(lis); err == nil || !strings.Contains(err.Error(), "MaxFrameSize") {
+			t.Errorf("a server with %d: %v", n, err)
+		}
+		if _, err := lis.Accept(); err == nil {
+			t.Error("the listener is open")
+		}
+	}
 }
 
 // Headers over the limit fail their call, and the error names the option.

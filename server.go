@@ -140,6 +140,10 @@ var ErrServerStopped = grpc.ErrServerStopped
 // Stop, GracefulStop or Shutdown has ended, it returns nil; if it is called
 // after one of them, ErrServerStopped.
 func (s *Server) Serve(lis net.Listener) error {
+	if err := checkFrameSize("MaxFrameSize", s.cfg.conn.MaxFrameSize); err != nil {
+		_ = lis.Close()
+		return err
+	}
 	s.mu.Lock()
 	if s.closing.Load() {
 		s.mu.Unlock()

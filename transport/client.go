@@ -35,6 +35,10 @@ type http2Client struct {
 // server's SETTINGS, unless ClientConfig.EarlyCalls is set. The transport owns
 // nc from then on; if an error is returned, nc is closed.
 func NewHTTP2Client(ctx context.Context, nc net.Conn, cfg ClientConfig) (ClientTransport, error) {
+	if err := cfg.check(); err != nil {
+		_ = nc.Close()
+		return nil, err
+	}
 	t := &http2Client{cfg: cfg, draining: make(chan struct{})}
 	t.conn.init(nc, true, t, &t.cfg.ConnConfig)
 	t.slots.init(&t.conn)

@@ -2,9 +2,11 @@ package transport
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"time"
 
+	"github.com/weir-rpc/weir/internal/frame"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
 )
@@ -55,6 +57,13 @@ type ConnConfig struct {
 	// HeaderTableSize is the memory, in octets, that the peer's HPACK encoder
 	// may use here. Zero means 4,096.
 	HeaderTableSize uint32
+	// MaxFrameSize is the largest frame that the peer may send, in octets of
+	// payload: 16,384 to 16,777,215, and anything else is an error. Zero means
+	// 16,384. Larger frames save both sides work where messages are large; while
+	// one is on its way nothing else of the connection is. They take no larger
+	// buffer but for headers, which MaxHeaderListSize bounds. This side sends
+	// frames as large as the peer allows, but of no more than 64 KiB.
+	MaxFrameSize uint32
 	// SettingsTimeout bounds the wait for the acknowledgement of our SETTINGS.
 	// Zero means DefaultSettingsTimeout, a negative value no bound.
 	SettingsTimeout time.Duration
@@ -96,6 +105,32 @@ func (c *ConnConfig) headerTableSize() uint32 {
 		return 4096
 	}
 	return c.HeaderTableSize
+}
+
+func (c *ConnConfig) maxFrameSize() uint32 {
+	if c.MaxFrameSize == 0 {
+		return frame.DefaultMaxSize
+	}
+	return c.MaxFrameSize
+}
+
+// largestWhole is how large a frame other than DATA may be: as large as a header
+// block, with priority and padding.
+func (c *ConnConfig) largestWhole() uint32 {
+	return uint32(min(2*uint64(c.maxHeaderListSize())+256+5, frame.MaxMaxSize))
+}
+
+// check finds values that mean nothing.
+//
+// "The value advertised by an endpoint MUST be between this initial value and
+// the maximum allowed frame size (2^24-1 or 16,777,215 octets), inclusive."
+// https://www.rfc-editor.org/rfc/rfc9113#section-6.5.2
+func (c *ConnConfig) check() *ConnError {
+	if n := c.maxFrameSize(); n < frame.DefaultMaxSize || n > frame.MaxMaxSize {
+		return &ConnError{Code: CodeInternal, By: ByLocal, Reason: fmt.Sprintf(
+			"the option MaxFrameSize is %d, it can be %d to %d octets, or 0 for the default", n, frame.DefaultMaxSize, frame.MaxMaxSize)}
+	}
+	return nil
 }
 
 func (c *ConnConfig) settingsTimeout() time.Duration {

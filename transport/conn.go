@@ -138,6 +138,7 @@ func (c *conn) init(nc net.Conn, client bool, r role, cfg *ConnConfig) {
 		// https://www.rfc-editor.org/rfc/rfc9113#section-6.5.2
 		maxStreams: 100,
 	}
+	c.rd.SetMaxSize(cfg.maxFrameSize(), cfg.largestWhole())
 	c.sock = newSocket(nc, &c.rd)
 	c.secured = cfg.AuthInfo != nil && cfg.AuthInfo.AuthType() != "insecure"
 	c.dec.Init(cfg.headerTableSize(), cfg.maxHeaderListSize())

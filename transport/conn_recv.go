@@ -16,7 +16,8 @@ import (
 )
 
 // readBufferSize is the size of the buffer that a connection takes while there
-// is something to read. It holds any frame but DATA whole.
+// is something to read. It holds any frame but DATA whole, unless MaxFrameSize
+// is larger.
 const readBufferSize = 32 << 10
 
 // headerBlock is a header block of which CONTINUATION frames are still to
@@ -191,6 +192,9 @@ func notHTTP2(b []byte) (what string, known bool) {
 // fill waits until there is something to read and reads it. A connection that
 // waits holds no buffer, unless a frame is cut in the middle.
 func (c *conn) fill() error {
+	if c.readBuf != nil && len(*c.readBuf) > readBufferSize && c.rd.Buffered() == 0 {
+		c.freeReadBuffer() // it was for one large frame
+	}
 	if c.readBuf == nil {
 		return c.sock.read(c)
 	}
@@ -200,6 +204,9 @@ func (c *conn) fill() error {
 	if c.rd.Buffered() == 0 && c.waitsWithout() {
 		c.freeReadBuffer()
 		return c.sock.read(c)
+	}
+	if n := c.rd.Wants(); n > 0 {
+		c.growReadBuffer(n)
 	}
 	n, err := c.nc.Read(c.rd.Space())
 	if n > 0 {
@@ -234,6 +241,15 @@ func (c *conn) lendReadBuffer() {
 		c.readBuf = buffer.Get(readBufferSize)
 		c.rd.Lend(*c.readBuf)
 	}
+}
+
+// growReadBuffer takes a buffer of n octets in the place of the one that it has:
+// a frame that is not DATA fills that one.
+func (c *conn) growReadBuffer(n int) {
+	old := c.readBuf
+	c.readBuf = buffer.Get(n)
+	c.rd.Move(*c.readBuf)
+	buffer.Put(old)
 }
 
 // freeReadBuffer gives the buffer back if nothing is in it.

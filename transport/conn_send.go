@@ -219,7 +219,11 @@ func (c *conn) roundLocked() {
 		if st.out.left {
 			continue // it ended while it waited
 		}
-		c.emitLocked(st, min(quantum, highWater-c.out.size))
+		budget := min(quantum, highWater-c.out.size)
+		if c.round.Len() == 0 && c.settings.maxFrameSize > frame.DefaultMaxSize {
+			budget = highWater - c.out.size // alone: in frames as large as the peer takes
+		}
+		c.emitLocked(st, budget)
 		if st.out.ready() {
 			st.out.inRound = true
 			c.round.Push(st)
@@ -228,8 +232,8 @@ func (c *conn) roundLocked() {
 }
 
 // emitLocked frames what st has queued, up to budget octets with their frame
-// headers, and as the windows and the peer's frame size allow. What st waits for then is in
-// st.out.reason.
+// headers, and as the windows and the peer's frame size allow. What st waits
+// for then is in st.out.reason.
 //
 // "The sender MUST NOT send a flow-controlled frame with a length that exceeds
 // the space available in either of the flow-control windows advertised by the

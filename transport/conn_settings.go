@@ -22,6 +22,9 @@ func (c *conn) announceLocked(credit uint32) {
 	if n := c.cfg.headerTableSize(); n != 4096 {
 		s = append(s, frame.Setting{ID: frame.SettingHeaderTableSize, Value: n})
 	}
+	if n := c.cfg.maxFrameSize(); n != frame.DefaultMaxSize {
+		s = append(s, frame.Setting{ID: frame.SettingMaxFrameSize, Value: n})
+	}
 	b := frame.AppendSettings(c.hbuf[:0], s...)
 	if credit > 0 {
 		b = frame.AppendWindowUpdate(b, 0, credit)

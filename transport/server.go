@@ -38,6 +38,10 @@ type http2Server struct {
 // client has ConnectionTimeout. The transport owns nc from then on; if an
 // error is returned, nc is closed. No stream is handled before HandleStreams.
 func NewServerTransport(nc net.Conn, cfg ServerConfig) (ServerTransport, error) {
+	if err := cfg.check(); err != nil {
+		_ = nc.Close()
+		return nil, err
+	}
 	s := &http2Server{cfg: cfg, limit: messageLimit(cfg.MaxRecvMessageSize), handled: make(chan struct{})}
 	s.conn.init(nc, false, s, &s.cfg.ConnConfig)
 	s.answers.init()

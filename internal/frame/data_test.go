@@ -98,9 +98,8 @@ func TestDataLargerThanTheBuffer(t *testing.T) {
 	want := []byte(strings.Repeat("0123456789abcdef", size/16+1)[:size])
 	b := AppendData(nil, 1, want, true, 100)
 	var r Reader
-	r.SetMaxSize(1 << 20)
-	// The buffer is for frames of the size that was announced; DATA needs less.
-	r.Lend(make([]byte, HeaderLen+1<<20))
+	r.SetMaxSize(1<<20, 0)
+	r.Lend(make([]byte, MinBuffer))
 	var got []byte
 	flow := 0
 	for done := false; !done; {
@@ -110,6 +109,9 @@ func TestDataLargerThanTheBuffer(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !ok {
+			if n := r.Wants(); n > 0 {
+				t.Fatalf("it wants a buffer of %d octets", n)
+			}
 			n := copy(r.Space(), b[:min(1000, len(b))])
 			r.Filled(n)
 			b = b[n:]

@@ -13,6 +13,7 @@ type Reader struct {
 	buf  []byte
 	r, w int
 	max  uint32 // 0 is DefaultMaxSize
+	most uint32 // of a frame that is given whole; 0 is max
 	err  *Error
 
 	block uint32 // the stream whose header block is open, or 0
@@ -28,22 +29,25 @@ type Reader struct {
 	pad    int  // padding octets still to come, behind the data
 }
 
-// MinBuffer is how many octets a buffer must have for payloads of
-// DefaultMaxSize: it holds every frame but DATA whole.
+// MinBuffer is how many octets a buffer must have: with payloads of
+// DefaultMaxSize it holds every frame but DATA whole.
 const MinBuffer = HeaderLen + DefaultMaxSize
 
 // SetMaxSize sets the largest payload that is accepted, in octets: what we
 // announce as SETTINGS_MAX_FRAME_SIZE. Zero means DefaultMaxSize. It holds for
-// frames that begin after the call. Buffers must hold a whole frame of this
-// size: to raise it beyond the buffer that is lent, Reclaim that one first.
-func (r *Reader) SetMaxSize(n uint32) {
+// frames that begin after the call.
+//
+// DATA of any size is handed out as it comes, and so are unknown frames passed
+// over. All else comes whole, and needs a buffer that holds it: see Wants. Of
+// this no more than whole octets are accepted, or DefaultMaxSize if that is more.
+func (r *Reader) SetMaxSize(n, whole uint32) {
 	if n == 0 {
 		n = DefaultMaxSize
 	}
-	if n < DefaultMaxSize || n > MaxMaxSize || r.buf != nil && len(r.buf) < HeaderLen+int(n) {
-		panic("BUG: a maximum that RFC 9113 or the buffer does not allow")
+	if n < DefaultMaxSize || n > MaxMaxSize {
+		panic("BUG: a maximum that RFC 9113 does not allow")
 	}
-	r.max = n
+	r.max, r.most = n, min(max(whole, DefaultMaxSize), n)
 }
 
 func (r *Reader) maxSize() uint32 {
@@ -53,10 +57,9 @@ func (r *Reader) maxSize() uint32 {
 	return r.max
 }
 
-// Lend gives the Reader a buffer to work in, of at least HeaderLen octets and
-// the largest payload.
+// Lend gives the Reader a buffer to work in, of at least MinBuffer octets.
 func (r *Reader) Lend(buf []byte) {
-	if r.buf != nil || len(buf) < HeaderLen+int(r.maxSize()) {
+	if r.buf != nil || len(buf) < MinBuffer {
 		panic("BUG: a buffer too many, or too small")
 	}
 	r.buf, r.r, r.w = buf, 0, 0
@@ -71,8 +74,31 @@ func (r *Reader) Prime(b []byte) {
 	r.w = copy(r.buf, b)
 }
 
+// Wants tells, after Next returned false, that the buffer is full and a frame is
+// not whole yet: how many octets a larger one must have to go on. That is twice
+// as many, or what the frame needs, so that a peer has sent what it makes us
+// hold. It is 0 if the buffer will do.
+func (r *Reader) Wants() int {
+	if r.buf == nil || r.w-r.r < len(r.buf) {
+		return 0
+	}
+	return min(HeaderLen+int(ParseHeader(r.buf).Length), 2*len(r.buf))
+}
+
+// Move takes a larger buffer in the place of the one that was lent, which it
+// gives back.
+func (r *Reader) Move(buf []byte) (old []byte) {
+	if r.buf == nil || len(buf) < len(r.buf) {
+		panic("BUG: no buffer to move from, or a smaller one to move to")
+	}
+	old = r.buf
+	r.w = copy(buf, old[r.r:r.w])
+	r.buf, r.r = buf, 0
+	return old
+}
+
 // Space gives where the next octets belong. It is never empty after Next
-// returned false.
+// returned false, if Wants is 0.
 func (r *Reader) Space() []byte {
 	if r.r == r.w {
 		r.r, r.w = 0, 0
@@ -216,6 +242,9 @@ func (r *Reader) check(h Header) *Error {
 		// data."
 		// https://www.rfc-editor.org/rfc/rfc9113#section-4.2
 		return connError(CodeFrameSize, "%v of %d octets: the largest payload is %d (SETTINGS_MAX_FRAME_SIZE)", h.Type, h.Length, r.maxSize())
+	}
+	if r.most != 0 && h.Length > r.most && h.Type != TypeData && h.Type <= TypeContinuation {
+		return connError(CodeEnhanceYourCalm, "%v of %d octets: no more than %d are taken in one frame", h.Type, h.Length, r.most)
 	}
 	if r.block != 0 || h.Type == TypeContinuation {
 		if err := r.checkSequence(h); err != nil {

@@ -211,7 +211,7 @@ func TestConnectionErrorIsFinal(t *testing.T) {
 // Row A55: what we announce is what we accept.
 func TestMaxSize(t *testing.T) {
 	var r Reader
-	r.SetMaxSize(1 << 15)
+	r.SetMaxSize(1<<15, 1<<15)
 	r.Lend(make([]byte, HeaderLen+1<<15))
 	r.Filled(copy(r.Space(), appendHeader(nil, 1<<15, TypeHeaders, FlagEndHeaders, 1)))
 	var f Frame
@@ -221,6 +221,86 @@ func TestMaxSize(t *testing.T) {
 	r.Filled(len(r.Space()))
 	if ok, err := r.Next(&f); !ok || err != nil || len(f.Payload) != 1<<15 {
 		t.Fatalf("%v, %v", ok, err)
+	}
+	for _, tt := range []struct {
+		max, whole uint32
+		h          Header
+		code       ErrCode
+	}{
+		{1 << 20, 1 << 16, Header{Type: TypeData, StreamID: 1, Length: 1 << 20}, CodeNoError},
+		{1 << 20, 1 << 16, Header{Type: TypeData, StreamID: 1, Length: 1<<20 + 1}, CodeFrameSize},
+		{1 << 20, 1 << 16, Header{Type: 0x42, Length: 1 << 20}, CodeNoError},
+		{1 << 20, 1 << 16, Header{Type: TypeHeaders, StreamID: 1, Length: 1 << 16}, CodeNoError},
+		{1 << 20, 1 << 16, Header{Type: TypeHeaders, StreamID: 1, Length: 1<<16 + 1}, CodeEnhanceYourCalm},
+		{1 << 20, 1 << 16, Header{Type: TypeGoAway, Length: 1<<16 + 1}, CodeEnhanceYourCalm},
+		{1 << 20, 1 << 16, Header{Type: TypeGoAway, Length: 1<<20 + 1}, CodeFrameSize},
+		{1 << 15, 1 << 16, Header{Type: TypeHeaders, StreamID: 1, Length: 1<<15 + 1}, CodeFrameSize},
+		{1 << 20, 5, Header{Type: TypeHeaders, StreamID: 1, Length: DefaultMaxSize}, CodeNoError},
+		{0, 5, Header{Type: TypeHeaders, StreamID: 1, Length: DefaultMaxSize + 1}, CodeFrameSize},
+		{MaxMaxSize, MaxMaxSize, Header{Type: TypeHeaders, StreamID: 1, Length: MaxMaxSize}, CodeNoError},
+	} {
+		var r Reader
+		r.SetMaxSize(tt.max, tt.whole)
+		r.Lend(make([]byte, MinBuffer))
+		r.Filled(copy(r.Space(), appendHeader(nil, int(tt.h.Length), tt.h.Type, tt.h.Flags, tt.h.StreamID)))
+		_, err := r.Next(&f)
+		if got := err; got == nil && tt.code != CodeNoError || got != nil && (got.Code != tt.code || got.StreamID != 0) {
+			t.Errorf("%d and %d: %+v gives %v, want %v", tt.max, tt.whole, tt.h, got, tt.code)
+		}
+	}
+}
+
+// Frames that are larger than the buffer make it grow by what has come already,
+// whatever the pieces in which they come; what stands before and behind them
+// stays.
+func TestBufferGrowsForAFrame(t *testing.T) {
+	const size = 10*MinBuffer + 3
+	octets := slices.Concat(AppendPing(nil, false, [8]byte{1}), raw(TypeHeaders, FlagEndHeaders, 1, bytes.Repeat([]byte("h"), size)...),
+		AppendPing(nil, false, [8]byte{2}), raw(TypeGoAway, 0, 0, make([]byte, 2*MinBuffer)...), AppendData(nil, 1, make([]byte, size), true, 7))
+	for _, piece := range []int{1, 1000, MinBuffer, size} {
+		var r Reader
+		r.SetMaxSize(1<<20, 1<<20)
+		r.Lend(make([]byte, MinBuffer))
+		var got []string
+		largest := MinBuffer
+		for rest := octets; ; {
+			var f Frame
+			ok, err := r.Next(&f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if ok {
+				if f.Type == TypeHeaders && !bytes.Equal(f.Payload, bytes.Repeat([]byte("h"), size)) {
+					t.Fatalf("pieces of %d: another header block of %d octets", piece, len(f.Payload))
+				}
+				if f.Last {
+					got = append(got, f.Type.String())
+				}
+				continue
+			}
+			if len(rest) == 0 {
+				break
+			}
+			if n := r.Wants(); n > 0 {
+				if n <= largest || n > 2*largest {
+					t.Fatalf("pieces of %d: %d octets are wanted in the place of %d", piece, n, largest)
+				}
+				largest = n
+				if old := r.Move(make([]byte, n)); r.Buffered() != len(old) {
+					t.Fatalf("pieces of %d: a buffer of %d octets that holds %d is to grow", piece, len(old), r.Buffered())
+				}
+			}
+			space := r.Space()
+			n := copy(space[:min(len(space), piece)], rest)
+			r.Filled(n)
+			rest = rest[n:]
+		}
+		if want := []string{"PING", "HEADERS", "PING", "GOAWAY", "DATA"}; !slices.Equal(got, want) || r.Buffered() != 0 {
+			t.Errorf("pieces of %d: %q and %d octets, want %q", piece, got, r.Buffered(), want)
+		}
+		if largest != HeaderLen+size {
+			t.Errorf("pieces of %d: the buffer grew to %d, want %d", piece, largest, HeaderLen+size)
+		}
 	}
 }
 
