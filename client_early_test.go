@@ -15,7 +15,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 
 	testpb "google.golang.org/grpc/interop/grpc_testing"
@@ -61,7 +60,7 @@ func TestEarlyCalls_RoundTripsToTheFirstAnswer(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				var server, client credentials.TransportCredentials = insecure.NewCredentials(), insecure.NewCredentials()
+				server, client := insecure.NewCredentials(), insecure.NewCredentials()
 				if tt.secured != 0 {
 					i := newIssuer(t, "authority")
 					version := func(cfg *tls.Config) { cfg.MinVersion, cfg.MaxVersion = tt.secured, tt.secured }
