@@ -301,3 +301,32 @@ func TestChain_GrownStack_LeavesNothing(t *testing.T) {
 		}
 	})
 }
+
+// The stream of a call that failed does not serve another: the reader may not
+// be done with it, and would end that one.
+func TestRoundTrip_Failed_StreamIsNotUsedAgain(t *testing.T) {
+	large := []byte{0, 0, 0x40, 0, 1} // the prefix of 4 MiB and an octet
+	for name, fail := range map[string]func(p *h2peer.Peer){
+		"reset":              func(p *h2peer.Peer) { p.WriteReset(1, http2.ErrCodeInternal) },
+		"too large":          func(p *h2peer.Peer) { p.WriteResponse(1, nil); p.WriteData(1, false, large) },
+		"malformed headers":  func(p *h2peer.Peer) { p.WriteHeaders(1, false, ":status", "200", ":status", "200") },
+		"malformed message":  func(p *h2peer.Peer) { p.WriteResponse(1, nil); p.WriteData(1, false, []byte{9, 0, 0, 0, 0}) },
+		"malformed trailers": func(p *h2peer.Peer) { p.WriteResponse(1, []byte("x")); p.WriteHeaders(1, true, ":status", "200") },
+		"no trailers":        func(p *h2peer.Peer) { p.WriteResponse(1, nil); p.WriteData(1, true, nil) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inClient(t, ClientConfig{}, func(t *testing.T, ct ClientTransport, p *h2peer.Peer) {
+				call := roundTrip(t.Context(), ct, "x")
+				take(p, 1)
+				fail(p)
+				if <-call.done; call.err == nil {
+					t.Fatal("the call succeeded")
+				}
+				if st := ct.(*http2Client).idle.Get(); st != nil {
+					t.Error("its stream is to serve again")
+				}
+				p.Ignore(http2.FrameRSTStream)
+			})
+		})
+	}
+}

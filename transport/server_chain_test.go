@@ -80,14 +80,21 @@ func TestChain_QuickHandlers_RunInARow(t *testing.T) {
 }
 
 // Rows A73, A101: a handler that blocks delays nobody: not the requests behind
-// it, nor the answers before it.
+// it, nor the answers before it, be it the first, the last or another.
 // Row A5: no handler runs on the reader.
 func TestChain_BlockedHandler_DelaysNobody(t *testing.T) {
+	for _, which := range []int32{1, 5, 0} {
+		t.Run(strconv.Itoa(int(which)), func(t *testing.T) { blockedHandler(t, which) })
+	}
+}
+
+// blockedHandler blocks the handlers of each ten whose number is which.
+func blockedHandler(t *testing.T, which int32) {
 	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
 		release := make(chan struct{})
 		var n atomic.Int32
 		ts.every = func(st *ServerStream) {
-			if n.Add(1)%10 == 5 {
+			if n.Add(1)%10 == which {
 				<-release
 			}
 			echoUnary(st)
@@ -111,25 +118,31 @@ func TestChain_BlockedHandler_DelaysNobody(t *testing.T) {
 }
 
 // A handler that ends its goroutine ends its own call, with INTERNAL, and
-// harms nobody.
+// harms nobody; if it is alone too, somebody has to tell its client.
 func TestChain_Goexit_EndsItsCallOnly(t *testing.T) {
-	for _, path := range []string{"/u/Echo", "/s/Stream"} {
+	for _, tt := range []struct {
+		path        string
+		calls, exit int32
+	}{
+		{"/u/Echo", 10, 3}, {"/u/Echo", 10, 1}, {"/u/Echo", 1, 1}, {"/s/Stream", 10, 3}, {"/s/Stream", 1, 1},
+	} {
 		inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
 			var n atomic.Int32
 			ts.every = func(st *ServerStream) {
-				if n.Add(1) == 3 {
+				if n.Add(1) == tt.exit {
 					runtime.Goexit()
 				}
 				echoUnary(st)
 			}
 			ts.peer.AnyOrder()
+			last := uint32(2*tt.calls - 1)
 			ts.peer.Batch(func() {
-				for id := uint32(1); id <= 19; id += 2 {
-					ts.peer.WriteRequest(id, path, []byte("x"), true)
+				for id := uint32(1); id <= last; id += 2 {
+					ts.peer.WriteRequest(id, tt.path, []byte("x"), true)
 				}
 			})
 			failed := 0
-			for id := uint32(1); id <= 19; id += 2 {
+			for id := uint32(1); id <= last; id += 2 {
 				h := ts.peer.WantHeaders("an answer", id)
 				if h.Get("grpc-status") != "" {
 					failed++
@@ -188,6 +201,42 @@ func TestChain_GoroutineState_DoesNotLeak(t *testing.T) {
 		}
 		if n := leaked.Load(); n > 0 {
 			t.Errorf("%d handlers ran with what another one left behind", n)
+		}
+	})
+}
+
+// A handler that runs on the goroutine of one that has set labels, right after
+// it, has none. On one processor, so that there are such.
+func TestChain_Labels_DoNotLeak(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
+		var mu sync.Mutex
+		set := map[string]bool{} // by the handler before, on this goroutine
+		followed, leaked := 0, 0
+		ts.every = func(st *ServerStream) {
+			id := goid()
+			mu.Lock()
+			if set[id] {
+				followed++
+				if labelled() {
+					leaked++
+				}
+			}
+			set[id] = true
+			mu.Unlock()
+			pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels("whose", "mine")))
+			echoUnary(st)
+		}
+		for try := range uint32(20) {
+			first := 40*try + 1
+			writeRequests(ts, first, 20)
+			wantAnswers(ts, first, 20)
+			if followed > 0 {
+				break
+			}
+		}
+		if followed == 0 || leaked > 0 {
+			t.Errorf("%d handlers followed one that had set labels, %d of them had those", followed, leaked)
 		}
 	})
 }
