@@ -23,6 +23,20 @@ type attemptStats struct {
 	begun   time.Time
 	waits   bool        // for a connection, since the attempt began
 	header  atomic.Bool // the server's headers are told
+	events  *attemptEvents
+}
+
+// attemptEvents are what the handler is told, and may keep: one object for a
+// unary call. The second message and those after it have their own.
+type attemptEvents struct {
+	tag        stats.RPCTagInfo
+	begin      stats.Begin
+	outHeader  stats.OutHeader
+	outPayload stats.OutPayload
+	inHeader   stats.InHeader
+	inPayload  stats.InPayload
+	inTrailer  stats.InTrailer
+	end        stats.End
 }
 
 // begin begins an attempt and gives its context.
@@ -33,10 +47,13 @@ func (a *attemptStats) begin(ctx context.Context, c *Client, begin stats.Begin, 
 	a.handler = c.stats
 	a.waits = c.ch.State() != connectivity.Ready
 	a.begun = time.Now()
-	a.ctx = a.handler.TagRPC(ctx, &stats.RPCTagInfo{FullMethodName: method, FailFast: begin.FailFast})
-	event := begin // a copy, so that none is made for nobody
-	event.Client, event.BeginTime = true, a.begun
-	a.handler.HandleRPC(a.ctx, &event)
+	e := new(attemptEvents)
+	a.events = e
+	e.tag = stats.RPCTagInfo{FullMethodName: method, FailFast: begin.FailFast}
+	a.ctx = a.handler.TagRPC(ctx, &e.tag)
+	e.begin = begin
+	e.begin.Client, e.begin.BeginTime = true, a.begun
+	a.handler.HandleRPC(a.ctx, &e.begin)
 	return a.ctx
 }
 
@@ -52,37 +69,51 @@ func (a *attemptStats) outHeader(call *transport.Call, md metadata.MD, p *peer.P
 	if a.handler == nil {
 		return
 	}
-	a.handler.HandleRPC(a.ctx, &stats.OutHeader{
+	a.events.outHeader = stats.OutHeader{
 		Client: true, Compression: call.SendCompress, Header: md, Authority: call.Authority,
 		FullMethod: call.Method, RemoteAddr: p.Addr, LocalAddr: p.LocalAddr,
-	})
+	}
+	a.handler.HandleRPC(a.ctx, &a.events.outHeader)
 }
 
 // outPayload tells of the message v of size octets, of which wire were left
 // when it was compressed.
 func (a *attemptStats) outPayload(v any, size, wire int) {
-	if a.handler != nil {
-		a.handler.HandleRPC(a.ctx, &stats.OutPayload{
-			Client: true, Payload: v, Length: size, CompressedLength: wire,
-			WireLength: wire + grpcwire.PrefixLen, SentTime: time.Now(),
-		})
+	if a.handler == nil {
+		return
 	}
+	e := &a.events.outPayload
+	if e.Client {
+		e = new(stats.OutPayload)
+	}
+	*e = stats.OutPayload{
+		Client: true, Payload: v, Length: size, CompressedLength: wire,
+		WireLength: wire + grpcwire.PrefixLen, SentTime: time.Now(),
+	}
+	a.handler.HandleRPC(a.ctx, e)
 }
 
 // inHeader tells of the server's headers, once.
 func (a *attemptStats) inHeader(md func() metadata.MD, compression string) {
 	if a.handler != nil && a.header.CompareAndSwap(false, true) {
-		a.handler.HandleRPC(a.ctx, &stats.InHeader{Client: true, Compression: compression, Header: md()})
+		a.events.inHeader = stats.InHeader{Client: true, Compression: compression, Header: md()}
+		a.handler.HandleRPC(a.ctx, &a.events.inHeader)
 	}
 }
 
 func (a *attemptStats) inPayload(v any, size, wire int) {
-	if a.handler != nil {
-		a.handler.HandleRPC(a.ctx, &stats.InPayload{
-			Client: true, Payload: v, Length: size, CompressedLength: wire,
-			WireLength: wire + grpcwire.PrefixLen, RecvTime: time.Now(),
-		})
+	if a.handler == nil {
+		return
 	}
+	e := &a.events.inPayload
+	if e.Client {
+		e = new(stats.InPayload)
+	}
+	*e = stats.InPayload{
+		Client: true, Payload: v, Length: size, CompressedLength: wire,
+		WireLength: wire + grpcwire.PrefixLen, RecvTime: time.Now(),
+	}
+	a.handler.HandleRPC(a.ctx, e)
 }
 
 // end ends the attempt. The trailer is nil if none came.
@@ -91,10 +122,12 @@ func (a *attemptStats) end(trailer metadata.MD, err error) {
 		return
 	}
 	if trailer != nil {
-		a.handler.HandleRPC(a.ctx, &stats.InTrailer{Client: true, Trailer: trailer})
+		a.events.inTrailer = stats.InTrailer{Client: true, Trailer: trailer}
+		a.handler.HandleRPC(a.ctx, &a.events.inTrailer)
 	}
 	if err == io.EOF {
 		err = nil
 	}
-	a.handler.HandleRPC(a.ctx, &stats.End{Client: true, BeginTime: a.begun, EndTime: time.Now(), Trailer: trailer, Error: err})
+	a.events.end = stats.End{Client: true, BeginTime: a.begun, EndTime: time.Now(), Trailer: trailer, Error: err}
+	a.handler.HandleRPC(a.ctx, &a.events.end)
 }

@@ -100,7 +100,7 @@ func outgoingOf(v any) *outgoing {
 // outgoingKey is the key under which package metadata keeps them, or nil if
 // they are not kept as we know it: then its getter copies everything, twice.
 var outgoingKey = func() any {
-	var spy keySpy
+	var spy spyContext
 	metadata.FromOutgoingContext(&spy)
 	ctx := metadata.NewOutgoingContext(context.Background(), metadata.MD{"a": {"1", "2"}})
 	v := metadata.AppendToOutgoingContext(ctx, "b", "3").Value(spy.key)
@@ -122,11 +122,3 @@ var outgoingKey = func() any {
 	}
 	return spy.key
 }()
-
-// keySpy is a context that remembers the last key that it was asked for.
-type keySpy struct {
-	context.Context
-	key any
-}
-
-func (s *keySpy) Value(key any) any { s.key = key; return nil }

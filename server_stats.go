@@ -20,18 +20,36 @@ type callStats struct {
 	begun   time.Time   // zero if there is no handler for the method
 	header  atomic.Bool // our headers are told
 	err     error       // what the call ends with
+
+	// What the handler is told, and may keep, lies here: one object for a unary
+	// call. The second message and those after it have their own.
+	stream serverTransportStream
+	events struct {
+		tag        stats.RPCTagInfo
+		inHeader   stats.InHeader
+		begin      stats.Begin
+		inPayload  stats.InPayload
+		outHeader  stats.OutHeader
+		outPayload stats.OutPayload
+		outTrailer stats.OutTrailer
+		end        stats.End
+	}
 }
 
 // observe tells of a request and gives the context of its handler.
 func (s *Server) observe(st *transport.ServerStream) (*callStats, context.Context) {
 	o := &callStats{handler: s.stats, st: st}
-	o.ctx = s.stats.TagRPC(st.Context(), &stats.RPCTagInfo{FullMethodName: st.Method()})
+	o.stream = serverTransportStream{st: st, stats: o}
+	e := &o.events
+	e.tag.FullMethodName = st.Method()
+	o.ctx = s.stats.TagRPC(st.Context(), &e.tag)
 	p := st.Peer()
-	s.stats.HandleRPC(o.ctx, &stats.InHeader{
+	e.inHeader = stats.InHeader{
 		FullMethod: st.Method(), RemoteAddr: p.Addr, LocalAddr: p.LocalAddr,
 		Compression: st.Encoding(), Header: copyMetadata(st.Metadata()),
-	})
-	return o, grpc.NewContextWithServerTransportStream(o.ctx, &serverTransportStream{st: st, stats: o})
+	}
+	s.stats.HandleRPC(o.ctx, &e.inHeader)
+	return o, grpc.NewContextWithServerTransportStream(o.ctx, &o.stream)
 }
 
 // begin says that the method is there.
@@ -40,7 +58,8 @@ func (o *callStats) begin(m *method) {
 		return
 	}
 	o.begun = time.Now()
-	begin := &stats.Begin{BeginTime: o.begun}
+	begin := &o.events.begin
+	begin.BeginTime = o.begun
 	if m.stream != nil {
 		begin.IsClientStream, begin.IsServerStream = m.stream.ClientStreams, m.stream.ServerStreams
 	}
@@ -48,18 +67,26 @@ func (o *callStats) begin(m *method) {
 }
 
 func (o *callStats) inPayload(v any, size, wire int) {
-	if o != nil {
-		o.handler.HandleRPC(o.ctx, &stats.InPayload{
-			Payload: v, Length: size, CompressedLength: wire,
-			WireLength: wire + grpcwire.PrefixLen, RecvTime: time.Now(),
-		})
+	if o == nil {
+		return
 	}
+	e := &o.events.inPayload
+	if !e.RecvTime.IsZero() {
+		e = new(stats.InPayload)
+	}
+	*e = stats.InPayload{
+		Payload: v, Length: size, CompressedLength: wire,
+		WireLength: wire + grpcwire.PrefixLen, RecvTime: time.Now(),
+	}
+	o.handler.HandleRPC(o.ctx, e)
 }
 
 // outHeader tells of our headers, once.
 func (o *callStats) outHeader() {
 	if o != nil && o.header.CompareAndSwap(false, true) {
-		o.handler.HandleRPC(o.ctx, &stats.OutHeader{Header: o.st.Header(), Compression: o.st.SendCompress()})
+		e := &o.events.outHeader
+		e.Header, e.Compression = o.st.Header(), o.st.SendCompress()
+		o.handler.HandleRPC(o.ctx, e)
 	}
 }
 
@@ -69,10 +96,15 @@ func (o *callStats) outPayload(v any, size, wire int) {
 		return
 	}
 	o.outHeader()
-	o.handler.HandleRPC(o.ctx, &stats.OutPayload{
+	e := &o.events.outPayload
+	if !e.SentTime.IsZero() {
+		e = new(stats.OutPayload)
+	}
+	*e = stats.OutPayload{
 		Payload: v, Length: size, CompressedLength: wire,
 		WireLength: wire + grpcwire.PrefixLen, SentTime: time.Now(),
-	})
+	}
+	o.handler.HandleRPC(o.ctx, e)
 }
 
 // outTrailer tells of the status. Metadata of the headers goes before it.
@@ -80,16 +112,18 @@ func (o *callStats) outTrailer() {
 	if o == nil {
 		return
 	}
-	if len(o.st.Header()) > 0 {
+	if !o.header.Load() && len(o.st.Header()) > 0 {
 		o.outHeader()
 	}
-	o.handler.HandleRPC(o.ctx, &stats.OutTrailer{Trailer: o.st.Trailer()})
+	o.events.outTrailer.Trailer = o.st.Trailer()
+	o.handler.HandleRPC(o.ctx, &o.events.outTrailer)
 }
 
 // end ends the call.
 func (o *callStats) end() {
 	if o != nil {
-		o.handler.HandleRPC(o.ctx, &stats.End{BeginTime: o.begun, EndTime: time.Now(), Error: o.err})
+		o.events.end = stats.End{BeginTime: o.begun, EndTime: time.Now(), Error: o.err}
+		o.handler.HandleRPC(o.ctx, &o.events.end)
 	}
 }
 
