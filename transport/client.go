@@ -185,7 +185,10 @@ func (t *http2Client) headers(id uint32, end bool, l *field.List) *frame.Error {
 // received tells a call that something came for it.
 func (t *http2Client) received(st *stream) {
 	cs := st.client
-	if cs.unary && cs.heard {
+	switch {
+	case !st.in.over && cs.unary:
+		return
+	case !st.in.over, cs.gotTrailer:
 		st.in.Signal()
 		return
 	}

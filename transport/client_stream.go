@@ -21,7 +21,6 @@ type ClientStream struct {
 	t     *http2Client
 	ctx   context.Context
 	unary bool // of RoundTrip: the object serves again
-	heard bool // the trailers have come; owned by the reader
 
 	headerOnce sync.Once
 	headerIn   chan struct{} // closed when the headers have come or never will; nil if unary
@@ -29,7 +28,7 @@ type ClientStream struct {
 
 	// Guarded by stream.in.
 	gotHeader  bool
-	gotTrailer bool
+	gotTrailer bool           // the reader, who alone sets it, reads it without
 	header     *response      // never nil
 	trailer    *response      // never nil
 	end        *status.Status // nil is OK
@@ -269,7 +268,7 @@ func (cs *ClientStream) response(r *response, end bool) *StreamError {
 		in.stop(fault)
 	}
 	header := cs.gotHeader || in.ended
-	cs.heard = end && in.ended
+	in.over = in.ended
 	in.Unlock(false)
 	if header {
 		cs.tellHeader()
@@ -406,7 +405,7 @@ func (t *http2Client) recycle(st *stream) {
 		return
 	}
 	in.resetLocked()
-	cs.gotHeader, cs.gotTrailer, cs.heard, cs.end, cs.informed = false, false, false, nil, 0
+	cs.gotHeader, cs.gotTrailer, cs.end, cs.informed = false, false, nil, 0
 	cs.header, cs.trailer, cs.ctx = &noResponse, &noResponse, nil
 	t.idle.Put(st)
 }

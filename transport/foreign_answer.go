@@ -60,6 +60,7 @@ func (c *conn) earlyData(st *stream, f *frame.Frame) *frame.Error {
 	whole := end || len(f.Payload) >= room
 	if whole {
 		st.in.stop(answer.fault())
+		st.in.over = true
 	}
 	st.in.Unlock(false)
 	if !whole {

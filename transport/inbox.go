@@ -37,6 +37,7 @@ type inbox struct {
 	split grpcwire.Splitter
 
 	ended bool         // nothing more will come
+	over  bool         // the reader has seen ended; its own
 	fault *StreamError // why, if not by END_STREAM
 	dead  bool         // nobody will take anything any more
 
@@ -121,6 +122,7 @@ func (in *inbox) data(f *frame.Frame, end bool) (update uint32, partial, ok bool
 	if end && in.fault == nil {
 		in.end()
 	}
+	in.over = in.ended
 	return update, partial, true
 }
 
@@ -252,7 +254,7 @@ func (in *inbox) freeLocked() {
 // resetLocked makes an inbox new of which everything is taken and freed.
 func (in *inbox) resetLocked() {
 	in.Gate.Reset()
-	in.count, in.ended = 0, false
+	in.count, in.ended, in.over = 0, false, false
 	in.split = grpcwire.Splitter{}
 }
 
