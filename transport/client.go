@@ -26,6 +26,7 @@ type http2Client struct {
 	gone   string // what the server's GOAWAY said
 	// greeting ends the wait for the server's SETTINGS; nil if nobody needs it.
 	greeting *time.Timer
+	leave    func() // of AfterDraining, until it is called
 
 	idle sync.Pool // streams for RoundTrip; each has a channel, so that the pool ends with the connection
 }
@@ -70,6 +71,28 @@ func (t *http2Client) Close(reason string)            { t.close(reason) }
 func (t *http2Client) Draining() <-chan struct{}      { return t.draining }
 func (t *http2Client) Done() <-chan struct{}          { return t.done }
 func (t *http2Client) Err() error                     { return t.lastErr() }
+
+func (t *http2Client) AfterDraining(f func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.leave = f
+	if t.life != lifeOpen {
+		t.leaveLocked()
+	}
+}
+
+// leaveLocked says that no more streams can be opened.
+func (t *http2Client) leaveLocked() {
+	select {
+	case <-t.draining:
+	default:
+		close(t.draining)
+	}
+	if t.leave != nil {
+		go t.leave()
+		t.leave = nil
+	}
+}
 
 // refusedLocked is how a call ends for which no stream can be opened any more,
 // or nil.
@@ -217,11 +240,7 @@ func (t *http2Client) settingsLocked() {
 	t.slots.grantLocked()
 	t.greetedLocked()
 	if t.life != lifeOpen {
-		select {
-		case <-t.draining:
-		default:
-			close(t.draining)
-		}
+		t.leaveLocked()
 	}
 }
 

@@ -237,3 +237,42 @@ func TestClient_ConnectionEnds_IsDrainingAtOnce(t *testing.T) {
 		c.mu.Unlock()
 	})
 }
+
+// What is to be done after draining is done once, whether the connection drains
+// before or after it is said.
+func TestClient_AfterDraining(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		inClient(t, ClientConfig{}, func(t *testing.T, ct ClientTransport, p *h2peer.Peer) {
+			called := make(chan error, 2)
+			leave := func() { <-ct.Draining(); called <- ct.Err() }
+			call := roundTrip(t.Context(), ct, "x")
+			p.WantHeaders("a call", 1)
+			p.WantMessage("its message", 1)
+			if !late {
+				ct.AfterDraining(leave)
+			}
+			synctest.Wait()
+			if len(called) > 0 {
+				t.Fatal("nothing drains yet")
+			}
+			ct.GracefulClose()
+			if late {
+				ct.AfterDraining(leave)
+			}
+			synctest.Wait()
+			if len(called) != 1 {
+				t.Fatalf("late %v: called %d times", late, len(called))
+			}
+			if err := <-called; err != nil {
+				t.Errorf("late %v: called at the end of the connection: %v", late, err)
+			}
+			p.WriteResponse(1, []byte("answer"))
+			p.WriteTrailers(1, codes.OK, "")
+			call.want(t, "answer")
+			<-ct.Done()
+			if synctest.Wait(); len(called) > 0 {
+				t.Errorf("late %v: called once more at the end", late)
+			}
+		})
+	}
+}

@@ -18,12 +18,13 @@ import (
 // headerBlocks keeps, for each kind of call, the fields that recur, with their
 // encoding. Guarded by conn.mu.
 type headerBlocks struct {
-	cfg    *ClientConfig
-	blocks map[blockKey]*field.Block
+	cfg *ClientConfig
 
-	// What was looked up last: many a client makes one kind of call.
+	// What was looked up last: many a client makes one kind of call, and then
+	// there is no map.
 	last    blockKey
 	lastHas *field.Block
+	blocks  map[blockKey]*field.Block
 }
 
 type blockKey struct{ method, authority, subtype, compress, accept string }
@@ -31,10 +32,7 @@ type blockKey struct{ method, authority, subtype, compress, accept string }
 // maxBlocks bounds the kinds of calls that are remembered.
 const maxBlocks = 1024
 
-func (h *headerBlocks) init(cfg *ClientConfig) {
-	h.cfg = cfg
-	h.blocks = make(map[blockKey]*field.Block)
-}
+func (h *headerBlocks) init(cfg *ClientConfig) { h.cfg = cfg }
 
 // append appends the header block of a call. The order is that of the gRPC
 // specification: what the call always has, the timeout, then metadata.
@@ -124,19 +122,30 @@ func appendMetadataFields(b []byte, c *conn, md metadata.MD) []byte {
 
 func (h *headerBlocks) block(call *Call) *field.Block {
 	key := blockKey{call.Method, call.Authority, call.ContentSubtype, call.SendCompress, call.AcceptEncoding}
-	if h.lastHas == nil || key != h.last {
+	if h.lastHas == nil {
+		h.last, h.lastHas = key, h.newBlock(call)
+	} else if key != h.last {
 		h.last, h.lastHas = key, h.lookup(key, call)
 	}
 	return h.lastHas
 }
 
 func (h *headerBlocks) lookup(key blockKey, call *Call) *field.Block {
+	if h.blocks == nil {
+		h.blocks = map[blockKey]*field.Block{h.last: h.lastHas}
+	}
 	if b := h.blocks[key]; b != nil {
 		return b
 	}
 	if len(h.blocks) >= maxBlocks {
 		clear(h.blocks)
 	}
+	b := h.newBlock(call)
+	h.blocks[key] = b
+	return b
+}
+
+func (h *headerBlocks) newBlock(call *Call) *field.Block {
 	authority, scheme := call.Authority, "http"
 	if authority == "" {
 		authority = h.cfg.Authority
@@ -163,9 +172,7 @@ func (h *headerBlocks) lookup(key blockKey, call *Call) *field.Block {
 	if accept := cmp.Or(call.AcceptEncoding, h.cfg.AcceptEncoding); accept != "" {
 		fields = append(fields, field.Field{Name: "grpc-accept-encoding", Value: accept})
 	}
-	b := field.NewBlock(fields...)
-	h.blocks[key] = b
-	return b
+	return field.NewBlock(fields...)
 }
 
 const defaultUserAgent = "grpc-go-weir/" + Version

@@ -13,35 +13,46 @@ import (
 // answerBlocks keeps the header blocks of answers, with their encoding.
 // Guarded by conn.mu.
 type answerBlocks struct {
-	headers map[answerKey]*field.Block
-	ok      *field.Block
+	ok *field.Block
 
-	// What was looked up last: most answers are alike.
+	// What was looked up last: most answers are alike, and as long as all are
+	// there is no map.
 	last    answerKey
 	lastHas *field.Block
+	headers map[answerKey]*field.Block
 }
 
 type answerKey struct{ subtype, compress string }
 
 func (a *answerBlocks) init() {
-	a.headers = make(map[answerKey]*field.Block)
 	a.ok = field.NewBlock(field.Field{Name: "grpc-status", Value: "0"})
 }
 
 func (a *answerBlocks) header(key answerKey) *field.Block {
-	if a.lastHas == nil || key != a.last {
+	if a.lastHas == nil {
+		a.last, a.lastHas = key, newHeaderBlock(key)
+	} else if key != a.last {
 		a.last, a.lastHas = key, a.lookup(key)
 	}
 	return a.lastHas
 }
 
 func (a *answerBlocks) lookup(key answerKey) *field.Block {
+	if a.headers == nil {
+		a.headers = map[answerKey]*field.Block{a.last: a.lastHas}
+	}
 	if b := a.headers[key]; b != nil {
 		return b
 	}
 	if len(a.headers) >= 64 {
 		clear(a.headers)
 	}
+	b := newHeaderBlock(key)
+	a.headers[key] = b
+	return b
+}
+
+func newHeaderBlock(key answerKey) *field.Block {
 	fields := []field.Field{
 		{Name: ":status", Value: "200"},
 		{Name: "content-type", Value: grpcwire.ContentType(key.subtype)},
@@ -49,9 +60,7 @@ func (a *answerBlocks) lookup(key answerKey) *field.Block {
 	if key.compress != "" {
 		fields = append(fields, field.Field{Name: "grpc-encoding", Value: key.compress})
 	}
-	b := field.NewBlock(fields...)
-	a.headers[key] = b
-	return b
+	return field.NewBlock(fields...)
 }
 
 // trailers are the last HEADERS of a server's stream.

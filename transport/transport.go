@@ -38,6 +38,10 @@ type ClientTransport interface {
 	// Draining is closed when no more streams can be opened: after GracefulClose,
 	// a GOAWAY frame of the server, or the end of the connection.
 	Draining() <-chan struct{}
+	// AfterDraining has f called when Draining is closed, or at once if it is
+	// already: on a goroutine of its own, which there is not until then. It may be
+	// called once.
+	AfterDraining(f func())
 	// Done is closed when the connection has ended.
 	Done() <-chan struct{}
 	// Err tells why the connection ended: a *ConnError, or nil while it lives.

@@ -68,8 +68,6 @@ func New(cfg Config) *Channel {
 	}
 	p.stats, p.early = cfg.Stats, cfg.Transport.EarlyCalls
 	p.pacing = newPacing(cfg.Backoff, cfg.MinConnectTimeout)
-	p.life, p.end = context.WithCancelCause(context.Background())
-	p.live = make(map[transport.ClientTransport]bool)
 	c.states.begin(p.idle())
 	return c
 }
@@ -100,7 +98,11 @@ func (c *Channel) await(ctx context.Context, waitForReady bool) (transport.Clien
 		case err == errClosed, !waitForReady:
 			return nil, err
 		}
-		if wait.For(ctx, wait.Connect, wait.Holder{}, v.replaced) != nil {
+		next := c.states.next(v)
+		if next == nil {
+			continue
+		}
+		if wait.For(ctx, wait.Connect, wait.Holder{}, next) != nil {
 			return nil, gaveUp(ctx, c.target, c.states.current.Load(), waitForReady)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,8 +26,7 @@ import (
 //	any ── close ──> SHUTDOWN
 //
 // It connects on one goroutine, which ends when the state is READY and the
-// server's SETTINGS have come; then another waits for the end of the connection.
-// In IDLE it has none. A connection that ends before its server's SETTINGS,
+// server's SETTINGS have come. From then on, and in IDLE, it has none. A connection that ends before its server's SETTINGS,
 // which with early calls was READY already, is a failure too; it goes from READY
 // to TRANSIENT_FAILURE.
 type pickFirst struct {
@@ -39,17 +39,17 @@ type pickFirst struct {
 	early     bool          // calls do not wait for SETTINGS
 	wary      bool          // the latest early call was too early; owned by the goroutine that connects
 
-	life context.Context // ends with close
-	end  context.CancelCauseFunc
 	work sync.WaitGroup
 
 	// Guarded by mu, as is the order of states.set.
 	mu       sync.Mutex
-	current  transport.ClientTransport          // in READY
-	unproven bool                               // the SETTINGS of current have not come yet
-	live     map[transport.ClientTransport]bool // that may not have ended
-	failures int                                // rounds in a row
-	hurry    chan struct{}                      // of a backoff that runs: closing it ends it
+	life     context.Context // of connect, ends with close; nil while nothing connects
+	end      context.CancelCauseFunc
+	current  transport.ClientTransport   // in READY
+	unproven bool                        // the SETTINGS of current have not come yet
+	live     []transport.ClientTransport // that may not have ended
+	failures int                         // rounds in a row
+	hurry    chan struct{}               // of a backoff that runs: closing it ends it
 	closed   bool
 }
 
@@ -64,11 +64,21 @@ func (p *pickFirst) wake() {
 		return
 	}
 	p.states.set(connectivity.Connecting, without{errNotYet}, v.err)
-	p.work.Go(p.connect)
+	ctx, end := context.WithCancelCause(context.Background())
+	p.life, p.end = ctx, end
+	p.work.Go(func() {
+		p.connect(ctx)
+		end(nil)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.life == ctx { // else there is another connect already
+			p.life, p.end = nil, nil
+		}
+	})
 }
 
 // connect runs rounds until there is a connection or the channel is closed.
-func (p *pickFirst) connect() {
+func (p *pickFirst) connect(ctx context.Context) {
 	for {
 		start := time.Now()
 		p.mu.Lock()
@@ -76,9 +86,9 @@ func (p *pickFirst) connect() {
 		p.mu.Unlock()
 		timeout := p.pacing.connectTimeout(delay)
 		early := p.early && !p.wary
-		tr, err := p.round(timeout, early)
+		tr, err := p.round(ctx, timeout, early)
 		if err == nil {
-			err = p.connected(tr, timeout, early)
+			err = p.connected(ctx, tr, timeout, early)
 		}
 		if err == nil {
 			return
@@ -88,7 +98,7 @@ func (p *pickFirst) connect() {
 		select {
 		case <-pause.C:
 		case <-hurry:
-		case <-p.life.Done():
+		case <-ctx.Done():
 			pause.Stop()
 			return
 		}
@@ -97,9 +107,9 @@ func (p *pickFirst) connect() {
 }
 
 // round tries each address once.
-func (p *pickFirst) round(timeout time.Duration, early bool) (transport.ClientTransport, error) {
-	ctx, cancel := context.WithTimeoutCause(p.life, timeout, &connectTimeoutError{timeout})
-	list, lookupErr := p.addresses.list(ctx)
+func (p *pickFirst) round(ctx context.Context, timeout time.Duration, early bool) (transport.ClientTransport, error) {
+	lookup, cancel := context.WithTimeoutCause(ctx, timeout, &connectTimeoutError{timeout})
+	list, lookupErr := p.addresses.list(lookup)
 	cancel()
 	if len(list) == 0 {
 		return nil, lookupErr
@@ -107,7 +117,7 @@ func (p *pickFirst) round(timeout time.Duration, early bool) (transport.ClientTr
 	r := round{timeout: timeout, work: &p.work, connect: func(ctx context.Context, address string) (transport.ClientTransport, error) {
 		return p.dialer.connect(ctx, address, early)
 	}}
-	tr, errs := r.run(p.life, list)
+	tr, errs := r.run(ctx, list)
 	if tr != nil {
 		// What the target stands for may have changed when this one ends.
 		p.addresses.outdate()
@@ -122,7 +132,7 @@ func (p *pickFirst) round(timeout time.Duration, early bool) (transport.ClientTr
 // connected makes calls run on tr. If they are early, it then waits for the
 // server's SETTINGS, and gives the error of a server that turns out to be none.
 // When they have come, the backoff starts anew with the next loss.
-func (p *pickFirst) connected(tr transport.ClientTransport, timeout time.Duration, early bool) error {
+func (p *pickFirst) connected(ctx context.Context, tr transport.ClientTransport, timeout time.Duration, early bool) error {
 	ended := connBegins(p.stats, tr.Peer())
 	p.mu.Lock()
 	if p.closed {
@@ -132,16 +142,18 @@ func (p *pickFirst) connected(tr transport.ClientTransport, timeout time.Duratio
 		return nil
 	}
 	p.current, p.unproven = tr, early
-	p.live[tr] = true
+	p.live = append(p.live, tr)
 	p.states.set(connectivity.Ready, &single{tr, p.lost}, nil)
-	p.work.Go(func() { p.watch(tr, ended) })
+	p.work.Add(1)
 	p.wary = false
-	if early {
-		p.mu.Unlock()
-		return p.proven(tr, timeout)
+	if !early {
+		p.failures = 0
 	}
-	p.failures = 0
 	p.mu.Unlock()
+	tr.AfterDraining(func() { p.ends(tr, ended) })
+	if early {
+		return p.proven(ctx, tr, timeout)
+	}
 	return nil
 }
 
@@ -150,7 +162,7 @@ func (p *pickFirst) connected(tr transport.ClientTransport, timeout time.Duratio
 // When they do not come, the next connections are waited for as if calls were
 // not early, until one has succeeded: then the addresses are tried in their
 // order, and what a server is, calls hear without being sent to it.
-func (p *pickFirst) proven(tr transport.ClientTransport, timeout time.Duration) error {
+func (p *pickFirst) proven(ctx context.Context, tr transport.ClientTransport, timeout time.Duration) error {
 	<-tr.Ready() // it has a bound: the time for connecting
 	err := tr.Err()
 	p.mu.Lock()
@@ -161,7 +173,7 @@ func (p *pickFirst) proven(tr transport.ClientTransport, timeout time.Duration) 
 		if errors.Is(err, context.DeadlineExceeded) {
 			err = &endedError{err, &connectTimeoutError{timeout}}
 		}
-		return p.dialer.http2Error(p.life, tr.Peer().Addr.String(), err)
+		return p.dialer.http2Error(ctx, tr.Peer().Addr.String(), err)
 	}
 	p.failures = 0
 	p.mu.Unlock()
@@ -184,14 +196,15 @@ func (p *pickFirst) failed(err error) (hurry <-chan struct{}) {
 	return p.hurry
 }
 
-// watch waits for the end of a connection.
-func (p *pickFirst) watch(tr transport.ClientTransport, ended func()) {
-	<-tr.Draining()
+// ends is the end of a connection, from its draining on.
+func (p *pickFirst) ends(tr transport.ClientTransport, ended func()) {
+	defer p.work.Done()
 	p.lost(tr)
 	<-tr.Done()
 	ended()
 	p.mu.Lock()
-	delete(p.live, tr)
+	i := slices.Index(p.live, tr)
+	p.live = slices.Delete(p.live, i, i+1)
 	p.mu.Unlock()
 }
 
@@ -235,11 +248,13 @@ func (p *pickFirst) close() bool {
 	}
 	p.closed, p.current = true, nil
 	p.states.set(connectivity.Shutdown, without{errClosed}, nil)
-	for tr := range p.live {
+	for _, tr := range p.live {
 		p.work.Go(func() { tr.Close(closedReason) })
 	}
+	if p.end != nil {
+		p.end(errClosed)
+	}
 	p.mu.Unlock()
-	p.end(errClosed)
 	p.work.Wait()
 	return true
 }

@@ -10,11 +10,9 @@ import (
 
 // view is what a channel shows of itself until the next one.
 type view struct {
-	state    connectivity.State
-	picker   picker
-	err      error         // the latest reason why there is no connection; may be nil
-	replaced chan struct{} // closed when there is a next view
-	left     chan struct{} // closed when the state has changed, shared by the views in between
+	state  connectivity.State
+	picker picker
+	err    error // the latest reason why there is no connection; may be nil
 }
 
 // states publishes views, and tells an observer of changes of state.
@@ -22,9 +20,11 @@ type states struct {
 	current  atomic.Pointer[view]
 	observer func(from, to connectivity.State, err error) // may be nil
 
-	mu      sync.Mutex
-	pending []change // that the observer has not been told
-	telling bool
+	mu       sync.Mutex
+	replaced chan struct{} // closed when there is a next view; nil if nobody waits
+	left     chan struct{} // closed when the state changes; nil if nobody waits
+	pending  []change      // that the observer has not been told
+	telling  bool
 }
 
 type change struct {
@@ -34,10 +34,7 @@ type change struct {
 
 // begin publishes the first view: IDLE.
 func (s *states) begin(p picker) {
-	s.current.Store(&view{
-		state: connectivity.Idle, picker: p,
-		replaced: make(chan struct{}), left: make(chan struct{}),
-	})
+	s.current.Store(&view{state: connectivity.Idle, picker: p})
 }
 
 // set publishes the next view. After SHUTDOWN there is none.
@@ -48,17 +45,18 @@ func (s *states) set(to connectivity.State, p picker, err error) {
 	if old.state == connectivity.Shutdown {
 		return
 	}
-	v := &view{state: to, picker: p, err: err, replaced: make(chan struct{}), left: old.left}
-	moved := old.state != to
-	if moved {
-		v.left = make(chan struct{})
+	s.current.Store(&view{state: to, picker: p, err: err})
+	if s.replaced != nil {
+		close(s.replaced)
+		s.replaced = nil
 	}
-	s.current.Store(v)
-	close(old.replaced)
-	if !moved {
+	if old.state == to {
 		return
 	}
-	close(old.left)
+	if s.left != nil {
+		close(s.left)
+		s.left = nil
+	}
 	if s.observer == nil {
 		return
 	}
@@ -89,15 +87,35 @@ func (s *states) tell() {
 	}
 }
 
+// next gives what is closed when there is a view after v, or nil if there is
+// one.
+func (s *states) next(v *view) <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current.Load() != v {
+		return nil
+	}
+	if s.replaced == nil {
+		s.replaced = make(chan struct{})
+	}
+	return s.replaced
+}
+
 // wait waits until the state is or was another than source. It reports false
 // if ctx ended before.
 func (s *states) wait(ctx context.Context, source connectivity.State) bool {
-	v := s.current.Load()
-	if v.state != source {
+	s.mu.Lock()
+	if s.current.Load().state != source {
+		s.mu.Unlock()
 		return true
 	}
+	if s.left == nil {
+		s.left = make(chan struct{})
+	}
+	left := s.left
+	s.mu.Unlock()
 	select {
-	case <-v.left:
+	case <-left:
 		return true
 	case <-ctx.Done():
 		return false

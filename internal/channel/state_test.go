@@ -65,20 +65,50 @@ func TestFailureAgainIsNoChange(t *testing.T) {
 
 // A state that was left and entered again while nobody looked has changed.
 func TestWaitSeesWhatIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s states
+		s.begin(without{errNotYet})
+		saw := make(chan bool, 2)
+		for range cap(saw) {
+			go func() { saw <- s.wait(context.Background(), connectivity.Idle) }()
+		}
+		synctest.Wait()
+		s.set(connectivity.Idle, without{errClosed}, nil)
+		synctest.Wait()
+		if len(saw) > 0 {
+			t.Error("IDLE with another picker counts as another state")
+		}
+		s.set(connectivity.Connecting, without{errNotYet}, nil)
+		s.set(connectivity.Idle, without{errNotYet}, nil)
+		synctest.Wait()
+		if len(saw) != cap(saw) {
+			t.Error("IDLE was left and entered again unnoticed")
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if s.wait(ctx, connectivity.Idle) {
+			t.Error("the present state counts as left")
+		}
+	})
+}
+
+// Who asks for the view that follows one of the past need not wait.
+func TestNextViewIsThere(t *testing.T) {
 	var s states
 	s.begin(without{errNotYet})
 	v := s.current.Load()
+	next := s.next(v)
 	s.set(connectivity.Connecting, without{errNotYet}, nil)
-	s.set(connectivity.Idle, without{errNotYet}, nil)
 	select {
-	case <-v.left:
+	case <-next:
 	default:
-		t.Error("IDLE was left and entered again unnoticed")
+		t.Error("nobody says that there is a next view")
 	}
-	select {
-	case <-s.current.Load().left:
-		t.Error("the present state counts as left")
-	default:
+	if s.next(v) != nil {
+		t.Error("there is a next view, and one is to wait for it")
+	}
+	if s.next(s.current.Load()) == nil {
+		t.Error("there is no next view, and nothing to wait for it with")
 	}
 }
 
