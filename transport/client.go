@@ -45,13 +45,14 @@ func NewHTTP2Client(ctx context.Context, nc net.Conn, cfg ClientConfig) (ClientT
 	t.slots.init(&t.conn)
 	t.cfg.Authority = cmp.Or(t.cfg.Authority, nc.RemoteAddr().String(), "localhost") // of a socket without a name
 	t.blocks.init(&t.cfg)
+	ready := t.ready
 	t.start()
 	go t.read()
 	if cfg.EarlyCalls && ctx.Err() == nil {
 		t.expectSettings(ctx)
 		return t, nil
 	}
-	if err := wait.For(ctx, wait.Connect, wait.Holder{}, t.ready); err != nil {
+	if err := wait.For(ctx, wait.Connect, wait.Holder{}, ready); err != nil {
 		t.fail(&ConnError{By: ByLocal, Reason: noSettings, Cause: err})
 		<-t.done
 		return nil, t.lastErr()
@@ -65,12 +66,23 @@ func NewHTTP2Client(ctx context.Context, nc net.Conn, cfg ClientConfig) (ClientT
 
 func (t *http2Client) Ping(ctx context.Context) error { return t.sendPing(ctx) }
 func (t *http2Client) Peer() *peer.Peer               { return t.peer }
-func (t *http2Client) Ready() <-chan struct{}         { return t.ready }
 func (t *http2Client) GracefulClose()                 { t.drainClient() }
 func (t *http2Client) Close(reason string)            { t.close(reason) }
 func (t *http2Client) Draining() <-chan struct{}      { return t.draining }
 func (t *http2Client) Done() <-chan struct{}          { return t.done }
 func (t *http2Client) Err() error                     { return t.lastErr() }
+
+// Ready has a channel only as long as there is something to wait for.
+func (t *http2Client) Ready() <-chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ready == nil {
+		over := make(chan struct{})
+		close(over)
+		return over
+	}
+	return t.ready
+}
 
 func (t *http2Client) AfterDraining(f func()) {
 	t.mu.Lock()

@@ -8,8 +8,11 @@ import (
 	"google.golang.org/grpc/keepalive"
 )
 
-func (t *http2Client) schedule(now time.Time) liveness.Schedule {
-	return liveness.NewClient(t.cfg.Keepalive, 0, now)
+func (t *http2Client) schedule(now time.Time) *liveness.Schedule {
+	if s := liveness.NewClient(t.cfg.Keepalive, 0, now); !s.Off() {
+		return &s
+	}
+	return nil
 }
 
 func (t *http2Client) keepalive() (peer, option string, timeout time.Duration) {
@@ -23,7 +26,10 @@ func (t *http2Client) tooManyPings(code ErrCode, debug []byte) string {
 	if !liveness.TooManyPings(uint32(code), debug) {
 		return ""
 	}
-	used := t.live.schedule.Time() // constant; and only the reader sets it
+	var used time.Duration
+	if s := t.live.schedule; s != nil { // which only the reader sets
+		used = s.Time() // constant
+	}
 	if t.cfg.TooManyPings != nil {
 		t.cfg.TooManyPings(used)
 	}

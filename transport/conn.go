@@ -38,7 +38,7 @@ type role interface {
 	// removed says that a stream has left the table, with mu held.
 	removedLocked(st *stream)
 	// schedule is what to do about time on a connection that is ready now.
-	schedule(now time.Time) liveness.Schedule
+	schedule(now time.Time) *liveness.Schedule
 	// keepalive names the peer and the option by which it was found dead, and
 	// gives that option's Timeout.
 	keepalive() (peer, option string, timeout time.Duration)
@@ -58,7 +58,6 @@ type conn struct {
 	// secured says that nc deals in records, by what AuthInfo is.
 	secured bool
 	peer    *peer.Peer
-	ready   chan struct{}
 	done    chan struct{}
 	parts   atomic.Int32 // reader, writer and the end of the streams: done is closed when all have ended
 
@@ -80,6 +79,7 @@ type conn struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
+	ready    chan struct{} // closed when the peer's SETTINGS have come; nil if nobody waits
 	life     lifetime
 	err      *ConnError
 	streams  map[uint32]*stream
@@ -128,7 +128,10 @@ type peerSettings struct {
 func (c *conn) init(nc net.Conn, client bool, r role, cfg *ConnConfig) {
 	c.client, c.role, c.nc, c.cfg = client, r, nc, cfg
 	c.peer = &peer.Peer{Addr: nc.RemoteAddr(), LocalAddr: nc.LocalAddr(), AuthInfo: cfg.AuthInfo}
-	c.ready, c.done = make(chan struct{}), make(chan struct{})
+	c.done = make(chan struct{})
+	if client {
+		c.ready = make(chan struct{})
+	}
 	c.streams = make(map[uint32]*stream)
 	c.nextID = 1
 	c.settings = peerSettings{
@@ -146,7 +149,7 @@ func (c *conn) init(nc net.Conn, client bool, r role, cfg *ConnConfig) {
 	c.recvWindow = cfg.initialWindowSize()
 	c.recvWindowMax = max(c.recvWindow, flow.DefaultWindow)
 	c.bdp.init(cfg)
-	c.budget.left, c.budget.since = idleBurst, time.Now()
+	c.budget.left = idleBurst
 	c.parts.Store(3)
 	c.deadline.c = c
 	c.record.begun = time.Now()
@@ -265,10 +268,9 @@ func (c *conn) partEnded() {
 // readyLocked lets those go on who wait for the peer's first SETTINGS, or for
 // the end of the connection.
 func (c *conn) readyLocked() {
-	select {
-	case <-c.ready:
-	default:
+	if c.ready != nil {
 		close(c.ready)
+		c.ready = nil
 	}
 }
 

@@ -16,11 +16,11 @@ import (
 // There is at most one PING of ours and one SETTINGS frame under way at a time.
 // A peer that acknowledges neither keeps the windows that it has.
 type bdpState struct {
-	est     flow.BDPEstimator // its zero value if the windows are static
-	due     bool              // the connection's credit is to be returned at the end of this read
-	sampled bool              // a sample has ended in this read
-	seq     byte              // of the last PING
-	applied uint32            // the window that the connection has
+	est     *flow.BDPEstimator // nil until credit is due for the first time, and if the windows are static
+	due     bool               // the connection's credit is to be returned at the end of this read
+	sampled bool               // a sample has ended in this read
+	seq     byte               // of the last PING
+	applied uint32             // the window that the connection has; 0 if it is static
 }
 
 // receiveBudget is what the streams that are open when windows grow may hold
@@ -36,7 +36,6 @@ func (b *bdpState) ping() [8]byte {
 // init starts with the configured windows, which stay if the user set one.
 func (b *bdpState) init(cfg *ConnConfig) {
 	if cfg.InitialWindowSize <= 0 && cfg.InitialConnWindowSize <= 0 {
-		b.est.Init(DefaultStreamWindow, flow.MaxAutoWindow)
 		b.applied = DefaultStreamWindow
 	}
 }
@@ -47,8 +46,12 @@ func (c *conn) tuneLocked() (said bool) {
 	b := &c.bdp
 	due := b.due
 	b.due, b.sampled = false, false
-	if b.applied == 0 || !c.acked || c.life == lifeClosed {
+	if b.applied == 0 || !c.acked || c.life == lifeClosed || b.est == nil && !due {
 		return false
+	}
+	if b.est == nil {
+		b.est = new(flow.BDPEstimator)
+		b.est.Init(DefaultStreamWindow, flow.MaxAutoWindow)
 	}
 	ping := due && b.applied == b.est.Window() && b.est.Due(time.Now())
 	if b.applied != b.est.Window() || c.crowdedLocked() {

@@ -12,7 +12,9 @@ func (c *conn) handleData(f *frame.Frame) *frame.Error {
 	// stream: else streams that nobody reads would stall all others.
 	c.idleData(f)
 	partial := false
-	c.bdp.est.OnData(uint32(f.FlowLen))
+	if c.bdp.est != nil {
+		c.bdp.est.OnData(uint32(f.FlowLen))
+	}
 	c.mu.Lock()
 	c.budget.earned += f.FlowLen / earnedOctets
 	ok := c.recvFlow.Allows(uint32(f.FlowLen), c.ctl.ConnCredit())

@@ -45,8 +45,8 @@ var idleNames = [idleKinds]string{
 // asked only when the budget is used up.
 type idleBudget struct {
 	left  int
-	sent  [idleKinds]int // since the last refill
-	since time.Time      // of it
+	sent  [idleKinds]uint32 // since the last refill
+	since time.Duration     // of it, after record.begun
 
 	// Guarded by conn.mu.
 	earned int
@@ -76,7 +76,7 @@ const (
 // idleFrame notes an idle frame. On the reader.
 func (c *conn) idleFrame(kind idleFrame, cost int) {
 	c.budget.left -= cost
-	c.budget.sent[kind] += cost
+	c.budget.sent[kind] += uint32(cost)
 }
 
 // earnedData is what DATA of n octets earns that we send. With mu held.
@@ -119,15 +119,15 @@ func (c *conn) spend() error {
 	if b.left >= 0 {
 		return nil
 	}
-	now := time.Now()
-	b.left = min(b.left+int(now.Sub(b.since).Seconds()*idleRate), idleBurst)
+	now := c.record.age()
+	b.left = min(b.left+int((now-b.since).Seconds()*idleRate), idleBurst)
 	b.since = now
 	c.mu.Lock()
 	b.left += min(b.earned, earnedMost)
 	b.earned = 0
 	c.mu.Unlock()
 	if b.left >= 0 {
-		b.sent = [idleKinds]int{}
+		b.sent = [idleKinds]uint32{}
 		return nil
 	}
 	most := idleReset

@@ -15,16 +15,16 @@ import (
 type livenessState struct {
 	// Set by the reader, with conn.mu held, when the connection is ready; read
 	// by it without, and by others with it.
-	base  time.Time // the reads' times count from here
-	reads bool      // the time of each read is noted
+	reads bool // the time of each read is noted
 	// counts says that the schedule wants to know of streams as they come and
 	// go, not only when a PING comes.
 	counts bool
 
-	read atomic.Int64 // when the latest octets were read, in nanoseconds after base
+	read atomic.Int64 // when the latest octets were read, in nanoseconds after record.begun
 
-	// Guarded by conn.mu.
-	schedule liveness.Schedule
+	// Guarded by conn.mu. The schedule of a server is never nil, that of a client
+	// is if it has no keepalive.
+	schedule *liveness.Schedule
 	sent     bool        // HEADERS or DATA, since the peer's latest PING
 	timer    *time.Timer // nil as long as nothing had to be waited for
 }
@@ -42,10 +42,11 @@ func (c *conn) startLivenessLocked() {
 	l := &c.live
 	now := time.Now()
 	l.schedule = c.role.schedule(now)
-	if l.schedule.Off() {
+	if l.schedule == nil || l.schedule.Off() {
 		return
 	}
-	l.base, l.reads = now, l.schedule.Time() > 0
+	l.reads = l.schedule.Time() > 0
+	l.read.Store(int64(now.Sub(c.record.begun)))
 	l.counts = c.client || l.schedule.CountsIdle()
 	l.schedule.Streams(len(c.streams), now) // calls that were early
 	c.watchNowLocked()
@@ -54,7 +55,7 @@ func (c *conn) startLivenessLocked() {
 // noteRead notes that octets were read now. On the reader.
 func (c *conn) noteRead() {
 	if c.live.reads {
-		c.live.read.Store(int64(c.readAt.Sub(c.live.base)))
+		c.live.read.Store(int64(c.readAt.Sub(c.record.begun)))
 	}
 }
 
@@ -99,7 +100,7 @@ func (c *conn) watch() {
 	}
 	l := &c.live
 	now := time.Now()
-	l.schedule.Activity(l.base.Add(time.Duration(l.read.Load())))
+	l.schedule.Activity(c.record.begun.Add(time.Duration(l.read.Load())))
 	action, pause := l.schedule.Next(now)
 	if pause != liveness.Never {
 		l.timer.Reset(pause)

@@ -38,7 +38,7 @@ func (c *conn) handlePing(f *frame.Frame) *frame.Error {
 	case !f.Flags.Has(frame.FlagAck):
 		c.reply(func() bool { return c.ctl.PingAck(f.PingData) })
 		return c.pingReceivedLocked()
-	case f.PingData == c.bdp.ping():
+	case c.bdp.est != nil && f.PingData == c.bdp.ping():
 		c.bdp.est.Acked(time.Now())
 		c.bdp.sampled = true
 	case f.PingData == drainPing:

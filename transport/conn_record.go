@@ -19,10 +19,11 @@ type record struct {
 	fresh int // octets read since the last batchEnd
 
 	// Guarded by conn.mu.
-	sent, received uint64 // octets
-	heard          time.Time
-	last           frame.Type // of what was heard
-	goAway         string     // what the peer's GOAWAY said
+	sent, received uint64        // octets
+	heard          time.Duration // when the latest frame was, after begun
+	last           frame.Type    // of it
+	some           bool          // there was one
+	goAway         string        // what the peer's GOAWAY said
 	goAwayCode     ErrCode
 }
 
@@ -34,8 +35,11 @@ func (c *conn) heardLocked() {
 	if !c.gotSetting {
 		return
 	}
-	r.last, r.heard = c.frame.Type, c.readAt
+	r.last, r.some, r.heard = c.frame.Type, true, c.readAt.Sub(r.begun)
 }
+
+// age is how old the connection is.
+func (r *record) age() time.Duration { return time.Since(r.begun) }
 
 // noteGoAway notes what a GOAWAY frame of the peer says.
 func (c *conn) noteGoAway(code ErrCode, debug []byte) {
@@ -62,11 +66,10 @@ func goAwayText(code ErrCode, debug []byte) string {
 // completeLocked completes an error with what the connection remembers.
 func (c *conn) completeLocked(e *ConnError) *ConnError {
 	r := &c.record
-	now := time.Now()
-	e.Addr, e.Age = c.peer.Addr, now.Sub(r.begun)
+	e.Addr, e.Age = c.peer.Addr, r.age()
 	e.Sent, e.Received = r.sent, r.received
-	if !r.heard.IsZero() {
-		e.LastFrame, e.LastFrameAge = r.last.String(), now.Sub(r.heard)
+	if r.some {
+		e.LastFrame, e.LastFrameAge = r.last.String(), e.Age-r.heard
 	}
 	e.GoAway = r.goAway
 	if e.Code == CodeNoError && e.By != ByLocal {

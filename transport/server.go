@@ -9,6 +9,7 @@ import (
 	"github.com/weir-rpc/weir/internal/field"
 	"github.com/weir-rpc/weir/internal/frame"
 	"github.com/weir-rpc/weir/internal/grpcwire"
+	"github.com/weir-rpc/weir/internal/liveness"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/peer"
 )
@@ -31,6 +32,7 @@ type http2Server struct {
 	open    int  // streams that hold a place: see freePlaceLocked
 	answers answerBlocks
 	skipped skippedIDs
+	time    liveness.Schedule // what conn.live goes by
 }
 
 // NewServerTransport makes a ServerTransport of nc, which is accepted and
@@ -44,6 +46,7 @@ func NewServerTransport(nc net.Conn, cfg ServerConfig) (ServerTransport, error) 
 	}
 	s := &http2Server{cfg: cfg, limit: messageLimit(cfg.MaxRecvMessageSize), handled: make(chan struct{})}
 	s.conn.init(nc, false, s, &s.cfg.ConnConfig)
+	s.live.schedule = &s.time
 	s.answers.init()
 	s.chain.init(s, cfg.Workers)
 	_ = nc.SetReadDeadline(time.Now().Add(cfg.connectionTimeout()))

@@ -10,8 +10,9 @@ import (
 	"github.com/weir-rpc/weir/internal/liveness"
 )
 
-func (s *http2Server) schedule(now time.Time) liveness.Schedule {
-	return liveness.NewServer(s.cfg.Keepalive, s.cfg.KeepaliveEnforcement, rand.Float64(), now)
+func (s *http2Server) schedule(now time.Time) *liveness.Schedule {
+	s.time = liveness.NewServer(s.cfg.Keepalive, s.cfg.KeepaliveEnforcement, rand.Float64(), now)
+	return &s.time
 }
 
 func (s *http2Server) keepalive() (peer, option string, timeout time.Duration) {

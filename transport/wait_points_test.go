@@ -33,7 +33,6 @@ var channelOps = map[string]string{
 	"transport NewHTTP2Client":            "the connection has failed and ends now",
 	"transport NewServerTransport":        "the connection has failed and ends now",
 	"transport conn.close":                "Close waits for the end",
-	"transport conn.readyLocked":          "does not wait: has a default",
 	"transport http2Client.leaveLocked":   "does not wait: has a default",
 	"transport http2Server.HandleStreams": "returns at the end of the connection",
 	"transport http2Server.hasHandler":    "a handler that waits for HandleStreams",
