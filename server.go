@@ -206,20 +206,23 @@ func (s *Server) serve(nc net.Conn) {
 	}
 	s.conns[c] = struct{}{}
 	s.mu.Unlock()
-	go func() {
-		s.serveConn(c)
-		s.mu.Lock()
-		delete(s.conns, c)
-		s.quiet.Broadcast()
-		s.mu.Unlock()
-	}()
+	go s.serveConn(c)
 }
 
-// serveConn waits in HandleStreams as long as the connection lives: what its
-// stack holds then, each idle connection holds.
+// ended forgets a connection.
+func (s *Server) ended(c *serverConn) {
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.quiet.Broadcast()
+	s.mu.Unlock()
+}
+
+// serveConn makes the security handshake, and does not stay: the stack that it
+// takes would be held as long as the connection lives.
 func (s *Server) serveConn(c *serverConn) {
 	tr := s.shakeHands(c.nc)
 	if tr == nil {
+		s.ended(c)
 		return
 	}
 	s.mu.Lock()
@@ -232,19 +235,17 @@ func (s *Server) serveConn(c *serverConn) {
 	case draining:
 		tr.Drain("the server stops")
 	}
-	if s.stats != nil {
-		s.handleObserved(tr)
+	if s.stats == nil {
+		tr.StartStreams(context.Background(), s.handle, func() { s.ended(c) })
 		return
 	}
-	_ = tr.HandleStreams(context.Background(), s.handle)
-}
-
-func (s *Server) handleObserved(tr transport.ServerTransport) {
 	p := tr.Peer()
 	ctx := s.stats.TagConn(context.Background(), &stats.ConnTagInfo{RemoteAddr: p.Addr, LocalAddr: p.LocalAddr})
 	s.stats.HandleConn(ctx, &stats.ConnBegin{})
-	defer s.stats.HandleConn(ctx, &stats.ConnEnd{})
-	_ = tr.HandleStreams(ctx, s.handle)
+	tr.StartStreams(ctx, s.handle, func() {
+		s.stats.HandleConn(ctx, &stats.ConnEnd{})
+		s.ended(c)
+	})
 }
 
 // shakeHands makes a connection one of HTTP/2, or ends it and gives nil.

@@ -47,6 +47,7 @@ func NewHTTP2Client(ctx context.Context, nc net.Conn, cfg ClientConfig) (ClientT
 	t.blocks.init(&t.cfg)
 	ready := t.ready
 	t.start()
+	t.mayRest()
 	go t.read()
 	if cfg.EarlyCalls && ctx.Err() == nil {
 		t.expectSettings(ctx)

@@ -76,10 +76,12 @@ type conn struct {
 	gotSetting bool
 	opening    []byte     // the first octets of a server, until it proves to be one
 	budget     idleBudget // says itself what mu guards
+	rest       restState
 
 	mu sync.Mutex
 	// Guarded by mu.
 	ready    chan struct{} // closed when the peer's SETTINGS have come; nil if nobody waits
+	over     func()        // called on a goroutine of its own when done is closed; may be nil
 	life     lifetime
 	err      *ConnError
 	streams  map[uint32]*stream
@@ -260,8 +262,12 @@ func (c *conn) partEnded() {
 	if c.parts.Add(-1) == 0 {
 		c.mu.Lock()
 		c.closer.Stop()
-		c.mu.Unlock()
+		over := c.over
 		close(c.done)
+		c.mu.Unlock()
+		if over != nil {
+			go over()
+		}
 	}
 }
 

@@ -54,6 +54,7 @@ func (c *conn) startLivenessLocked() {
 
 // noteRead notes that octets were read now. On the reader.
 func (c *conn) noteRead() {
+	c.rest.awake = c.rest.can
 	if c.live.reads {
 		c.live.read.Store(int64(c.readAt.Sub(c.record.begun)))
 	}

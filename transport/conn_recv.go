@@ -42,14 +42,21 @@ func (c *conn) read() {
 	for err == nil {
 		err = c.readOnce()
 	}
+	if err == errRest {
+		go c.read()
+		return
+	}
 	c.readEnded(err)
 }
 
 // readOnce reads once and handles every frame that is complete then.
 func (c *conn) readOnce() error {
 	held := c.rd.Buffered()
+	if c.rest.awake && !c.rest.armed {
+		c.armRest()
+	}
 	if err := c.fill(); err != nil {
-		return err
+		return c.tired(err)
 	}
 	c.readAt = time.Now()
 	c.noteRead()

@@ -6,8 +6,8 @@
 // A client makes a ClientTransport with NewHTTP2Client, opens streams with
 // NewStream, or makes unary calls with RoundTrip. A server makes a
 // ServerTransport with NewServerTransport for each connection that it accepts
-// and handles its streams with HandleStreams. Messages are octets here: what
-// they mean, and whether they are compressed, is the caller's business.
+// and handles its streams with StartStreams or HandleStreams. Messages are octets
+// here: what they mean, and whether they are compressed, is the caller's business.
 //
 // # Errors
 //
@@ -18,9 +18,9 @@
 //
 // # Goroutines and ownership
 //
-// A connection has one goroutine of its own: the reader, which on a server is
-// the one that called HandleStreams. Whoever has something to send takes the
-// writer's turn.
+// A connection has one goroutine of its own: the reader, which on a server may
+// be the one that called HandleStreams. Another takes its place when nothing was
+// read for a while. Whoever has something to send takes the writer's turn.
 //
 //	reader          frame.Reader, field.Decoder, octets received (checked against what was granted); waits for the socket only
 //	conn.mu         stream ids, field.Encoder, stream table, send windows, pending chunks, lifetime: held for encoding, never for I/O

@@ -85,17 +85,38 @@ func (s *http2Server) Close(reason string)   { s.close(reason) }
 
 // HandleStreams handles the client's streams. See ServerTransport.
 func (s *http2Server) HandleStreams(ctx context.Context, handle func(*ServerStream)) error {
-	s.base, s.handle = context.WithoutCancel(ctx), handle
-	close(s.handled)
-	s.mu.Lock()
-	reads := s.life != lifeClosed
-	s.reading = s.reading || reads
-	s.mu.Unlock()
-	if reads {
+	if s.takeStreams(ctx, handle, nil) {
 		s.read()
 	}
 	<-s.done
 	return s.lastErr()
+}
+
+func (s *http2Server) StartStreams(ctx context.Context, handle func(*ServerStream), ended func()) {
+	if s.takeStreams(ctx, handle, ended) {
+		s.mayRest()
+		go s.read()
+	}
+}
+
+// takeStreams makes the caller the reader, if it reports true.
+func (s *http2Server) takeStreams(ctx context.Context, handle func(*ServerStream), ended func()) (reads bool) {
+	s.base, s.handle = context.WithoutCancel(ctx), handle
+	close(s.handled)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.done:
+		if ended != nil {
+			go ended()
+		}
+		return false
+	default:
+	}
+	s.over = ended
+	reads = s.life != lifeClosed
+	s.reading = s.reading || reads
+	return reads
 }
 
 // headers is a request's headers or trailers.

@@ -57,6 +57,10 @@ type ServerTransport interface {
 	// may be called once. Handlers may still run when it returns: their contexts
 	// have ended then.
 	HandleStreams(ctx context.Context, handle func(*ServerStream)) error
+	// StartStreams is HandleStreams that does not wait. It calls ended, which may
+	// be nil, on a goroutine of its own at the end of the connection. A connection
+	// that is idle takes less memory then: nobody's stack waits for it.
+	StartStreams(ctx context.Context, handle func(*ServerStream), ended func())
 	// Drain tells the client to open no more streams, lets the open ones finish
 	// and then closes the connection. It does not wait.
 	Drain(reason string)

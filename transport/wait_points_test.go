@@ -34,6 +34,7 @@ var channelOps = map[string]string{
 	"transport NewServerTransport":        "the connection has failed and ends now",
 	"transport conn.close":                "Close waits for the end",
 	"transport http2Client.leaveLocked":   "does not wait: has a default",
+	"transport http2Server.takeStreams":   "does not wait: has a default",
 	"transport http2Server.HandleStreams": "returns at the end of the connection",
 	"transport http2Server.hasHandler":    "a handler that waits for HandleStreams",
 	"transport Workers.loop":              "a worker without work",

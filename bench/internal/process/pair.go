@@ -156,6 +156,10 @@ func (p *Pair) Profiled() error {
 	return errors.Join(errs...)
 }
 
+// leftAlone is how long nothing happens before what is idle is measured: a peer
+// may find out only after a while that it is idle.
+const leftAlone = 3 * time.Second
+
 // Open opens what the scenario leaves idle. It is called once.
 func (p *Pair) Open() (Round, error) {
 	idle := &Idle{Opened: p.scenario.Outstanding}
@@ -165,6 +169,7 @@ func (p *Pair) Open() (Round, error) {
 	if _, err := p.client.ask(request{Open: true}); err != nil {
 		return Round{}, err
 	}
+	<-time.After(leftAlone)
 	if err := p.settle(&idle.Client.After, &idle.Server.After); err != nil {
 		return Round{}, err
 	}
