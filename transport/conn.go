@@ -50,15 +50,14 @@ type role interface {
 // http2Client and http2Server share. See doc.go for who owns what.
 type conn struct {
 	// Immutable after init.
-	client bool
-	role   role
-	nc     net.Conn
-	sock   socket
-	cfg    *ConnConfig
-	// secured says that nc deals in records, by what AuthInfo is.
-	secured bool
+	role    role
+	nc      net.Conn
+	sock    socket
+	cfg     *ConnConfig
 	peer    *peer.Peer
 	done    chan struct{}
+	client  bool
+	secured bool         // nc deals in records, by what AuthInfo is
 	parts   atomic.Int32 // reader, writer and the end of the streams: done is closed when all have ended
 
 	// Owned by the reader.
@@ -71,18 +70,17 @@ type conn struct {
 	recvFlow   flow.ConnInFlow
 	bdp        bdpState
 	touched    []*stream
-	readAt     time.Time // when the read was whose frames are handled
-	partial    bool      // the last frame was DATA, and its message goes on
-	gotSetting bool
+	readAt     time.Time  // when the read was whose frames are handled
 	opening    []byte     // the first octets of a server, until it proves to be one
 	budget     idleBudget // says itself what mu guards
 	rest       restState
+	gotSetting bool
+	partial    bool // the last frame was DATA, and its message goes on
 
 	mu sync.Mutex
 	// Guarded by mu.
 	ready    chan struct{} // closed when the peer's SETTINGS have come; nil if nobody waits
 	over     func()        // called on a goroutine of its own when done is closed; may be nil
-	life     lifetime
 	err      *ConnError
 	streams  map[uint32]*stream
 	last     *stream // that was looked for last, if it is in the table still
@@ -97,6 +95,7 @@ type conn struct {
 	batch    uint32  // counts what went there
 	ctl      sched.ControlBuffer
 	round    sched.Round[*stream]
+	life     lifetime
 	writing  bool  // someone has the writer's turn
 	owed     bool  // out has frames of the reader that nobody else flushes
 	acked    bool  // the peer knows our SETTINGS

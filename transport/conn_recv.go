@@ -28,7 +28,7 @@ type headerBlock struct {
 	endStream bool
 	selfDep   bool // the stream depends on itself
 	octets    []byte
-	frames    int
+	frames    uint8 // at most maxContinuations
 }
 
 // maxContinuations bounds the CONTINUATION frames of one header block

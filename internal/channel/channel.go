@@ -58,7 +58,6 @@ func New(cfg Config) *Channel {
 	p := &c.first
 	p.target = cfg.Target.Text
 	p.states = &c.states
-	p.addresses = newAddresses(cfg.Target, cfg.Resolver)
 	p.dialer = &dialer{
 		target:      cfg.Target,
 		custom:      cfg.Dial,
@@ -66,6 +65,7 @@ func New(cfg Config) *Channel {
 		transport:   cfg.Transport,
 		keepalive:   keepalives{next: cfg.Transport.Keepalive},
 	}
+	p.addresses = newAddresses(&p.dialer.target, cfg.Resolver)
 	p.stats, p.early = cfg.Stats, cfg.Transport.EarlyCalls
 	p.pacing = newPacing(cfg.Backoff, cfg.MinConnectTimeout)
 	c.states.begin(p.idle())

@@ -121,14 +121,15 @@ func isALPN(err error) bool {
 	return errors.As(err, &e) || strings.Contains(err.Error(), "ALPN") || strings.Contains(err.Error(), "no application protocol")
 }
 
+var defaultDialer net.Dialer
+
 var errNoConn = errors.New("the function of WithContextDialer gave neither a connection nor an error")
 
 // dial makes a connection. A dialer of the user that does not heed ctx is left
 // behind when ctx ends; what it gives later is closed.
 func (d *dialer) dial(ctx context.Context, address string) (net.Conn, error) {
 	if d.custom == nil {
-		var nd net.Dialer
-		return nd.DialContext(ctx, d.target.Network, address)
+		return defaultDialer.DialContext(ctx, d.target.Network, address)
 	}
 	type result struct {
 		nc  net.Conn

@@ -108,9 +108,7 @@ func (p *pickFirst) connect(ctx context.Context) {
 
 // round tries each address once.
 func (p *pickFirst) round(ctx context.Context, timeout time.Duration, early bool) (transport.ClientTransport, error) {
-	lookup, cancel := context.WithTimeoutCause(ctx, timeout, &connectTimeoutError{timeout})
-	list, lookupErr := p.addresses.list(lookup)
-	cancel()
+	list, lookupErr := p.addresses.list(ctx, timeout)
 	if len(list) == 0 {
 		return nil, lookupErr
 	}

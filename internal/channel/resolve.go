@@ -20,14 +20,14 @@ const minResolutionInterval = 30 * time.Second
 // addresses gives those that a target stands for. It is used by one round of
 // attempts at a time.
 type addresses struct {
-	target   Target
+	target   *Target
 	resolver Resolver
 
 	known []string
 	next  time.Time // of a lookup
 }
 
-func newAddresses(t Target, r Resolver) *addresses {
+func newAddresses(t *Target, r Resolver) *addresses {
 	a := &addresses{target: t, resolver: r}
 	switch {
 	case !t.Lookup:
@@ -50,10 +50,12 @@ func (a *addresses) outdate() { a.next = time.Time{} }
 
 // list gives the addresses in the order in which to try them. When a lookup
 // fails, those of an earlier one serve; the error comes with them.
-func (a *addresses) list(ctx context.Context) ([]string, error) {
+func (a *addresses) list(ctx context.Context, timeout time.Duration) ([]string, error) {
 	if !a.target.Lookup || len(a.known) > 0 && time.Now().Before(a.next) {
 		return a.known, nil
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, &connectTimeoutError{timeout})
+	defer cancel()
 	found, err := a.lookup(ctx)
 	if err != nil {
 		return a.known, err

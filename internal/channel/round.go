@@ -30,8 +30,11 @@ type outcome struct {
 // run gives the first connection, or what each address failed with. Attempts
 // that are not needed any more end without it, and are counted in work.
 func (r *round) run(ctx context.Context, addresses []string) (transport.ClientTransport, []error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	if len(addresses) > 1 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		defer cancel()
+	}
 	outcomes := make(chan outcome)
 	next := time.NewTimer(0)
 	defer next.Stop()

@@ -144,7 +144,7 @@ func (d *Decoder) run(block []byte, at int, l *List) (int, error) {
 		at = next
 	}
 	if !d.plain {
-		if m := d.memos.byKey[string(d.key)]; m != nil {
+		if m := d.memos.find(d.key); m != nil {
 			l.Memo, l.Size = m, m.Size
 			return at, nil
 		}

@@ -23,9 +23,31 @@ const (
 // its number. An identity stands for one name and value for ever: an eviction
 // makes it unreachable and nothing has to be invalidated.
 type memos struct {
+	few   []keyedMemo // all of them, as long as these are no more than maxFew
 	byKey map[string]*Memo
 	size  uint32 // at most maxMemoBytes
 }
+
+type keyedMemo struct {
+	key  string
+	memo *Memo
+}
+
+// maxFew is how many memos are sooner compared than hashed. Most connections
+// have a memo for each method and one or two for its answers.
+const maxFew = 4
+
+// find gives the memo with a key, or nil.
+func (ms *memos) find(key []byte) *Memo {
+	for i := range ms.few {
+		if k := &ms.few[i]; k.key == string(key) {
+			return k.memo
+		}
+	}
+	return ms.byKey[string(key)] // nil has nothing
+}
+
+func (ms *memos) len() int { return len(ms.few) + len(ms.byKey) }
 
 // appendIdentity adds one field to a key. All identities have one length, so
 // no two runs share a key.
@@ -46,13 +68,20 @@ func (ms *memos) keep(key []byte, m *Memo) {
 	if cost > maxMemoBytes {
 		return
 	}
-	if len(ms.byKey) >= maxMemos || ms.size+cost > maxMemoBytes {
-		clear(ms.byKey)
-		ms.size = 0
+	if ms.len() >= maxMemos || ms.size+cost > maxMemoBytes {
+		*ms = memos{}
 	}
+	ms.size += cost
 	if ms.byKey == nil {
+		if ms.few = append(ms.few, keyedMemo{string(key), m}); len(ms.few) <= maxFew {
+			return
+		}
 		ms.byKey = make(map[string]*Memo)
+		for _, k := range ms.few {
+			ms.byKey[k.key] = k.memo
+		}
+		ms.few = nil
+		return
 	}
 	ms.byKey[string(key)] = m
-	ms.size += cost
 }

@@ -2,6 +2,7 @@ package field
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 )
@@ -50,7 +51,7 @@ func TestMemoHitsThoughIndicesShift(t *testing.T) {
 	if got < calls*9/10 {
 		t.Errorf("%d of %d requests were known by their run, want 9 in 10", got, calls)
 	}
-	t.Logf("%d of %d, %d memos", got, calls, len(d.memos.byKey))
+	t.Logf("%d of %d, %d memos", got, calls, d.memos.len())
 }
 
 func TestMemoHitsOfSeveralMethods(t *testing.T) {
@@ -134,12 +135,22 @@ func TestMemoIsBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 		var size uint32
-		for key, m := range d.memos.byKey {
+		byKey := maps.Clone(d.memos.byKey)
+		for _, k := range d.memos.few {
+			if byKey[k.key] != nil || d.memos.byKey != nil {
+				t.Fatal("a memo is there twice, or in the wrong place")
+			}
+			if byKey == nil {
+				byKey = make(map[string]*Memo)
+			}
+			byKey[k.key] = k.memo
+		}
+		for key, m := range byKey {
 			size += m.Size + uint32(len(key)) + memoOverhead
 		}
-		if size != d.memos.size || size > maxMemoBytes || len(d.memos.byKey) > maxMemos {
+		if size != d.memos.size || size > maxMemoBytes || d.memos.len() > maxMemos {
 			t.Fatalf("%d memos of %d octets, counted %d; want at most %d of %d",
-				len(d.memos.byKey), size, d.memos.size, maxMemos, maxMemoBytes)
+				d.memos.len(), size, d.memos.size, maxMemos, maxMemoBytes)
 		}
 	}
 	for i := range 61 { // many short runs
