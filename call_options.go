@@ -28,10 +28,22 @@ type callInfo struct {
 	waitForReady bool
 	authority    string
 	creds        credentials.PerRPCCredentials
-	header       []*metadata.MD
-	trailer      []*metadata.MD
-	peer         []*peer.Peer
-	onFinish     []func(error)
+	tell         *tellInfo // who wants to know how the call ends; nil if nobody does
+}
+
+// tellInfo are the options of a call that are told how it ended.
+type tellInfo struct {
+	header   []*metadata.MD
+	trailer  []*metadata.MD
+	peer     []*peer.Peer
+	onFinish []func(error)
+}
+
+func (ci *callInfo) telling() *tellInfo {
+	if ci.tell == nil {
+		ci.tell = new(tellInfo)
+	}
+	return ci.tell
 }
 
 const (
@@ -56,15 +68,19 @@ func (ci *callInfo) applyOne(o grpc.CallOption) error {
 	switch o := o.(type) {
 	case grpc.StaticMethodCallOption, grpc.EmptyCallOption, nil:
 	case grpc.HeaderCallOption:
-		ci.header = append(ci.header, o.HeaderAddr)
+		t := ci.telling()
+		t.header = append(t.header, o.HeaderAddr)
 	case grpc.TrailerCallOption:
-		ci.trailer = append(ci.trailer, o.TrailerAddr)
+		t := ci.telling()
+		t.trailer = append(t.trailer, o.TrailerAddr)
 	case grpc.PeerCallOption:
-		ci.peer = append(ci.peer, o.PeerAddr)
+		t := ci.telling()
+		t.peer = append(t.peer, o.PeerAddr)
 	case grpc.FailFastCallOption:
 		ci.waitForReady = !o.FailFast
 	case grpc.OnFinishCallOption:
-		ci.onFinish = append(ci.onFinish, o.OnFinish)
+		t := ci.telling()
+		t.onFinish = append(t.onFinish, o.OnFinish)
 	case grpc.MaxRecvMsgSizeCallOption:
 		ci.maxRecv = o.MaxRecvMsgSize
 	case grpc.MaxSendMsgSizeCallOption:
@@ -126,18 +142,22 @@ func (ci *callInfo) encoder() (encoding.Compressor, error) {
 
 // finish tells the options how the call ended.
 func (ci *callInfo) finish(header, trailer func() metadata.MD, p *peer.Peer, err error) {
-	for _, to := range ci.header {
+	t := ci.tell
+	if t == nil {
+		return
+	}
+	for _, to := range t.header {
 		*to = header()
 	}
-	for _, to := range ci.trailer {
+	for _, to := range t.trailer {
 		*to = trailer()
 	}
-	for _, to := range ci.peer {
+	for _, to := range t.peer {
 		if p != nil {
 			*to = *p
 		}
 	}
-	for _, f := range ci.onFinish {
+	for _, f := range t.onFinish {
 		f(err)
 	}
 }

@@ -31,10 +31,8 @@ type Client struct {
 	perRPC    []credentials.PerRPCCredentials
 	stats     stats.Handler // nil if there is none
 
-	life context.Context // ends with Close: the open streams hear of it
-	end  context.CancelFunc
-
-	invocations sync.Pool // *invocation
+	streams     openStreams // they hear of Close
+	invocations sync.Pool   // *invocation
 }
 
 var _ grpc.ClientConnInterface = (*Client)(nil)
@@ -103,7 +101,6 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 			},
 		}),
 	}
-	c.life, c.end = context.WithCancel(context.Background())
 	if len(cfg.interceptors) > 0 {
 		if c.bridge, err = newBridge(c, cfg.interceptors); err != nil {
 			_ = c.ch.Close()
@@ -130,7 +127,7 @@ func (c *Client) Close() error {
 	if c.bridge != nil {
 		_ = c.bridge.conn.Close()
 	}
-	defer c.end() // what a stream says of its end is said by then
+	defer c.streams.end() // what a stream says of its end is said by then
 	return c.ch.Close()
 }
 
@@ -321,16 +318,17 @@ func (c *Client) NewStream(ctx context.Context, desc *grpc.StreamDesc, method st
 
 // stream is NewStream behind the interceptors.
 func (c *Client) stream(ctx context.Context, desc *grpc.StreamDesc, method string, opts []grpc.CallOption) (grpc.ClientStream, error) {
-	cs := &clientStream{c: c, desc: desc}
+	cs := &clientStream{c: c, desc: desc, parent: ctx, method: method}
 	comp, err := c.info(&cs.info, opts)
 	if err != nil {
 		return nil, err
 	}
-	cs.comp, cs.call = comp, cs.info.call(method)
-	cs.life, cs.cancel = context.WithCancelCause(ctx)
+	cs.comp = comp
 	a, err := cs.open()
 	if err != nil {
-		cs.cancel(err)
+		if cs.cancel != nil {
+			cs.cancel(err)
+		}
 		cs.info.finish(noMetadata, noMetadata, nil, err)
 		return nil, err
 	}

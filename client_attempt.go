@@ -40,11 +40,10 @@ func (r *retries) again(ctx context.Context, err error) bool {
 // attempt is one stream of the transport that a call runs on. It is immutable
 // once it has the stream.
 type attempt struct {
-	ctx   context.Context // as the stats handler has it
 	tr    transport.ClientTransport
 	st    *transport.ClientStream
-	stats attemptStats
-	known atomic.Bool // the stats handler was told of the end
+	stats *attemptStats // nil without a handler
+	known atomic.Bool   // the stats handler was told of the end
 }
 
 // open makes attempts until one has a stream, or as long as that is allowed.
@@ -54,37 +53,46 @@ func (cs *clientStream) open() (*attempt, error) {
 		if cs.attempts++; cs.attempts > 1 {
 			a = new(attempt)
 		}
-		begin := cs.info.begin(cs.attempts)
-		begin.IsClientStream, begin.IsServerStream = cs.desc.ClientStreams, cs.desc.ServerStreams
-		a.ctx = a.stats.begin(cs.life, cs.c, begin, cs.call.Method) //nolint:fatcontext // always a child of life
-		err := a.open(cs)
+		ctx := cs.parent
+		if cs.attempts > 1 { // the end of the call ends the wait for a connection
+			ctx = cs.lifetime()
+		}
+		if cs.c.stats != nil {
+			begin := cs.info.begin(int(cs.attempts))
+			begin.IsClientStream, begin.IsServerStream = cs.desc.ClientStreams, cs.desc.ServerStreams
+			a.stats = new(attemptStats)
+			ctx = a.stats.begin(cs.lifetime(), cs.c, begin, cs.method)
+		}
+		err := a.open(ctx, cs)
 		if err == nil {
 			return a, nil
 		}
 		a.stats.end(nil, err)
-		if !cs.retries.again(cs.life, err) {
+		if !cs.retries.again(cs.parent, err) {
 			return nil, err
 		}
 	}
 }
 
 // open opens the stream of an attempt.
-func (a *attempt) open(cs *clientStream) (err error) {
-	c, call := cs.c, cs.call
-	md, ok := outgoingMetadata(a.ctx, c.stats != nil)
+func (a *attempt) open(ctx context.Context, cs *clientStream) (err error) {
+	c, call := cs.c, cs.info.call(cs.method)
+	// A context of the stats handler may end on its own.
+	call.Watched = a.stats == nil
+	md, ok := outgoingMetadata(ctx, c.stats != nil)
 	if ok {
 		call.Metadata = md
 	}
-	if a.tr, err = c.ch.Transport(a.ctx, cs.info.waitForReady); err != nil {
+	if a.tr, err = c.ch.Transport(ctx, cs.info.waitForReady); err != nil {
 		return err
 	}
 	a.stats.picked()
 	if c.depends(&cs.info) {
-		if err := c.authorize(a.ctx, a.tr.Peer().AuthInfo, &cs.info, &call, md); err != nil {
+		if err := c.authorize(ctx, a.tr.Peer().AuthInfo, &cs.info, &call, md); err != nil {
 			return err
 		}
 	}
-	if a.st, err = a.tr.NewStream(a.ctx, &call); err != nil {
+	if a.st, err = a.tr.NewStream(ctx, &call); err != nil {
 		return err
 	}
 	a.stats.outHeader(&call, md, a.tr.Peer())
@@ -101,7 +109,7 @@ func (a *attempt) send(m transport.Buffer, last bool) error {
 
 // told ends the attempt for who observes it.
 func (a *attempt) told(err error) {
-	if a.stats.handler == nil || a.known.Swap(true) {
+	if a.stats == nil || a.known.Swap(true) {
 		return
 	}
 	if a.st.GotHeader() {

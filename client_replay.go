@@ -1,6 +1,7 @@
 package weir
 
 import (
+	"context"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -67,13 +68,13 @@ func (r *replay) releaseLocked() {
 
 // ends says how the call ends, on which attempt it is then and what it leaves
 // to be ended.
-func (cs *clientStream) ends(cause error) (a *attempt, unwatch func() bool) {
+func (cs *clientStream) ends(cause error) (a *attempt, unwatch func() bool, cancel context.CancelCauseFunc) {
 	r := &cs.replay
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.cause = cause
 	r.releaseLocked()
-	return cs.at.Load(), cs.unwatch
+	return cs.at.Load(), cs.unwatch, cs.cancel
 }
 
 // fault gives the error of the second attempt if it never had a stream.
@@ -160,7 +161,7 @@ func (cs *clientStream) reopen(a *attempt) (resend func(), ok bool) {
 		return nil, false
 	}
 	refused := a.st.Refused()
-	if refused == nil || !cs.retries.again(cs.life, refused) {
+	if refused == nil || !cs.retries.again(cs.parent, refused) {
 		return nil, false
 	}
 	r.mu.Lock()

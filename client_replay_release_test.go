@@ -59,7 +59,7 @@ func TestTransparentRetryAfterRelease(t *testing.T) {
 	}
 	p.WantMessage("with a message", 1)
 	cs := s.(*clientStream)
-	cs.life = asked{cs.life, func() { _ = cs.Context() }} // as another goroutine may do at this moment
+	cs.parent = asked{cs.parent, func() { _ = cs.Context() }} // as another goroutine may do at this moment
 	p.WriteReset(1, http2.ErrCodeRefusedStream)
 	result := make(chan error, 1)
 	go func() { result <- s.RecvMsg(new(testpb.SimpleResponse)) }()

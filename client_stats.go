@@ -16,7 +16,7 @@ import (
 )
 
 // attemptStats tells a stats handler of one attempt of a call. Without a
-// handler its methods do nothing.
+// handler, or nil, its methods do nothing.
 type attemptStats struct {
 	handler stats.Handler
 	ctx     context.Context // as TagRPC made it
@@ -39,6 +39,8 @@ type attemptEvents struct {
 	end        stats.End
 }
 
+func (a *attemptStats) off() bool { return a == nil || a.handler == nil }
+
 // begin begins an attempt and gives its context.
 func (a *attemptStats) begin(ctx context.Context, c *Client, begin stats.Begin, method string) context.Context {
 	if c.stats == nil {
@@ -59,14 +61,14 @@ func (a *attemptStats) begin(ctx context.Context, c *Client, begin stats.Begin, 
 
 // picked says that the attempt has a connection.
 func (a *attemptStats) picked() {
-	if a.handler != nil && a.waits {
+	if !a.off() && a.waits {
 		a.handler.HandleRPC(a.ctx, &stats.DelayedPickComplete{})
 	}
 }
 
 // outHeader tells of our headers. md is the caller's metadata.
 func (a *attemptStats) outHeader(call *transport.Call, md metadata.MD, p *peer.Peer) {
-	if a.handler == nil {
+	if a.off() {
 		return
 	}
 	a.events.outHeader = stats.OutHeader{
@@ -79,7 +81,7 @@ func (a *attemptStats) outHeader(call *transport.Call, md metadata.MD, p *peer.P
 // outPayload tells of the message v of size octets, of which wire were left
 // when it was compressed.
 func (a *attemptStats) outPayload(v any, size, wire int) {
-	if a.handler == nil {
+	if a.off() {
 		return
 	}
 	e := &a.events.outPayload
@@ -95,14 +97,14 @@ func (a *attemptStats) outPayload(v any, size, wire int) {
 
 // inHeader tells of the server's headers, once.
 func (a *attemptStats) inHeader(md func() metadata.MD, compression string) {
-	if a.handler != nil && a.header.CompareAndSwap(false, true) {
+	if !a.off() && a.header.CompareAndSwap(false, true) {
 		a.events.inHeader = stats.InHeader{Client: true, Compression: compression, Header: md()}
 		a.handler.HandleRPC(a.ctx, &a.events.inHeader)
 	}
 }
 
 func (a *attemptStats) inPayload(v any, size, wire int) {
-	if a.handler == nil {
+	if a.off() {
 		return
 	}
 	e := &a.events.inPayload
@@ -118,7 +120,7 @@ func (a *attemptStats) inPayload(v any, size, wire int) {
 
 // end ends the attempt. The trailer is nil if none came.
 func (a *attemptStats) end(trailer metadata.MD, err error) {
-	if a.handler == nil {
+	if a.off() {
 		return
 	}
 	if trailer != nil {

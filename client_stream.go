@@ -7,7 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/encoding"
@@ -21,24 +20,43 @@ type clientStream struct {
 	desc   *grpc.StreamDesc
 	info   callInfo
 	comp   encoding.Compressor
-	call   transport.Call
-	life   context.Context // ends with the call
-	cancel context.CancelCauseFunc
+	method string
+	parent context.Context // the caller's
 
 	at     atomic.Pointer[attempt] // on which the call is
 	first  attempt
 	replay replay
 
+	// Guarded by replay.mu.
+	life    context.Context // a child of parent that ends with the call; nil until somebody asks
+	cancel  context.CancelCauseFunc
+	unwatch func() bool // of parent; nil if that never ends
+
+	next, prev *clientStream // guarded by Client.streams
+
 	// Owned by who opens the stream, and then guarded by replay.order.
-	attempts int
+	attempts uint32
 	retries  retries
 
+	got      bool // a message was received; owned by the receiver
 	sentLast atomic.Bool
 	done     sync.Once
-	unwatch  func() bool // of Client.life; guarded by replay.mu
 
-	got   bool // a message was received; owned by the receiver
-	final error
+	final error // owned by the receiver
+}
+
+// lifetime gives the context that ends with the call.
+func (cs *clientStream) lifetime() context.Context {
+	r := &cs.replay
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if cs.life == nil {
+		cs.life, cs.cancel = context.WithCancelCause(cs.parent)
+		if r.cause != nil {
+			cs.cancel(r.cause)
+		}
+	}
+	return cs.life
 }
 
 var (
@@ -84,7 +102,10 @@ func (cs *clientStream) CloseSend() error {
 // the attempt that the context belongs to.
 func (cs *clientStream) Context() context.Context {
 	cs.replay.release()
-	return cs.at.Load().ctx
+	if a := cs.at.Load(); a.stats != nil {
+		return a.stats.ctx
+	}
+	return cs.lifetime()
 }
 
 // SendMsg sends a message. See grpc.ClientStream.
@@ -163,7 +184,7 @@ func (cs *clientStream) recv(v any) error {
 		return err
 	}
 	cs.replay.release()
-	if a.stats.handler != nil {
+	if a.stats != nil {
 		a.stats.inHeader(a.st.Header, a.st.Encoding())
 	}
 	in := received{codec: cs.info.codec, limit: cs.info.maxRecv, option: "MaxCallRecvMsgSize", unknown: codes.Internal}
@@ -197,15 +218,28 @@ func (a *attempt) status(err error) error {
 // leave it so, without receiving anything more.
 func (cs *clientStream) watch() {
 	cs.replay.mu.Lock()
-	cs.unwatch = context.AfterFunc(cs.c.life, func() {
-		err := cs.at.Load().st.Status().Err()
-		if err == nil {
-			err = errClosed
-		}
-		cs.finish(err)
-	})
+	if cs.parent.Done() != nil {
+		cs.unwatch = context.AfterFunc(cs.parent, cs.abandoned)
+	}
+	added := cs.c.streams.add(cs)
 	cs.replay.mu.Unlock()
-	context.AfterFunc(cs.life, func() { cs.finish(status.FromContextError(cs.life.Err()).Err()) })
+	if !added {
+		go cs.orphaned()
+	}
+}
+
+// abandoned is the end of the call's context.
+func (cs *clientStream) abandoned() {
+	cs.finish(status.FromContextError(cs.parent.Err()).Err())
+}
+
+// orphaned is the end of the Client.
+func (cs *clientStream) orphaned() {
+	err := cs.at.Load().st.Status().Err()
+	if err == nil {
+		err = errClosed
+	}
+	cs.finish(err)
 }
 
 // finish is the end of the call, for whatever reason.
@@ -218,11 +252,16 @@ func (cs *clientStream) finish(err error) {
 		if cause == nil {
 			cause = errCallOver
 		}
-		a, unwatch := cs.ends(cause)
+		a, unwatch, cancel := cs.ends(cause)
 		a.st.Cancel(cause) // nothing, unless the end came from here
 		a.told(err)
 		cs.info.finish(a.st.Header, a.st.Trailer, a.tr.Peer(), err)
-		unwatch()
-		cs.cancel(cause)
+		cs.c.streams.remove(cs)
+		if unwatch != nil {
+			unwatch()
+		}
+		if cancel != nil {
+			cancel(cause)
+		}
 	})
 }

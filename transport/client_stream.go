@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"strings"
-	"sync"
 
 	"github.com/weir-rpc/weir/internal/buffer"
 	"github.com/weir-rpc/weir/internal/wait"
@@ -18,27 +17,28 @@ import (
 // by any. Whoever opened a stream receives until an error comes, or cancels.
 type ClientStream struct {
 	stream
-	t     *http2Client
-	ctx   context.Context
-	unary bool // of RoundTrip: the object serves again
+	t   *http2Client
+	ctx context.Context
 
-	headerOnce sync.Once
-	headerIn   chan struct{} // closed when the headers have come or never will; nil if unary
-	stop       func() bool   // ends the watch on ctx; nil if there is none
+	stop func() bool // ends the watch on ctx; nil if there is none
+
+	unary bool // immutable; of RoundTrip: the object serves again
 
 	// Guarded by stream.in.
+	headerIn   chan struct{} // closed when headerTold; nil if nobody waits for that
+	headerTold bool          // the headers have come or never will
 	gotHeader  bool
 	gotTrailer bool           // the reader, who alone sets it, reads it without
+	informed   uint8          // 1xx responses, up to maxInformational and one more
 	header     *response      // never nil
 	trailer    *response      // never nil
 	end        *status.Status // nil is OK
-	informed   int            // 1xx responses
 	foreign    *foreignAnswer // what came in place of headers, or nil
 }
 
 // NewStream opens a stream. See ClientTransport.
 func (t *http2Client) NewStream(ctx context.Context, call *Call) (*ClientStream, error) {
-	cs := &ClientStream{t: t, ctx: ctx, headerIn: make(chan struct{}), header: &noResponse, trailer: &noResponse}
+	cs := &ClientStream{t: t, ctx: ctx, header: &noResponse, trailer: &noResponse}
 	cs.stream.init(&t.conn, messageLimit(call.MaxRecvMessageSize), true)
 	cs.client = cs
 	if err := t.acquire(ctx, call); err != nil {
@@ -49,7 +49,7 @@ func (t *http2Client) NewStream(ctx context.Context, call *Call) (*ClientStream,
 		return nil, err
 	}
 	t.flush(flushInline)
-	if ctx.Done() != nil {
+	if !call.Watched && ctx.Done() != nil {
 		stop := context.AfterFunc(ctx, func() { cs.over() })
 		cs.in.Lock()
 		cs.stop = stop
@@ -123,7 +123,7 @@ func (cs *ClientStream) unwatch() {
 // Header gives a copy of the metadata in the server's headers and waits for
 // them. It is empty if the server sent only trailers or the stream failed.
 func (cs *ClientStream) Header() metadata.MD {
-	_ = wait.For(contextBackground, wait.Peer, wait.Holder{Stream: cs.id}, cs.headerIn)
+	cs.waitHeader()
 	cs.in.Lock()
 	defer cs.in.Unlock(cs.in.ended)
 	if !cs.gotHeader {
@@ -186,7 +186,7 @@ func (cs *ClientStream) Status() *status.Status {
 // it, and nil of any other. It waits until that is known: for the server's
 // headers or the end of the stream.
 func (cs *ClientStream) Refused() *StreamError {
-	_ = wait.For(contextBackground, wait.Peer, wait.Holder{Stream: cs.id}, cs.headerIn)
+	cs.waitHeader()
 	cs.in.Lock()
 	defer cs.in.Unlock(cs.in.ended)
 	if cs.in.fault == nil || !cs.in.fault.Unprocessed {
@@ -253,8 +253,28 @@ func (cs *ClientStream) fail(err *StreamError) {
 
 // tellHeader wakes those who wait for headers.
 func (cs *ClientStream) tellHeader() {
-	if !cs.unary {
-		cs.headerOnce.Do(func() { close(cs.headerIn) })
+	if cs.unary {
+		return
+	}
+	cs.in.Lock()
+	if !cs.headerTold && cs.headerIn != nil {
+		close(cs.headerIn)
+	}
+	cs.headerTold = true
+	cs.in.Unlock(cs.in.ended)
+}
+
+// waitHeader waits until it is known whether there are headers.
+func (cs *ClientStream) waitHeader() {
+	cs.in.Lock()
+	told := cs.headerTold
+	if !told && cs.headerIn == nil {
+		cs.headerIn = make(chan struct{})
+	}
+	in := cs.headerIn
+	cs.in.Unlock(cs.in.ended)
+	if !told {
+		_ = wait.For(contextBackground, wait.Peer, wait.Holder{Stream: cs.id}, in)
 	}
 }
 

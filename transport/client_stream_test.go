@@ -403,3 +403,31 @@ func TestRefused_OnlyBeforeAnAnswer(t *testing.T) {
 		})
 	}
 }
+
+// A stream that its opener watches is left to him when its context ends, and
+// ends as any other then.
+func TestClientStream_Watched(t *testing.T) {
+	inClient(t, ClientConfig{}, func(t *testing.T, ct ClientTransport, p *h2peer.Peer) {
+		for i, watched := range []bool{false, true} {
+			id := uint32(1 + 2*i)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			cs, err := ct.NewStream(ctx, &Call{Method: "/s/Stream", Authority: "sim", Watched: watched})
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.WantHeaders("the client opens a stream", id)
+			simnet.Advance(2 * time.Second)
+			if watched {
+				p.WantIdle("nobody has cancelled it yet")
+				cs.Cancel(errors.New("the opener"))
+			}
+			p.WantReset("its context has ended", id, http2.ErrCodeCancel)
+			_, err = cs.Recv()
+			wantStreamError(t, err, CodeCancel, ByLocal)
+			if code := status.Code(err); code != codes.DeadlineExceeded {
+				t.Errorf("watched %v: it ended with %v", watched, code)
+			}
+		}
+	})
+}

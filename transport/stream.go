@@ -46,10 +46,10 @@ type outbound struct {
 	over     bool   // END_STREAM was sent after the peer's: that ended the stream
 	left     bool   // the stream has left the table: nothing can be sent any more
 	inRound  bool
+	waiting  bool        // a Send waits for quota
 	reason   wait.Reason // why the queue does not move
 	trailers *trailers   // the server's last HEADERS
 	quota    gate.Gate   // only its signal is used: c.mu guards
-	waiting  bool        // a Send waits for quota
 }
 
 // outMessage is a message of which not everything is framed.
@@ -124,7 +124,6 @@ func (st *stream) init(c *conn, limit uint32, waits bool) {
 	st.out.queue, st.in.chunks = st.out.first[:0], st.in.first[:0]
 	if waits {
 		st.in.Init()
-		st.out.quota.Init()
 	}
 }
 
@@ -182,7 +181,7 @@ func (st *stream) sendLocked(b *[]byte, end bool) error {
 	}
 	for st.out.queued >= writeQuota && !st.out.left {
 		st.out.waiting = true
-		st.out.quota.Init() // a unary stream has none yet
+		st.out.quota.Init() // most streams never need it
 		reason := st.out.reason
 		c.mu.Unlock()
 		if reason == 0 {

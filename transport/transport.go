@@ -98,6 +98,9 @@ type Call struct {
 	// before it is decompressed, in octets. Zero means
 	// DefaultMaxRecvMessageSize, a negative value no bound but the wire's.
 	MaxRecvMessageSize int
+	// Watched says that whoever opens a stream cancels it when its context ends.
+	// The stream does not watch the context then. RoundTrip has no use for it.
+	Watched bool
 	// Sent is called by RoundTrip when the request is on its way, before it
 	// waits for the answer. It may be nil.
 	Sent func()

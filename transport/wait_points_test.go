@@ -21,8 +21,7 @@ var waitPoints = map[string]int{
 	"transport stream.sendLocked: reason":          1, // write quota, a window, or the socket: what holds the queue up
 	"transport stream.recv: wait.Peer":             1,
 	"transport conn.sendPing: wait.Peer":           1,
-	"transport ClientStream.Header: wait.Peer":     1,
-	"transport ClientStream.Refused: wait.Peer":    1,
+	"transport ClientStream.waitHeader: wait.Peer": 1,
 	"transport http2Client.RoundTrip: wait.Peer":   2, // the answer; the end that the reader has decided on
 	"internal/channel Channel.await: wait.Connect": 1,
 }
