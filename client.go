@@ -31,8 +31,7 @@ type Client struct {
 	perRPC    []credentials.PerRPCCredentials
 	stats     stats.Handler // nil if there is none
 
-	streams     openStreams // they hear of Close
-	invocations sync.Pool   // *invocation
+	streams openStreams // they hear of Close
 }
 
 var _ grpc.ClientConnInterface = (*Client)(nil)
@@ -160,6 +159,9 @@ type invocation struct {
 	stats    attemptStats
 }
 
+// invocations hold nothing of a Client or a call between two.
+var invocations sync.Pool // *invocation
+
 // Invoke makes a unary call: it sends args and fills reply. The error is
 // compatible with the status package.
 func (c *Client) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
@@ -171,13 +173,13 @@ func (c *Client) Invoke(ctx context.Context, method string, args, reply any, opt
 
 // unary is Invoke behind the interceptors.
 func (c *Client) unary(ctx context.Context, method string, args, reply any, opts []grpc.CallOption) error {
-	inv, _ := c.invocations.Get().(*invocation)
+	inv, _ := invocations.Get().(*invocation)
 	if inv == nil {
 		inv = new(invocation)
 	}
 	err := c.invoke(ctx, inv, method, args, reply, opts)
 	*inv = invocation{}
-	c.invocations.Put(inv)
+	invocations.Put(inv)
 	return err
 }
 

@@ -105,8 +105,8 @@ type conn struct {
 	drain    drainState
 	ended    recentIDs       // streams that we reset: late frames are nobody's fault
 	refused  refusedRequests // of a server
-	ackTimer *time.Timer
-	closer   *time.Timer // closes nc, when the end has taken long enough
+	ackTimer *time.Timer     // nil if no acknowledgement of SETTINGS is waited for
+	closer   *time.Timer     // closes nc, when the end has taken long enough
 	deadline deadlineTimer
 	stall    stallWatch
 	live     livenessState // says itself who owns what
@@ -181,7 +181,7 @@ func (c *conn) failLocked(err *ConnError) {
 	c.life, c.err = lifeClosed, c.completeLocked(err)
 	streams := c.streams
 	c.streams, c.last = nil, nil
-	c.ackTimer.Stop()
+	c.stopAckTimerLocked()
 	c.ping.stop()
 	c.drain.stop()
 	c.deadline.stop()

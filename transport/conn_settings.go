@@ -31,8 +31,6 @@ func (c *conn) announceLocked(credit uint32) {
 	}
 	c.out.copy(b)
 	c.hbuf = b[:0]
-	// It runs from the peer's first SETTINGS on: until then other bounds hold.
-	c.ackTimer = time.AfterFunc(math.MaxInt64, c.settingsTimedOut)
 }
 
 // settingsTimedOut ends the connection.
@@ -77,7 +75,7 @@ func (c *conn) handleSettings(f *frame.Frame) *frame.Error {
 			c.settings.maxStreams = math.MaxUint32 // "Initially, there is no limit to this value." §6.5.2
 		}
 		if d := c.cfg.settingsTimeout(); d > 0 && !c.acked && c.life != lifeClosed {
-			c.ackTimer.Reset(d)
+			c.ackTimer = time.AfterFunc(d, c.settingsTimedOut) // until now other bounds held
 		}
 		c.startLivenessLocked()
 		c.readyLocked()
@@ -98,11 +96,18 @@ func (c *conn) handleSettings(f *frame.Frame) *frame.Error {
 // settingsAckedLocked says that the peer knows all our SETTINGS: there is never
 // more than one frame of them under way.
 func (c *conn) settingsAckedLocked() {
-	c.ackTimer.Stop()
+	c.stopAckTimerLocked()
 	c.dec.SettingsAcked()
 	c.acked, c.recvWindowMax = true, c.recvWindow
 	for _, st := range c.streams {
 		st.in.acked()
+	}
+}
+
+func (c *conn) stopAckTimerLocked() {
+	if c.ackTimer != nil {
+		c.ackTimer.Stop()
+		c.ackTimer = nil
 	}
 }
 
