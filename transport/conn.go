@@ -70,9 +70,9 @@ type conn struct {
 	recvFlow   flow.ConnInFlow
 	bdp        bdpState
 	touched    []*stream
-	readAt     time.Time  // when the read was whose frames are handled
-	opening    []byte     // the first octets of a server, until it proves to be one
-	budget     idleBudget // says itself what mu guards
+	readAt     time.Duration // when the read was whose frames are handled, after record.begun
+	opening    []byte        // the first octets of a server, until it proves to be one
+	budget     idleBudget    // says itself what mu guards
 	rest       restState
 	gotSetting bool
 	partial    bool // the last frame was DATA, and its message goes on

@@ -56,7 +56,7 @@ func (c *conn) startLivenessLocked() {
 func (c *conn) noteRead() {
 	c.rest.awake = c.rest.can
 	if c.live.reads {
-		c.live.read.Store(int64(c.readAt.Sub(c.record.begun)))
+		c.live.read.Store(int64(c.readAt))
 	}
 }
 

@@ -35,7 +35,7 @@ func (c *conn) heardLocked() {
 	if !c.gotSetting {
 		return
 	}
-	r.last, r.some, r.heard = c.frame.Type, true, c.readAt.Sub(r.begun)
+	r.last, r.some, r.heard = c.frame.Type, true, c.readAt
 }
 
 // age is how old the connection is.

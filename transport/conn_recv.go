@@ -58,7 +58,7 @@ func (c *conn) readOnce() error {
 	if err := c.fill(); err != nil {
 		return c.tired(err)
 	}
-	c.readAt = time.Now()
+	c.readAt = c.record.age()
 	c.noteRead()
 	c.record.fresh += c.rd.Buffered() - held
 	if c.client && !c.gotSetting {

@@ -23,25 +23,23 @@ type inbox struct {
 	gate.Gate // guards everything below
 
 	limit uint32 // the largest message that is accepted
+	taken uint32 // counts messages, over all calls that the stream serves: one of the past frees nothing
 	flow  flow.InFlow
 
 	chunks []chunk
 	first  [1]chunk // backs chunks at first: most streams hold one
 	head   int
 	count  int // complete messages that were not taken
-	inUse  bool
 
-	keeps bool    // the stream serves one unary call after the other
-	spare *[]byte // the first chunk of each, no buffer of the pool
-
+	spare *[]byte // the first chunk of each call if keeps, no buffer of the pool
 	split grpcwire.Splitter
+	fault *StreamError // why it ended, if not by END_STREAM
 
-	ended bool         // nothing more will come
-	over  bool         // the reader has seen ended; its own
-	fault *StreamError // why, if not by END_STREAM
-	dead  bool         // nobody will take anything any more
-
-	taken uint32 // counts messages, over all calls that the stream serves: one of the past frees nothing
+	inUse bool
+	keeps bool // the stream serves one unary call after the other
+	ended bool // nothing more will come
+	over  bool // the reader has seen ended; its own
+	dead  bool // nobody will take anything any more
 }
 
 // chunk is a buffer with received messages. r <= done <= len(*b).

@@ -56,7 +56,7 @@ type ServerStream struct {
 var spareStreams sync.Pool // *stream
 
 func newServerStream(s *http2Server, r *request, deadline time.Time) *ServerStream {
-	st := &ServerStream{s: s, req: r, unary: r.unary, suspect: r.calls < suspectCalls, deadline: deadline, received: s.readAt.Sub(s.record.begun)}
+	st := &ServerStream{s: s, req: r, unary: r.unary, suspect: r.calls < suspectCalls, deadline: deadline, received: s.readAt}
 	if st.stream, _ = spareStreams.Get().(*stream); st.stream == nil || !st.unary {
 		st.stream = new(stream)
 	}
