@@ -18,14 +18,11 @@ import (
 type http2Server struct {
 	conn
 	cfg     ServerConfig
-	limit   uint32 // of a message
 	base    context.Context
 	handle  func(*ServerStream)
 	chain   chain
 	handled chan struct{} // closed when handle and base are set
-
-	// Owned by the reader.
-	requests []*ServerStream // complete unary requests of this read
+	limit   uint32        // of a message
 
 	// Guarded by conn.mu.
 	reading bool // somebody is the reader
@@ -33,6 +30,9 @@ type http2Server struct {
 	answers answerBlocks
 	skipped skippedIDs
 	time    liveness.Schedule // what conn.live goes by
+
+	// Owned by the reader.
+	requests []*ServerStream // complete unary requests of this read
 }
 
 // NewServerTransport makes a ServerTransport of nc, which is accepted and

@@ -9,7 +9,7 @@ import (
 
 // A ClientTransport is the client's end of one connection. All methods may be
 // called by several goroutines at a time. NewHTTP2Client makes one.
-type ClientTransport interface {
+type ClientTransport interface { //nolint:interfacebloat // all that a connection can do
 	// NewStream opens a stream for call and sends its headers. It waits for a
 	// free stream slot (the server's SETTINGS_MAX_CONCURRENT_STREAMS) as long as
 	// ctx allows. The stream ends with ctx. Errors are *StreamError;
