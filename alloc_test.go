@@ -1,61 +1,108 @@
 package weir_test
 
 import (
+	"bytes"
 	"context"
-	"flag"
-	"os"
-	"os/exec"
-	"runtime"
-	"runtime/debug"
-	"slices"
+	"io"
 	"testing"
 	"time"
 
+	"github.com/weir-rpc/weir"
+	"github.com/weir-rpc/weir/internal/allocs"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/stats"
 )
 
-// A unary call through the generated stub costs at most 12 allocations, those
-// of client, server, stub, handler and messages together. What is asked for
-// here is less where there is less.
+// What a call allocates over loopback through the generated stubs, those of
+// client, server, stub, handler and messages together. No unary call without
+// more may cost more than 12; what is asked for is what it costs.
 func TestUnaryAllocationBudget(t *testing.T) {
-	if underRace() {
-		t.Skip("the race detector makes sync.Pool drop objects at random, and allocates itself")
-	}
-	if flag.Lookup("test.bench").Value.String() == "" {
-		allocationsAlone(t)
+	if !allocs.Alone(t) {
 		return
 	}
 	c, _ := pairings[0].start(t, mirror{})
-	empty, body := new(testpb.Empty), &testpb.SimpleRequest{Payload: &testpb.Payload{Body: make([]byte, 100)}}
-	tests := []struct {
+	observed := observedClient(t)
+	eight := metadata.Pairs("k-1", "v-1", "k-2", "v-2", "k-3", "v-3", "k-4", "v-4", "k-5", "v-5", "k-6", "v-6", "k-7", "v-7", "k-8", "v-8")
+	empty, small := new(testpb.Empty), payload(32)
+	for _, tt := range []struct {
 		name   string
 		budget float64
 		call   func(ctx context.Context) error
 	}{
-		{"empty", 7, func(ctx context.Context) error {
+		{"empty", 5, func(ctx context.Context) error {
 			_, err := c.EmptyCall(ctx, empty)
 			return err
 		}},
-		{"with a deadline", 12, func(ctx context.Context) error {
+		{"32 octets each way", 9, func(ctx context.Context) error { // eight are the stubs', messages, payloads and bodies
+			_, err := c.UnaryCall(ctx, small)
+			return err
+		}},
+		{"1 KiB each way", 9, func(ctx context.Context) error {
+			_, err := c.UnaryCall(ctx, payload1K)
+			return err
+		}},
+		{"with a deadline", 16, func(ctx context.Context) error {
 			ctx, cancel := context.WithTimeout(ctx, time.Minute) // five are the context's own
 			defer cancel()
-			_, err := c.EmptyCall(ctx, empty)
+			_, err := c.UnaryCall(ctx, small)
 			return err
 		}},
-		{"100 octets each way", 12, func(ctx context.Context) error { // four are payloads and bodies
-			_, err := c.UnaryCall(ctx, body)
+		{"observed", 32, func(ctx context.Context) error {
+			_, err := observed.UnaryCall(metadata.NewOutgoingContext(ctx, eight), small)
 			return err
 		}},
-	}
-	for _, tt := range tests {
+	} {
 		t.Run(tt.name, func(t *testing.T) {
-			n := allocations(t, 5000, func() error { return tt.call(t.Context()) })
-			t.Logf("%.2f allocations per call", n)
-			if n > tt.budget+0.5 { // the runtime has its own now and then
-				t.Errorf("%.2f allocations per call, the budget is %v", n, tt.budget)
-			}
+			allocs.Budget(t, tt.budget, 2000, func() error { return tt.call(t.Context()) })
 		})
 	}
+}
+
+// What a message of a stream allocates, on both sides together.
+func TestStreamAllocationBudget(t *testing.T) {
+	if !allocs.Alone(t) {
+		return
+	}
+	c, _ := pairings[0].start(t, mirror{})
+	t.Run("there and back", func(t *testing.T) { // six are messages, payloads and bodies
+		s, err := c.FullDuplexCall(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := &testpb.StreamingOutputCallRequest{Payload: payload(32).Payload}
+		allocs.Budget(t, 6, 2000, func() error {
+			if err := s.Send(in); err != nil {
+				return err
+			}
+			_, err := s.Recv()
+			return err
+		})
+		if err := s.CloseSend(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Recv(); err != io.EOF {
+			t.Fatal(err)
+		}
+	})
+	t.Run("from the server", func(t *testing.T) { // three are message, payload and body
+		s, err := c.StreamingOutputCall(t.Context(), &testpb.StreamingOutputCallRequest{Payload: payload(32).Payload})
+		if err != nil {
+			t.Fatal(err)
+		}
+		allocs.Budget(t, 3, 20000, func() error {
+			_, err := s.Recv()
+			return err
+		})
+	})
+}
+
+var payload1K = payload(1 << 10)
+
+func payload(n int) *testpb.SimpleRequest {
+	return &testpb.SimpleRequest{Payload: &testpb.Payload{Body: bytes.Repeat([]byte{'x'}, n)}}
 }
 
 // mirror answers with the payload that it got.
@@ -65,37 +112,53 @@ func (mirror) UnaryCall(_ context.Context, in *testpb.SimpleRequest) (*testpb.Si
 	return &testpb.SimpleResponse{Payload: in.GetPayload()}, nil
 }
 
-// allocationsAlone runs the test that calls it in a process of its own with
-// -bench, where nobody watches the buffers: a watched one costs a stack.
-func allocationsAlone(t *testing.T) {
-	t.Helper()
-	program, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := exec.CommandContext(t.Context(), program, "-test.run=^"+t.Name()+"$", "-test.bench=^$", "-test.v").CombinedOutput()
-	if err != nil {
-		t.Errorf("%v\n%s", err, out)
-	}
-}
-
-// allocations gives how often all goroutines together allocate for one call.
-func allocations(t *testing.T, calls int, call func() error) float64 {
-	t.Helper()
-	var before, after runtime.MemStats
-	for _, m := range []*runtime.MemStats{&before, &after} { // the first round warms up
-		for range calls {
-			if err := call(); err != nil {
-				t.Fatal(err)
-			}
+func (mirror) FullDuplexCall(s testpb.TestService_FullDuplexCallServer) error {
+	var out testpb.StreamingOutputCallResponse
+	for {
+		in, err := s.Recv()
+		if err == io.EOF {
+			return nil
 		}
-		runtime.ReadMemStats(m)
+		if err != nil {
+			return err
+		}
+		out.Payload = in.GetPayload()
+		if err := s.Send(&out); err != nil {
+			return err
+		}
 	}
-	return float64(after.Mallocs-before.Mallocs) / float64(calls)
 }
 
-// underRace reports whether the test was built with -race.
-func underRace() bool {
-	info, ok := debug.ReadBuildInfo()
-	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
+// StreamingOutputCall sends as long as somebody takes it.
+func (mirror) StreamingOutputCall(in *testpb.StreamingOutputCallRequest, s testpb.TestService_StreamingOutputCallServer) error {
+	out := &testpb.StreamingOutputCallResponse{Payload: in.GetPayload()}
+	for {
+		if err := s.Send(out); err != nil {
+			return err
+		}
+	}
 }
+
+// observedClient calls a server, both with an interceptor and a stats handler.
+func observedClient(t *testing.T) testpb.TestServiceClient {
+	t.Helper()
+	srv, lis := weir.NewServer(weir.StatsHandler(indifferent{}), weir.UnaryInterceptor(
+		func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+			return handler(ctx, req)
+		})), listen(t)
+	testpb.RegisterTestServiceServer(srv, mirror{})
+	background(t, srv, lis)
+	return testpb.NewTestServiceClient(newWeirClient(t, "passthrough:///"+lis.Addr().String(),
+		weir.WithTransportCredentials(insecure.NewCredentials()), weir.WithStatsHandler(indifferent{}), weir.WithUnaryInterceptor(
+			func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+				return invoke(ctx, method, req, reply, cc, opts...)
+			})))
+}
+
+// indifferent is a stats handler that does nothing.
+type indifferent struct{}
+
+func (indifferent) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context   { return ctx }
+func (indifferent) HandleRPC(context.Context, stats.RPCStats)                         {}
+func (indifferent) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+func (indifferent) HandleConn(context.Context, stats.ConnStats)                       {}

@@ -3,7 +3,6 @@ package weir_test
 import (
 	"context"
 	"errors"
-	"flag"
 	"io"
 	"net"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/weir-rpc/weir"
+	"github.com/weir-rpc/weir/internal/allocs"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
@@ -204,18 +204,14 @@ func TestInterceptorsAtOnce(t *testing.T) {
 
 // An interceptor costs a call one allocation besides its own.
 func TestInterceptedAllocationBudget(t *testing.T) {
-	if underRace() {
-		t.Skip("the race detector allocates itself")
-	}
-	if flag.Lookup("test.bench").Value.String() == "" {
-		allocationsAlone(t)
+	if !allocs.Alone(t) {
 		return
 	}
 	address := "passthrough:///" + serveOn(t, pairings[0], echo{})
 	empty := new(testpb.Empty)
 	count := func(opts ...weir.DialOption) float64 {
 		stub := testpb.NewTestServiceClient(newWeirClient(t, address, opts...))
-		return allocations(t, 5000, func() error {
+		return allocs.PerCall(t, 5000, func() error {
 			_, err := stub.EmptyCall(t.Context(), empty)
 			return err
 		})

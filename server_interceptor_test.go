@@ -3,7 +3,6 @@ package weir_test
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/weir-rpc/weir"
+	"github.com/weir-rpc/weir/internal/allocs"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -425,11 +425,7 @@ func TestInterceptorPanicEndsTheProcess(t *testing.T) {
 
 // Interceptors cost a call no more allocations than grpc-go's do.
 func TestInterceptorAllocations(t *testing.T) {
-	if underRace() {
-		t.Skip("the race detector makes sync.Pool drop objects at random, and allocates itself")
-	}
-	if flag.Lookup("test.bench").Value.String() == "" {
-		allocationsAlone(t)
+	if !allocs.Alone(t) {
 		return
 	}
 	unary := func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
@@ -441,7 +437,7 @@ func TestInterceptorAllocations(t *testing.T) {
 			testpb.RegisterTestServiceServer(srv, echo{})
 			background(t, srv, lis)
 			c, in := testpb.NewTestServiceClient(newWeirClient(t, "passthrough:///"+lis.Addr().String())), new(testpb.Empty)
-			costs = append(costs, allocations(t, 3000, func() error {
+			costs = append(costs, allocs.PerCall(t, 3000, func() error {
 				_, err := c.EmptyCall(t.Context(), in)
 				return err
 			}))

@@ -43,6 +43,7 @@ var floors = map[string]int{
 	"inproc":   5,
 	"weirtest": 5,
 
+	"internal/allocs": testFloor,
 	"internal/arch":   testFloor,
 	"internal/h2peer": testFloor,
 	"internal/leak":   testFloor,
