@@ -68,8 +68,9 @@ func (c *conn) flush(mode flushMode) {
 			go c.writeOn(&written{batch: batch, rest: rest, err: err})
 			return
 		}
+		batch.free()
 		c.mu.Lock()
-		batch.drop()
+		batch.discard()
 		if !c.hasOutputLocked() {
 			c.turnOver()
 			return
@@ -138,9 +139,10 @@ func (c *conn) writeWaiting(segs [][]byte) error {
 // wrote ends a write. It takes mu and keeps it, unless it reports that the
 // turn is over because the connection is.
 func (c *conn) wrote(batch *pending, err error) bool {
+	batch.free()
 	c.mu.Lock()
+	batch.discard()
 	c.stall.waiting = false
-	batch.drop()
 	if err != nil {
 		c.writeFailedLocked(err)
 		c.turnOver()
@@ -302,10 +304,14 @@ func (c *conn) dataLocked(id uint32, p []byte, copied, end bool) {
 	if end {
 		fl = frame.FlagEndStream
 	}
+	if copied && c.out.growData(id, p, fl, c.settings.maxFrameSize) {
+		return
+	}
 	if copied && frame.HeaderLen+len(p) <= chunkSize {
 		b := c.out.room(frame.HeaderLen + len(p))
 		frame.PutHeader(b, len(p), frame.TypeData, fl, id)
 		copy(b[frame.HeaderLen:], p)
+		c.out.lastData, c.out.lastLen = id, uint32(len(p))
 		return
 	}
 	frame.PutHeader(c.out.room(frame.HeaderLen), len(p), frame.TypeData, fl, id)

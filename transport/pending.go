@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/weir-rpc/weir/internal/buffer"
+	"github.com/weir-rpc/weir/internal/frame"
 )
 
 // chunkSize is the size of the chunks that small frames are copied to, and the
@@ -16,10 +17,14 @@ const chunkSize = 16 << 10
 type pending struct {
 	segs  [][]byte
 	owned []*[]byte // given back when the segments are written
-	open  bool      // the last segment is part of a chunk with room behind it
 	size  int       // octets in segs
-	ends  int       // answers whose end is in segs, and which hold a place of their client's until it leaves
+	ends  int32     // answers whose end is in segs, and which hold a place of their client's until it leaves
+	open  bool      // the last segment is part of a chunk with room behind it
 	data  bool      // HEADERS or DATA are in segs
+
+	// The DATA frame with which the last segment ends, which may grow: its stream,
+	// 0 if there is none, and the length of its payload.
+	lastData, lastLen uint32
 }
 
 // room gives n octets to be written to, at the end. n is at most chunkSize.
@@ -28,6 +33,7 @@ func (p *pending) room(n int) []byte {
 		panic("BUG: more than a chunk at once")
 	}
 	p.size += n
+	p.lastData = 0
 	if p.open {
 		last := &p.segs[len(p.segs)-1]
 		if at := len(*last); cap(*last)-at >= n {
@@ -52,6 +58,26 @@ func (p *pending) copy(b []byte) {
 	}
 }
 
+// growData puts b and its flags to the DATA frame that ends what is pending, if
+// that is one of the same stream, and there is room, and the peer takes a frame
+// so long: it then handles one where there were many small ones.
+func (p *pending) growData(id uint32, b []byte, fl frame.Flags, most uint32) bool {
+	length := p.lastLen + uint32(len(b))
+	if p.lastData != id || length > most {
+		return false
+	}
+	last := &p.segs[len(p.segs)-1]
+	if cap(*last)-len(*last) < len(b) {
+		return false
+	}
+	at := len(*last) - int(p.lastLen) - frame.HeaderLen
+	*last = append(*last, b...)
+	frame.PutHeader((*last)[at:], int(length), frame.TypeData, fl, id)
+	p.size += len(b)
+	p.lastLen = length
+	return true
+}
+
 // left is the room behind the last segment, or that of a new chunk.
 func (p *pending) left() int {
 	if p.open {
@@ -66,6 +92,7 @@ func (p *pending) left() int {
 // see keep.
 func (p *pending) ref(b []byte) {
 	p.size += len(b)
+	p.lastData = 0
 	p.segs = append(p.segs, b)
 	if !p.open {
 		return
@@ -89,16 +116,21 @@ func (p *pending) empty() bool { return p.size == 0 }
 // way may still read from it.
 func (p *pending) discard() {
 	clear(p.segs)
-	p.segs, p.open, p.size, p.ends, p.data = p.segs[:0], false, 0, 0, false
+	p.segs, p.open, p.size, p.ends, p.data, p.lastData = p.segs[:0], false, 0, 0, false, 0
 }
 
 // drop forgets everything and gives the memory back.
 func (p *pending) drop() {
+	p.free()
+	p.discard()
+}
+
+// free gives the memory back of what is written, or never will be.
+func (p *pending) free() {
 	for i, b := range p.owned {
 		buffer.Put(b)
 		p.owned[i] = nil
 	}
-	p.discard()
 	p.owned = p.owned[:0]
 	if cap(p.segs) > 256 {
 		p.segs, p.owned = nil, nil
