@@ -20,6 +20,8 @@ import (
 type headerBlocks struct {
 	cfg *ClientConfig
 
+	timeout [16]byte // scratch
+
 	// What was looked up last: many a client makes one kind of call, and then
 	// there is no map.
 	last    blockKey
@@ -44,8 +46,7 @@ func (h *headerBlocks) append(b []byte, c *conn, call *Call, hasTimeout bool, ti
 	b = c.enc.Begin(b)
 	b = c.enc.AppendBlock(b, h.block(call))
 	if hasTimeout {
-		var scratch [16]byte
-		v := grpcwire.AppendTimeout(scratch[:0], timeout)
+		v := grpcwire.AppendTimeout(h.timeout[:0], timeout)
 		// The encoder does not keep a value that it may not index.
 		b = c.enc.AppendField(b, field.Field{Name: "grpc-timeout", Value: unsafe.String(&v[0], len(v))}, field.IndexNever)
 	}

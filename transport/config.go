@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/weir-rpc/weir/internal/frame"
+	"github.com/weir-rpc/weir/internal/grpcwire"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
 )
@@ -249,11 +250,14 @@ func messageLimit(n int) uint32 {
 	switch {
 	case n == 0:
 		return DefaultMaxRecvMessageSize
-	case n < 0 || int64(n) > math.MaxUint32:
-		return math.MaxUint32
+	case n < 0 || n > largestMessage:
+		return largestMessage
 	}
 	return uint32(n)
 }
+
+// largestMessage is what the prefix of a message can say, and a slice can hold.
+const largestMessage = min(math.MaxUint32, math.MaxInt-grpcwire.PrefixLen)
 
 // contextBackground stands where a transport has no context of its own.
 var contextBackground = context.Background()

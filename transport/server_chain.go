@@ -109,11 +109,12 @@ func (ch *chain) work(w *worker) (locked bool) {
 			ch.mu.Unlock()
 			return true
 		}
-		if time.Since(flushed) > flushAfter {
+		switch {
+		case time.Since(flushed) > flushAfter:
 			ch.flushLocked(flushNow) // whoever would join may take as long
-		} else if n%flushEvery == 0 {
+		case n%flushEvery == 0:
 			ch.flushLocked(flushInline)
-		} else {
+		default:
 			continue
 		}
 		flushed = time.Now()

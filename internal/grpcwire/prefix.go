@@ -13,7 +13,7 @@ const PrefixLen = 5
 // PutPrefix writes the prefix of a message of n octets to b, which has
 // PrefixLen octets or more. It panics if the prefix cannot say n.
 func PutPrefix(b []byte, compressed bool, n int) {
-	if n < 0 || n > math.MaxUint32 {
+	if n < 0 || uint64(n) > math.MaxUint32 {
 		panic("BUG: a message of a length that 32 bits cannot say")
 	}
 	_ = b[PrefixLen-1]
