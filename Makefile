@@ -41,6 +41,13 @@ alone: ## build and test the root module without go.work
 	GOWORK=off go build ./...
 	GOWORK=off go test -timeout 170s ./...
 
+# The root module only: what others build.
+.PHONY: cross
+cross: ## build for other systems, one of 32 bits among them
+	@for target in linux/386 darwin/arm64 windows/amd64; do \
+		echo "build $$target"; \
+		GOOS=$${target%/*} GOARCH=$${target#*/} CGO_ENABLED=0 GOWORK=off go build ./...; done
+
 .PHONY: fmt-check
 fmt-check: ## fail on files that gofmt would change
 	@files="$$(gofmt -l $(GOFILES))"; \
@@ -133,7 +140,7 @@ bench-check: ## fail when a ratio to grpc-go is a fifth below its floor in bench
 # Everything, cheap and telling steps first.
 .PHONY: check
 check: ## all of the above that can fail, from a bare machine
-	tools/check build fmt-check tidy-check vet test alone rows mutants interop conformance h2spec race bench-once fuzz check-generate lint demo
+	tools/check build cross fmt-check tidy-check vet test alone rows mutants interop conformance h2spec race bench-once fuzz check-generate lint demo
 
 .PHONY: proof
 proof: ## the long form: check, then each fuzz target for PROOF_FUZZTIME, the race suite ten times, bench-check and bench
