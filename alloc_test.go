@@ -44,7 +44,7 @@ func TestUnaryAllocationBudget(t *testing.T) {
 			_, err := c.UnaryCall(ctx, payload1K)
 			return err
 		}},
-		{"with a deadline", 16, func(ctx context.Context) error {
+		{"with a deadline", 15, func(ctx context.Context) error {
 			ctx, cancel := context.WithTimeout(ctx, time.Minute) // five are the context's own
 			defer cancel()
 			_, err := c.UnaryCall(ctx, small)
