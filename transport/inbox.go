@@ -295,6 +295,9 @@ func (in *inbox) takeLocked() (m Message, update uint32, ok bool) {
 	if in.count == 0 {
 		return Message{}, 0, false
 	}
+	if ch := &in.chunks[in.head]; ch.r == ch.done {
+		in.trimLocked() // the spare, with nothing to come back for it
+	}
 	ch := &in.chunks[in.head]
 	b := (*ch.b)[ch.r:ch.done]
 	compressed, n, _ := grpcwire.ParsePrefix(b) // as begin put it

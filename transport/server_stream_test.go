@@ -344,3 +344,40 @@ func TestRecv_HandlerReturns_IsNoEOF(t *testing.T) {
 		}
 	})
 }
+
+// A handler may take the messages of a request that has more than one, whatever
+// chunks they lie in: the first of a unary call's stays with its stream.
+func TestRecv_UnaryRequestOfManyMessages_GivesAll(t *testing.T) {
+	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
+		ts.peer.Ignore(http2.FrameWindowUpdate)
+		for call, sizes := range [][]int{{10, 10}, {600, 600, 20}, {600, 5000, 600, 20_000}, {5000, 600, 600}, {0, 1019, 0}} {
+			for _, free := range []bool{false, true} {
+				id := uint32(4*call + 1)
+				if free {
+					id += 2
+				}
+				ts.handle(func(st *ServerStream) {
+					for i, size := range sizes {
+						m, err := st.Recv()
+						if err != nil || string(m.Data) != strings.Repeat(string(rune('a'+i)), size) {
+							t.Errorf("call %d: message %d has %d octets, %v; want %d", call, i, len(m.Data), err, size)
+						}
+						if free {
+							m.Free()
+						}
+					}
+					if _, err := st.Recv(); err != io.EOF {
+						t.Errorf("call %d: behind the last message comes %v", call, err)
+					}
+					st.WriteStatus(nil)
+				})
+				ts.peer.WriteHeaders(id, false, good...)
+				for i, size := range sizes {
+					ts.peer.WriteMessage(id, i == len(sizes)-1, []byte(strings.Repeat(string(rune('a'+i)), size)))
+				}
+				<-ts.streams
+				ts.peer.WantTrailers("the end", id, codes.OK)
+			}
+		}
+	})
+}
