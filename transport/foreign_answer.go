@@ -36,14 +36,29 @@ func (cs *ClientStream) foreignLocked(code codes.Code, what string) {
 	cs.foreign = &foreignAnswer{code: code, what: what, late: time.AfterFunc(foreignTime, cs.foreignLate)}
 }
 
-// foreignLate ends the call with what has come.
+// foreignLate ends the call with what has come. The reader may be about to do
+// so, too: whoever is first to have the lock says why, and nothing changes in
+// the inbox any more once a signal can have been given.
 func (cs *ClientStream) foreignLate() {
 	cs.in.Lock()
-	over, fault := cs.in.ended, cs.foreign.fault()
-	cs.in.Unlock(over)
+	over := cs.in.ended
 	if !over {
-		cs.cancel(fault.Code, fault)
+		cs.in.stop(cs.foreign.fault())
 	}
+	cs.in.Unlock(false)
+	if over {
+		return // who ended it tells
+	}
+	c := cs.c
+	c.mu.Lock()
+	if !cs.out.left {
+		c.ended.add(cs.id)
+		c.ctl.ResetOwn(cs.id, CodeCancel) // first: see resetLocked
+		c.removeLocked(&cs.stream)
+	}
+	c.flush(flushInline)
+	cs.in.Signal()
+	cs.tellHeader()
 }
 
 // earlyData is DATA before the headers of a gRPC answer. On the reader.

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -119,6 +120,33 @@ func TestForeignAnswer_EndsWhileTheCallIsCancelled(t *testing.T) {
 		}
 		if _, err := cs.Recv(); err == nil || cs.Status().Code() != codes.Canceled {
 			t.Errorf("Recv gave %v, Status %v", err, cs.Status())
+		}
+	})
+}
+
+// The time for the body of an answer that is not gRPC may be over while the
+// reader takes the last of it: the caller, who looks at its end without a lock,
+// looks at what nobody changes any more.
+func TestForeignAnswer_LateWhileItsBodyEnds(t *testing.T) {
+	inClient(t, ClientConfig{}, func(t *testing.T, ct ClientTransport, p *h2peer.Peer) {
+		p.Ignore(http2.FrameRSTStream)
+		for id := uint32(1); id < 600; id += 2 {
+			call := roundTrip(t.Context(), ct, "x")
+			take(p, id)
+			p.WriteHeaders(id, false, ":status", "502", "content-type", "text/html")
+			p.WriteData(id, false, []byte("not"))
+			synctest.Wait()
+			var timers sync.WaitGroup
+			c := &ct.(*http2Client).conn
+			c.mu.Lock()
+			st := c.streams[id]
+			c.mu.Unlock()
+			timers.Go(st.client.foreignLate)
+			p.WriteData(id, true, []byte(" here"))
+			if err := call.wantError(t, codes.Unavailable); !strings.Contains(err.Error(), "not") {
+				t.Errorf("the call gave %v", err)
+			}
+			timers.Wait()
 		}
 	})
 }
