@@ -192,13 +192,16 @@ func (t *http2Client) headers(id uint32, end bool, l *field.List) *frame.Error {
 		t.idleFrame(idleLate, 1)
 		return nil
 	}
-	if end {
+	switch {
+	case end:
 		// The call is over, whether our side has said everything or not.
 		if st.state.recvEnd() {
 			t.removeLocked(st)
 		} else {
 			t.resetAfterLocked(st)
 		}
+	case l.TooLarge:
+		t.resetLocked(st, CodeCancel) // before it is told: nobody else may tell, too
 	}
 	t.mu.Unlock()
 	var fault *StreamError

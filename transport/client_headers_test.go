@@ -3,9 +3,13 @@ package transport
 import (
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 
+	"github.com/weir-rpc/weir/internal/field"
 	"github.com/weir-rpc/weir/internal/h2peer"
+	"golang.org/x/net/http2"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
@@ -124,6 +128,27 @@ func TestAuthority_OfACall(t *testing.T) {
 			if got := p.WantHeaders("a call", 1).Get(":authority"); got != tt.want {
 				t.Errorf(":authority is %q, want %q", got, tt.want)
 			}
+		})
+	}
+}
+
+// Who takes a stream out of the table tells its end, of a header list that is too
+// large too: the end of the connection must not come between.
+func TestHeaders_TooLargeWhileTheConnectionEnds(t *testing.T) {
+	for range 500 {
+		inClient(t, ClientConfig{}, func(t *testing.T, ct ClientTransport, p *h2peer.Peer) {
+			p.Ignore(http2.FrameRSTStream, http2.FrameGoAway)
+			call := roundTrip(t.Context(), ct, "x")
+			take(p, 1)
+			p.WriteResponse(1, []byte("a message"))
+			synctest.Wait()
+			var end sync.WaitGroup
+			end.Go(func() { ct.Close("the test") })
+			_ = ct.(*http2Client).headers(1, false, &field.List{TooLarge: true})
+			if <-call.done; call.err == nil {
+				t.Error("the call succeeded")
+			}
+			end.Wait()
 		})
 	}
 }
