@@ -2,7 +2,9 @@ package transport
 
 import (
 	"errors"
+	"net"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -30,10 +32,23 @@ type restState struct {
 var errRest = errors.New("BUG: the reader rests")
 
 // mayRest says that the reader is a goroutine of its own. It rests where a read
-// that timed out is known to do no harm.
+// that timed out is known to do no harm: on a socket of the operating system, and
+// with TLS above one.
 func (c *conn) mayRest() {
-	c.rest.can = !c.sock.blocks() || c.secured && c.cfg.AuthInfo.AuthType() == "tls"
+	c.rest.can = !c.sock.blocks() || c.secured && c.cfg.AuthInfo.AuthType() == "tls" && onSystemSocket(c.nc)
 	c.rest.awake = c.rest.can
+}
+
+// onSystemSocket reports whether what is under a secured connection is a socket
+// of the operating system. What a dialer gives in its place, a stream of a
+// multiplexer or a WebSocket, may say of a timeout what crypto/tls never forgets,
+// or end with it.
+func onSystemSocket(nc net.Conn) bool {
+	if secured, ok := nc.(interface{ NetConn() net.Conn }); ok {
+		nc = secured.NetConn() // of a *tls.Conn
+	}
+	_, ok := nc.(syscall.Conn) // so is gRPC's TLS connection, if what it is above is
+	return ok
 }
 
 // armRest sets the deadline, before a wait.

@@ -1,10 +1,13 @@
 package transport
 
 import (
+	"crypto/tls"
+	"errors"
 	"net"
 	"regexp"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -82,17 +85,67 @@ func TestReader_Rests(t *testing.T) {
 	})
 }
 
-// What is not known to bear a read that times out gets none.
+// What is not known to bear a read that times out gets none: no plain connection
+// that is not the operating system's, nor TLS above one.
 func TestReader_RestsOnlyWhereReadsMayTimeOut(t *testing.T) {
-	inClient(t, ClientConfig{}, func(t *testing.T, _ ClientTransport, p *h2peer.Peer) {
-		before := reader(t)
-		p.WritePing([8]byte{})
-		p.WantPingAck("somebody reads", [8]byte{})
-		simnet.Advance(3 * restAfter)
-		if reader(t) != before {
-			t.Error("the reader is another")
+	for name, info := range map[string]credentials.AuthInfo{"plain": nil, "TLS": credentials.TLSInfo{}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a, b := simnet.Pipe(simnet.Link{})
+				p := h2peer.NewServer(t, b)
+				made := async(func() ClientTransport {
+					cfg := ClientConfig{}
+					cfg.AuthInfo = info
+					ct, err := NewHTTP2Client(t.Context(), a, cfg)
+					if err != nil {
+						t.Error(err)
+					}
+					return ct
+				})
+				p.Handshake()
+				ct := <-made
+				before := reader(t)
+				p.WritePing([8]byte{})
+				p.WantPingAck("somebody reads", [8]byte{})
+				simnet.Advance(3 * restAfter)
+				if reader(t) != before {
+					t.Error("the reader is another")
+				}
+				ct.Close("the test is over")
+			})
+		})
+	}
+}
+
+// systemConn passes for a connection above a socket of the operating system.
+type systemConn struct{ *simnet.Conn }
+
+func (systemConn) SyscallConn() (syscall.RawConn, error) { return nil, errors.ErrUnsupported }
+
+// onSystem gives nc as what its security says: TLS lies above a socket.
+func onSystem(nc net.Conn, info credentials.AuthInfo) net.Conn {
+	if info == nil {
+		return nc
+	}
+	return systemConn{nc.(*simnet.Conn)}
+}
+
+// What lies under a secured connection is seen through TLS.
+func TestOnSystemSocket(t *testing.T) {
+	a, b := sockets["tcp"](t)
+	defer func() { _, _ = a.Close(), b.Close() }()
+	c, d := net.Pipe()
+	for name, tt := range map[string]struct {
+		nc   net.Conn
+		want bool
+	}{
+		"TCP": {a, true}, "TLS above TCP": {tls.Client(a, nil), true},
+		"a pipe": {c, false}, "TLS above a pipe": {tls.Client(d, nil), false},
+	} {
+		if got := onSystemSocket(tt.nc); got != tt.want {
+			t.Errorf("%s: %v, want %v", name, got, tt.want)
 		}
-	})
+	}
 }
 
 // The reader of a server rests too if it is no caller of HandleStreams, and says
@@ -111,7 +164,7 @@ func TestServer_StartStreams(t *testing.T) {
 				cfg := ServerConfig{Unary: func(string) bool { return true }}
 				cfg.AuthInfo = credentials.TLSInfo{}
 				go func() {
-					sv, err := NewServerTransport(b, cfg)
+					sv, err := NewServerTransport(onSystem(b, cfg.AuthInfo), cfg)
 					if err != nil {
 						t.Error(err)
 					}

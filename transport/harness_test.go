@@ -167,7 +167,7 @@ func inClient(t *testing.T, cfg ClientConfig, f func(t *testing.T, ct ClientTran
 		p := h2peer.NewServer(t, b)
 		made := make(chan ClientTransport, 1)
 		go func() {
-			ct, err := NewHTTP2Client(t.Context(), a, cfg)
+			ct, err := NewHTTP2Client(t.Context(), onSystem(a, cfg.AuthInfo), cfg)
 			if err != nil {
 				t.Errorf("NewHTTP2Client: %v", err)
 			}
