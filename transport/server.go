@@ -261,7 +261,7 @@ func (s *http2Server) newStream(id uint32, end bool, l *field.List) *frame.Error
 			return s.refuse(id, end, r, &refusal{400, codes.Internal,
 				"the client sent grpc-timeout \"" + timeout + "\", gRPC needs one to eight digits and one of H M S m u n"})
 		}
-		deadline = s.record.begun.Add(s.readAt + d)
+		deadline = s.record.begun.Add(s.readAt).Add(d) // their sum may be more than a duration holds
 	}
 	if !r.asked {
 		r.unary, r.asked = s.cfg.Unary != nil && s.cfg.Unary(r.path), true

@@ -153,3 +153,24 @@ func TestServerContext_TimeoutOfTheConn_Cancels(t *testing.T) {
 		t.Errorf("the contexts end with %v and %v, want %v", c.Err(), std.Err(), context.Canceled)
 	}
 }
+
+// A timeout that is longer than a time.Duration is the longest that there is, on
+// a connection of whatever age.
+func TestServerContext_LongestTimeout_DoesNotExpire(t *testing.T) {
+	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
+		for i, timeout := range []string{"99999999H", "2562047H", "99999999M"} {
+			simnet.Advance(time.Hour)
+			id := uint32(2*i + 1)
+			ts.handle(func(st *ServerStream) {
+				deadline, ok := st.Context().Deadline()
+				if left := time.Until(deadline); !ok || left < 100*365*24*time.Hour || st.Context().Err() != nil {
+					t.Errorf("%s: %v are left, error %v", timeout, left, st.Context().Err())
+				}
+				st.WriteStatus(nil)
+			})
+			ts.peer.WriteRequest(id, "/u/Long", []byte("x"), true, "grpc-timeout", timeout)
+			<-ts.streams
+			ts.peer.WantTrailers("it has time", id, codes.OK)
+		}
+	})
+}
