@@ -2,7 +2,6 @@ package transport
 
 import (
 	"context"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -90,7 +89,7 @@ func TestNewStream_CostsNoGoroutine(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		synctest.Wait()
-		before := runtime.NumGoroutine() // one of an earlier test may still end
+		before := numGoroutine() // one of an earlier test may still end
 		for id := uint32(1); id <= 99; id += 2 {
 			cs := openStream(ctx, t, ct, p, id)
 			if err := cs.Send(text("hello")); err != nil {
@@ -101,13 +100,13 @@ func TestNewStream_CostsNoGoroutine(t *testing.T) {
 			wantMessage(t, cs, "hello")
 		}
 		synctest.Wait()
-		if n := runtime.NumGoroutine(); n > before {
+		if n := numGoroutine(); n > before {
 			t.Errorf("%d goroutines with 50 open streams, %d without", n, before)
 		}
 		cancel()
 		p.Ignore(http2.FrameRSTStream)
 		p.WantIdle("all of them are reset")
-		if n := runtime.NumGoroutine(); n > before {
+		if n := numGoroutine(); n > before {
 			t.Errorf("%d goroutines when they have ended, %d before", n, before)
 		}
 	})
