@@ -19,9 +19,6 @@ const (
 	// inlineWrites is how often a caller writes, its own octets and what others
 	// add meanwhile, before it hands the writer's turn to a goroutine.
 	inlineWrites = 3
-	// maxYields is how often a caller yields before a write, as long as others
-	// join it.
-	maxYields = 3
 	// copyLimit is the largest message that is copied behind its frame header.
 	// A larger one goes by reference.
 	copyLimit = 16 << 10
@@ -55,7 +52,11 @@ func (c *conn) flush(mode flushMode) {
 	}
 	for range inlineWrites {
 		if mode == flushInline && len(c.streams) > 1 {
-			c.yieldLocked()
+			// Others have calls in flight: let them add theirs to this write. Once: to
+			// yield again while others join makes fewer writes, and costs more.
+			c.mu.Unlock()
+			runtime.Gosched()
+			c.mu.Lock()
 		}
 		if !c.gatherLocked() {
 			c.turnOver()
@@ -78,18 +79,6 @@ func (c *conn) flush(mode flushMode) {
 	}
 	c.mu.Unlock()
 	go c.writeOn(nil)
-}
-
-// yieldLocked lets others who have calls in flight add theirs to the next write:
-// once, and again if some have, for an idle processor may have taken the yielder
-// up before the rest of them got their turn.
-func (c *conn) yieldLocked() {
-	for n, size := 0, -1; n < maxYields && size < c.out.size; n++ {
-		size = c.out.size
-		c.mu.Unlock()
-		runtime.Gosched()
-		c.mu.Lock()
-	}
 }
 
 // written is a write that a socket took only a part of.
