@@ -43,15 +43,14 @@ func newCaller(client demopb.GaugeClient, outstanding int) *caller {
 func (c *caller) run(ctx context.Context, d time.Duration) (Window, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var over atomic.Bool
-	timer := time.AfterFunc(d, func() { over.Store(true) })
-	defer timer.Stop()
-
 	before, err := Used()
 	if err != nil {
 		return Window{}, err
 	}
 	started := time.Now()
+	var over atomic.Bool
+	timer := time.AfterFunc(d, func() { over.Store(true) })
+	defer timer.Stop()
 	var lanes sync.WaitGroup
 	for i := range c.took {
 		lanes.Go(func() {
