@@ -18,15 +18,9 @@ import (
 // headerBlocks keeps, for each kind of call, the fields that recur, with their
 // encoding. Guarded by conn.mu.
 type headerBlocks struct {
-	cfg *ClientConfig
-
+	cfg     *ClientConfig
 	timeout [16]byte // scratch
-
-	// What was looked up last: many a client makes one kind of call, and then
-	// there is no map.
-	last    blockKey
-	lastHas *field.Block
-	blocks  map[blockKey]*field.Block
+	known   blockCache[blockKey]
 }
 
 type blockKey struct{ method, authority, subtype, compress, accept string }
@@ -123,26 +117,11 @@ func appendMetadataFields(b []byte, c *conn, md metadata.MD) []byte {
 
 func (h *headerBlocks) block(call *Call) *field.Block {
 	key := blockKey{call.Method, call.Authority, call.ContentSubtype, call.SendCompress, call.AcceptEncoding}
-	if h.lastHas == nil {
-		h.last, h.lastHas = key, h.newBlock(call)
-	} else if key != h.last {
-		h.last, h.lastHas = key, h.lookup(key, call)
+	b := h.known.find(key)
+	if b == nil {
+		b = h.newBlock(call)
+		h.known.keep(key, b, maxBlocks)
 	}
-	return h.lastHas
-}
-
-func (h *headerBlocks) lookup(key blockKey, call *Call) *field.Block {
-	if h.blocks == nil {
-		h.blocks = map[blockKey]*field.Block{h.last: h.lastHas}
-	}
-	if b := h.blocks[key]; b != nil {
-		return b
-	}
-	if len(h.blocks) >= maxBlocks {
-		clear(h.blocks)
-	}
-	b := h.newBlock(call)
-	h.blocks[key] = b
 	return b
 }
 

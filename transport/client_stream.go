@@ -350,7 +350,6 @@ func (t *http2Client) RoundTrip(ctx context.Context, call *Call, request Buffer,
 	b := request.seal()
 	st := t.unaryStream(messageLimit(call.MaxRecvMessageSize))
 	cs := st.client
-	cs.ctx = ctx
 	err := t.acquire(ctx, call)
 	if err == nil {
 		if err = t.openLocked(ctx, st, call); err != nil {
@@ -362,6 +361,7 @@ func (t *http2Client) RoundTrip(ctx context.Context, call *Call, request Buffer,
 		t.idle.Put(st)
 		return err
 	}
+	cs.ctx = ctx // before the reader can come to the stream: it takes the lock first
 	st.enqueueLocked(b, true)
 	t.flush(flushInline)
 	if call.Sent != nil {

@@ -106,7 +106,8 @@ func (c *conn) lateDataLocked(f *frame.Frame) {
 // leftOpenLocked says that a stream left the table on which the peer may be
 // sending.
 func (b *idleBudget) leftOpenLocked(window uint32) {
-	b.late = min(b.late+int(window), earnedMost*earnedOctets)
+	const most = earnedMost * earnedOctets
+	b.late += min(int(min(window, most)), most-b.late)
 }
 
 // spend is the end of a read's frames: it gives an error if the peer has used

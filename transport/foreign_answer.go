@@ -49,14 +49,7 @@ func (cs *ClientStream) foreignLate() {
 	if over {
 		return // who ended it tells
 	}
-	c := cs.c
-	c.mu.Lock()
-	if !cs.out.left {
-		c.ended.add(cs.id)
-		c.ctl.ResetOwn(cs.id, CodeCancel) // first: see resetLocked
-		c.removeLocked(&cs.stream)
-	}
-	c.flush(flushInline)
+	cs.abandon(CodeCancel)
 	cs.in.Signal()
 	cs.tellHeader()
 }

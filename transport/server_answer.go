@@ -13,13 +13,8 @@ import (
 // answerBlocks keeps the header blocks of answers, with their encoding.
 // Guarded by conn.mu.
 type answerBlocks struct {
-	ok *field.Block
-
-	// What was looked up last: most answers are alike, and as long as all are
-	// there is no map.
-	last    answerKey
-	lastHas *field.Block
-	headers map[answerKey]*field.Block
+	ok      *field.Block
+	headers blockCache[answerKey]
 }
 
 type answerKey struct{ subtype, compress string }
@@ -29,28 +24,16 @@ func (a *answerBlocks) init() {
 }
 
 func (a *answerBlocks) header(key answerKey) *field.Block {
-	if a.lastHas == nil {
-		a.last, a.lastHas = key, newHeaderBlock(key)
-	} else if key != a.last {
-		a.last, a.lastHas = key, a.lookup(key)
+	b := a.headers.find(key)
+	if b == nil {
+		b = newHeaderBlock(key)
+		a.headers.keep(key, b, maxAnswers)
 	}
-	return a.lastHas
-}
-
-func (a *answerBlocks) lookup(key answerKey) *field.Block {
-	if a.headers == nil {
-		a.headers = map[answerKey]*field.Block{a.last: a.lastHas}
-	}
-	if b := a.headers[key]; b != nil {
-		return b
-	}
-	if len(a.headers) >= 64 {
-		clear(a.headers)
-	}
-	b := newHeaderBlock(key)
-	a.headers[key] = b
 	return b
 }
+
+// maxAnswers bounds the kinds of answers that are remembered.
+const maxAnswers = 64
 
 func newHeaderBlock(key answerKey) *field.Block {
 	fields := []field.Field{

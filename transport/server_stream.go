@@ -57,7 +57,10 @@ var spareStreams sync.Pool // *stream
 
 func newServerStream(s *http2Server, r *request, deadline time.Time) *ServerStream {
 	st := &ServerStream{s: s, req: r, unary: r.unary, suspect: r.calls < suspectCalls, deadline: deadline, received: s.readAt}
-	if st.stream, _ = spareStreams.Get().(*stream); st.stream == nil || !st.unary {
+	if st.unary {
+		st.stream, _ = spareStreams.Get().(*stream)
+	}
+	if st.stream == nil {
 		st.stream = new(stream)
 	}
 	st.stream.init(&s.conn, s.limit, !r.unary) // a complete request waits for nothing

@@ -240,6 +240,16 @@ func (st *stream) fail(err *StreamError) {
 // cancel ends the stream from this side, unless it has ended already. It
 // reports whether it did.
 func (st *stream) cancel(code ErrCode, err *StreamError) bool {
+	if !st.abandon(code) {
+		return false
+	}
+	st.fail(err)
+	return true
+}
+
+// abandon takes the stream out of the table and resets it. It reports whether
+// it was there: then it is the caller's to tell the application.
+func (st *stream) abandon(code ErrCode) bool {
 	c := st.c
 	c.mu.Lock()
 	if st.out.left {
@@ -250,7 +260,6 @@ func (st *stream) cancel(code ErrCode, err *StreamError) bool {
 	c.ctl.ResetOwn(st.id, code) // first: see resetLocked
 	c.removeLocked(st)
 	c.flush(flushInline)
-	st.fail(err)
 	return true
 }
 
