@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/weir-rpc/weir/internal/frame"
 	"github.com/weir-rpc/weir/transport"
 )
 
@@ -42,7 +43,7 @@ func MaxFrameSize(n uint32) ServerOption {
 
 // checkFrameSize finds values of an option that RFC 9113 does not allow.
 func checkFrameSize(option string, n uint32) error {
-	if n != 0 && (n < 1<<14 || n >= 1<<24) {
+	if n != 0 && !frame.ValidMaxSize(n) {
 		return fmt.Errorf("weir: %s(%d) is out of range: a frame's largest size can be 16,384 to 16,777,215 octets, or 0 for the default", option, n)
 	}
 	return nil

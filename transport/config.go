@@ -122,12 +122,8 @@ func (c *ConnConfig) largestWhole() uint32 {
 }
 
 // check finds values that mean nothing.
-//
-// "The value advertised by an endpoint MUST be between this initial value and
-// the maximum allowed frame size (2^24-1 or 16,777,215 octets), inclusive."
-// https://www.rfc-editor.org/rfc/rfc9113#section-6.5.2
 func (c *ConnConfig) check() *ConnError {
-	if n := c.maxFrameSize(); n < frame.DefaultMaxSize || n > frame.MaxMaxSize {
+	if n := c.maxFrameSize(); !frame.ValidMaxSize(n) {
 		return &ConnError{Code: CodeInternal, By: ByLocal, Reason: fmt.Sprintf(
 			"the option MaxFrameSize is %d, it can be %d to %d octets, or 0 for the default", n, frame.DefaultMaxSize, frame.MaxMaxSize)}
 	}

@@ -285,8 +285,8 @@ func TestChain_StreamingHandlers_StayOutside(t *testing.T) {
 	})
 }
 
-// A call whose deadline passed, or whose client left, while it was queued never
-// runs.
+// A call whose deadline passed before its request came, or whose client left in
+// the read that brought it, never runs.
 func TestChain_CallEndedInTheQueue_NeverRuns(t *testing.T) {
 	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
 		var ran atomic.Int32

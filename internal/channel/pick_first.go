@@ -26,9 +26,9 @@ import (
 //	any ── close ──> SHUTDOWN
 //
 // It connects on one goroutine, which ends when the state is READY and the
-// server's SETTINGS have come. From then on, and in IDLE, it has none. A connection that ends before its server's SETTINGS,
-// which with early calls was READY already, is a failure too; it goes from READY
-// to TRANSIENT_FAILURE.
+// server's SETTINGS have come. From then on, and in IDLE, it has none. A
+// connection that ends before its server's SETTINGS, which with early calls was
+// READY already, is a failure too; it goes from READY to TRANSIENT_FAILURE.
 type pickFirst struct {
 	target    string
 	states    *states

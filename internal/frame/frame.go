@@ -23,6 +23,13 @@ const (
 	MaxMaxSize     = 1<<24 - 1 // what SETTINGS_MAX_FRAME_SIZE can say
 )
 
+// ValidMaxSize reports whether SETTINGS_MAX_FRAME_SIZE can have a value.
+//
+// "The value advertised by an endpoint MUST be between this initial value and
+// the maximum allowed frame size (2^24-1 or 16,777,215 octets), inclusive."
+// https://www.rfc-editor.org/rfc/rfc9113#section-6.5.2
+func ValidMaxSize(n uint32) bool { return DefaultMaxSize <= n && n <= MaxMaxSize }
+
 // A Type is the type of a frame.
 type Type uint8
 

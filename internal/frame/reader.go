@@ -44,7 +44,7 @@ func (r *Reader) SetMaxSize(n, whole uint32) {
 	if n == 0 {
 		n = DefaultMaxSize
 	}
-	if n < DefaultMaxSize || n > MaxMaxSize {
+	if !ValidMaxSize(n) {
 		panic("BUG: a maximum that RFC 9113 does not allow")
 	}
 	r.max, r.most = n, min(max(whole, DefaultMaxSize), n)

@@ -54,7 +54,7 @@ func (s Setting) Check() *Error {
 		// FLOW_CONTROL_ERROR."
 		// https://www.rfc-editor.org/rfc/rfc9113#section-6.5.2
 		return connError(CodeFlowControl, "SETTINGS with %v of %d, it is at most 2^31-1", s.ID, s.Value)
-	case s.ID == SettingMaxFrameSize && (s.Value < DefaultMaxSize || s.Value > MaxMaxSize):
+	case s.ID == SettingMaxFrameSize && !ValidMaxSize(s.Value):
 		// "Values outside this range MUST be treated as a connection error
 		// (Section 5.4.1) of type PROTOCOL_ERROR."
 		// https://www.rfc-editor.org/rfc/rfc9113#section-6.5.2
