@@ -41,7 +41,7 @@ func (r *retries) again(ctx context.Context, err error) bool {
 // once it has the stream.
 type attempt struct {
 	tr    transport.ClientTransport
-	st    *transport.ClientStream
+	st    transport.ClientStream
 	stats *attemptStats // nil without a handler
 	known atomic.Bool   // the stats handler was told of the end
 }

@@ -25,7 +25,7 @@ var serverTransportStreamKey = func() any {
 
 // contextValue answers, for the context of a handler, what grpc.SetHeader,
 // SendHeader, SetTrailer and Method ask for.
-func contextValue(st *transport.ServerStream, key any) any {
+func contextValue(st transport.ServerStream, key any) any {
 	switch key {
 	case serverTransportStreamKey:
 		return &serverTransportStream{st: st}
@@ -39,7 +39,7 @@ func contextValue(st *transport.ServerStream, key any) any {
 // interface so that methods which grpc-go adds do not break the build.
 type serverTransportStream struct {
 	grpc.ServerTransportStream
-	st    *transport.ServerStream
+	st    transport.ServerStream
 	stats *callStats // nil if nobody asks
 }
 
@@ -60,7 +60,7 @@ func (s *serverTransportStream) SendHeader(md metadata.MD) error {
 // before headers or a message are sent. grpc.SetSendCompressor works only on
 // grpc-go's own transport, this one only on weir's.
 func SetSendCompressor(ctx context.Context, name string) error {
-	st, ok := ctx.Value(streamKey{}).(*transport.ServerStream)
+	st, ok := ctx.Value(streamKey{}).(transport.ServerStream)
 	if !ok {
 		return status.Error(codes.Internal, "weir: SetSendCompressor: the context is not that of a handler on a weir Server")
 	}

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"io"
 	"strings"
-	"sync/atomic"
+	"sync"
 
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc"
@@ -30,7 +30,7 @@ func streamMethod(impl any, path string, desc *grpc.StreamDesc) *method {
 }
 
 // handle handles one stream.
-func (s *Server) handle(st *transport.ServerStream) {
+func (s *Server) handle(st transport.ServerStream) {
 	call := s.begin(st)
 	defer call.end() // also if the handler ends its goroutine
 	ctx := st.Context()
@@ -94,7 +94,7 @@ func (s *Server) codec(subtype string) (codec, bool) {
 }
 
 // answerCompressor sees to it that the answer is compressed as the request is.
-func answerCompressor(st *transport.ServerStream) (encoding.Compressor, error) {
+func answerCompressor(st transport.ServerStream) (encoding.Compressor, error) {
 	name := st.Encoding()
 	if name == "" || name == encoding.Identity {
 		return nil, nil
@@ -115,23 +115,37 @@ type call struct {
 	stats  *callStats      // nil if nobody asks
 	decode func(any) error // the method value of decodeRequest, made once
 
-	st atomic.Pointer[transport.ServerStream] // nil if no handler runs
+	mu sync.Mutex
+	st transport.ServerStream // nil if no handler runs; guarded by mu
 }
 
-func (s *Server) begin(st *transport.ServerStream) *call {
+// stream gives the stream whose handler runs, or nil.
+func (c *call) stream() transport.ServerStream {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.st
+}
+
+func (c *call) setStream(st transport.ServerStream) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.st = st
+}
+
+func (s *Server) begin(st transport.ServerStream) *call {
 	c, _ := s.calls.Get().(*call)
 	if c == nil {
 		c = &call{s: s}
 		c.decode = c.decodeRequest
 		s.running.add(c)
 	}
-	c.st.Store(st)
+	c.setStream(st)
 	return c
 }
 
 func (c *call) end() {
 	s := c.s
-	c.st.Store(nil)
+	c.setStream(nil)
 	c.stats = nil
 	s.calls.Put(c)
 	if s.closing.Load() {
@@ -139,7 +153,7 @@ func (c *call) end() {
 	}
 }
 
-func (s *Server) handleUnary(ctx context.Context, st *transport.ServerStream, m *method, call *call, comp encoding.Compressor) {
+func (s *Server) handleUnary(ctx context.Context, st transport.ServerStream, m *method, call *call, comp encoding.Compressor) {
 	reply, err := m.unary.Handler(m.impl, ctx, call.decode, s.unaryInterceptor)
 	if err != nil {
 		call.stats.writeStatus(st, handlerStatus(err))
@@ -166,7 +180,7 @@ func (s *Server) handleUnary(ctx context.Context, st *transport.ServerStream, m 
 
 // decodeRequest decodes the one message of a unary request.
 func (c *call) decodeRequest(v any) error {
-	st := c.st.Load()
+	st := c.stream()
 	m, err := st.Request()
 	switch {
 	case err == io.EOF:
@@ -185,7 +199,7 @@ func (c *call) decodeRequest(v any) error {
 	return err
 }
 
-func (s *Server) received(st *transport.ServerStream, c codec) received {
+func (s *Server) received(st transport.ServerStream, c codec) received {
 	return received{codec: c, limit: s.cfg.maxRecv, option: "MaxRecvMsgSize", unknown: codes.Unimplemented, encoding: st.Encoding()}
 }
 
@@ -220,7 +234,7 @@ func (s *Server) handleStream(m *method, ss *serverStream) {
 // serverStream is the grpc.ServerStream of a call.
 type serverStream struct {
 	s     *Server
-	st    *transport.ServerStream
+	st    transport.ServerStream
 	ctx   context.Context
 	stats *callStats // nil if nobody asks
 	desc  *grpc.StreamDesc
@@ -294,7 +308,7 @@ func (ss *serverStream) RecvMsg(v any) error {
 
 // compressAnswer compresses a message as SetSendCompressor has said, or as the
 // request was.
-func compressAnswer(m *transport.Buffer, st *transport.ServerStream, comp encoding.Compressor) error {
+func compressAnswer(m *transport.Buffer, st transport.ServerStream, comp encoding.Compressor) error {
 	name := st.SendCompress()
 	switch {
 	case name == "" || name == encoding.Identity:

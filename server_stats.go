@@ -16,7 +16,7 @@ import (
 type callStats struct {
 	handler stats.Handler
 	ctx     context.Context // as TagRPC made it
-	st      *transport.ServerStream
+	st      transport.ServerStream
 	begun   time.Time   // zero if there is no handler for the method
 	header  atomic.Bool // our headers are told
 	err     error       // what the call ends with
@@ -37,7 +37,7 @@ type callStats struct {
 }
 
 // observe tells of a request and gives the context of its handler.
-func (s *Server) observe(st *transport.ServerStream) (*callStats, context.Context) {
+func (s *Server) observe(st transport.ServerStream) (*callStats, context.Context) {
 	o := &callStats{handler: s.stats, st: st}
 	o.stream = serverTransportStream{st: st, stats: o}
 	e := &o.events
@@ -128,7 +128,7 @@ func (o *callStats) end() {
 }
 
 // writeStatus ends the stream with a status; nil is OK.
-func (o *callStats) writeStatus(st *transport.ServerStream, end *status.Status) {
+func (o *callStats) writeStatus(st transport.ServerStream, end *status.Status) {
 	if o == nil {
 		st.WriteStatus(end)
 		return

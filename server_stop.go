@@ -272,7 +272,7 @@ func (r *runningCalls) any() bool {
 	defer r.mu.Unlock()
 	return slices.ContainsFunc(r.calls, func(p weak.Pointer[call]) bool {
 		c := p.Value()
-		return c != nil && c.st.Load() != nil
+		return c != nil && c.stream() != nil
 	})
 }
 
@@ -291,7 +291,7 @@ func (r *runningCalls) list() (running []runningCall) {
 		if c == nil {
 			continue
 		}
-		if st := c.st.Load(); st != nil {
+		if st := c.stream(); st != nil {
 			running = append(running, runningCall{st.Peer(), st.Method(), st.Received()})
 		}
 	}

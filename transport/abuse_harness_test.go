@@ -198,7 +198,7 @@ func (a *attacker) victim(nc net.Conn, cfg ServerConfig, over chan struct{}) {
 		return
 	}
 	a.target = &sv.(*http2Server).conn
-	a.result <- sv.HandleStreams(context.Background(), func(st *ServerStream) {
+	a.result <- sv.HandleStreams(context.Background(), func(st ServerStream) {
 		a.peak.Store(max(a.peak.Load(), a.running.Add(1)))
 		defer a.running.Add(-1)
 		switch st.Method() {

@@ -129,10 +129,10 @@ func TestSlots_StreamEnds_IsGivenBackOnce(t *testing.T) {
 			if _, err := ct.NewStream(t.Context(), &Call{Method: "/s/Stream", Metadata: map[string][]string{"long": {strings.Repeat("x", 3000)}}}); err == nil {
 				t.Fatal("a header list that is too large was sent")
 			}
-			for _, end := range []func(cs *ClientStream){
-				func(*ClientStream) { p.WriteReset(id, http2.ErrCodeInternal) },
-				func(*ClientStream) { p.WriteTrailersOnly(id, codes.NotFound, "") },
-				func(cs *ClientStream) { cs.Cancel(context.Canceled) },
+			for _, end := range []func(cs ClientStream){
+				func(ClientStream) { p.WriteReset(id, http2.ErrCodeInternal) },
+				func(ClientStream) { p.WriteTrailersOnly(id, codes.NotFound, "") },
+				func(cs ClientStream) { cs.Cancel(context.Canceled) },
 			} {
 				cs := openStream(t.Context(), t, ct, p, id)
 				end(cs)

@@ -12,10 +12,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// A ClientStream is the client's end of a stream. One goroutine at a time may
-// send and another receive; Header, Trailer, Status and Cancel may be called
-// by any. Whoever opened a stream receives until an error comes, or cancels.
-type ClientStream struct {
+// http2ClientStream is a ClientStream of http2Client.
+type http2ClientStream struct {
 	stream
 	t   *http2Client
 	ctx context.Context
@@ -37,8 +35,8 @@ type ClientStream struct {
 }
 
 // NewStream opens a stream. See ClientTransport.
-func (t *http2Client) NewStream(ctx context.Context, call *Call) (*ClientStream, error) {
-	cs := &ClientStream{t: t, ctx: ctx, header: &noResponse, trailer: &noResponse}
+func (t *http2Client) NewStream(ctx context.Context, call *Call) (ClientStream, error) {
+	cs := &http2ClientStream{t: t, ctx: ctx, header: &noResponse, trailer: &noResponse}
 	cs.stream.init(&t.conn, messageLimit(call.MaxRecvMessageSize), true)
 	cs.client = cs
 	if err := t.acquire(ctx, call); err != nil {
@@ -61,7 +59,7 @@ func (t *http2Client) NewStream(ctx context.Context, call *Call) (*ClientStream,
 // over ends the stream if its context has ended. The watch does so soon
 // afterwards, too late for who cancels and then goes on: the server must not
 // see the end of a request that is cancelled, nor the caller its answer.
-func (cs *ClientStream) over() bool {
+func (cs *http2ClientStream) over() bool {
 	if cs.ctx.Err() == nil {
 		return false
 	}
@@ -71,19 +69,13 @@ func (cs *ClientStream) over() bool {
 	return true
 }
 
-// Context gives the context that the stream was opened with.
-func (cs *ClientStream) Context() context.Context { return cs.ctx }
+func (cs *http2ClientStream) Context() context.Context { return cs.ctx }
 
-// Send sends a message. It waits while too much of this stream waits to be
-// written already, and no longer than the stream lives. It consumes m in any
-// case. The error is io.EOF if the stream has ended: Recv tells why. A message
-// sent is not a message received.
-func (cs *ClientStream) Send(m Buffer) error { return cs.sendMessage(m, false) }
+func (cs *http2ClientStream) Send(m Buffer) error { return cs.sendMessage(m, false) }
 
-// SendLast is Send and CloseSend in one.
-func (cs *ClientStream) SendLast(m Buffer) error { return cs.sendMessage(m, true) }
+func (cs *http2ClientStream) SendLast(m Buffer) error { return cs.sendMessage(m, true) }
 
-func (cs *ClientStream) sendMessage(m Buffer, last bool) error {
+func (cs *http2ClientStream) sendMessage(m Buffer, last bool) error {
 	if cs.over() {
 		m.Free()
 		return io.EOF
@@ -91,17 +83,13 @@ func (cs *ClientStream) sendMessage(m Buffer, last bool) error {
 	return cs.send(m.seal(), last)
 }
 
-// CloseSend tells the server that no more messages come.
-func (cs *ClientStream) CloseSend() {
+func (cs *http2ClientStream) CloseSend() {
 	if !cs.over() {
 		cs.sendEnd()
 	}
 }
 
-// Recv takes the next message and waits for it. After the last one the error
-// is io.EOF: then Status tells how the call ended. If the stream failed, it is
-// a *StreamError, after what had come before.
-func (cs *ClientStream) Recv() (Message, error) {
+func (cs *http2ClientStream) Recv() (Message, error) {
 	cs.over()
 	m, err := cs.recv()
 	if err != nil {
@@ -111,7 +99,7 @@ func (cs *ClientStream) Recv() (Message, error) {
 }
 
 // unwatch ends the watch on the context: everything is received.
-func (cs *ClientStream) unwatch() {
+func (cs *http2ClientStream) unwatch() {
 	cs.in.Lock()
 	stop := cs.stop
 	cs.in.Unlock(cs.in.ended)
@@ -120,9 +108,7 @@ func (cs *ClientStream) unwatch() {
 	}
 }
 
-// Header gives a copy of the metadata in the server's headers and waits for
-// them. It is empty if the server sent only trailers or the stream failed.
-func (cs *ClientStream) Header() metadata.MD {
+func (cs *http2ClientStream) Header() metadata.MD {
 	cs.waitHeader()
 	cs.in.Lock()
 	defer cs.in.Unlock(cs.in.ended)
@@ -132,45 +118,37 @@ func (cs *ClientStream) Header() metadata.MD {
 	return cs.header.metadata()
 }
 
-// Encoding gives the server's grpc-encoding, once its headers have come.
-func (cs *ClientStream) Encoding() string {
+func (cs *http2ClientStream) Encoding() string {
 	cs.in.Lock()
 	defer cs.in.Unlock(cs.in.ended)
 	return cs.header.encoding
 }
 
-// TrailersOnly reports whether the server answered with a status and nothing
-// else. It is known once Header has returned.
-func (cs *ClientStream) TrailersOnly() bool {
+func (cs *http2ClientStream) TrailersOnly() bool {
 	cs.in.Lock()
 	defer cs.in.Unlock(cs.in.ended)
 	return !cs.gotHeader && cs.gotTrailer
 }
 
-// GotHeader reports whether headers of the server have come.
-func (cs *ClientStream) GotHeader() bool {
+func (cs *http2ClientStream) GotHeader() bool {
 	cs.in.Lock()
 	defer cs.in.Unlock(cs.in.ended)
 	return cs.gotHeader
 }
 
-// GotTrailer reports whether the server's status has come.
-func (cs *ClientStream) GotTrailer() bool {
+func (cs *http2ClientStream) GotTrailer() bool {
 	cs.in.Lock()
 	defer cs.in.Unlock(cs.in.ended)
 	return cs.gotTrailer
 }
 
-// Trailer gives a copy of the metadata in the server's trailers, once Recv has
-// given an error.
-func (cs *ClientStream) Trailer() metadata.MD {
+func (cs *http2ClientStream) Trailer() metadata.MD {
 	cs.in.Lock()
 	defer cs.in.Unlock(cs.in.ended)
 	return cs.trailer.metadata()
 }
 
-// Status tells how the call ended, once Recv has given an error.
-func (cs *ClientStream) Status() *status.Status {
+func (cs *http2ClientStream) Status() *status.Status {
 	cs.in.Lock()
 	defer cs.in.Unlock(cs.in.ended)
 	switch {
@@ -182,10 +160,7 @@ func (cs *ClientStream) Status() *status.Status {
 	return cs.end
 }
 
-// Refused gives the error of a stream that has ended before the server acted on
-// it, and nil of any other. It waits until that is known: for the server's
-// headers or the end of the stream.
-func (cs *ClientStream) Refused() *StreamError {
+func (cs *http2ClientStream) Refused() *StreamError {
 	cs.waitHeader()
 	cs.in.Lock()
 	defer cs.in.Unlock(cs.in.ended)
@@ -195,11 +170,7 @@ func (cs *ClientStream) Refused() *StreamError {
 	return cs.in.fault
 }
 
-// Cancel ends the stream, unless it has ended, and drops what has not been
-// received. Recv then gives the status that err has, or CANCELLED, with err as
-// its cause. A stream that has failed keeps the error that it failed with, and
-// one whose context has ended ends with that.
-func (cs *ClientStream) Cancel(err error) {
+func (cs *http2ClientStream) Cancel(err error) {
 	defer cs.unwatch()
 	if cs.over() {
 		return
@@ -217,7 +188,7 @@ func (cs *ClientStream) Cancel(err error) {
 // kill drops what has come of a stream that has left the table: it has ended,
 // or is about to. A failure stays what it was, but a success without its
 // messages is none any more.
-func (cs *ClientStream) kill(err *StreamError) {
+func (cs *http2ClientStream) kill(err *StreamError) {
 	cs.in.Lock()
 	if cs.end != nil || cs.in.fault != nil {
 		err = nil
@@ -228,7 +199,7 @@ func (cs *ClientStream) kill(err *StreamError) {
 }
 
 // fail ends the stream for the application.
-func (cs *ClientStream) fail(err *StreamError) {
+func (cs *http2ClientStream) fail(err *StreamError) {
 	if err.By == ByPeer && err.Code == CodeCancel && deadlinePassed(cs.ctx) {
 		// The server's clock was first.
 		err.Status = status.New(codes.DeadlineExceeded, err.Status.Message())
@@ -252,7 +223,7 @@ func (cs *ClientStream) fail(err *StreamError) {
 }
 
 // tellHeader wakes those who wait for headers.
-func (cs *ClientStream) tellHeader() {
+func (cs *http2ClientStream) tellHeader() {
 	if cs.unary {
 		return
 	}
@@ -265,7 +236,7 @@ func (cs *ClientStream) tellHeader() {
 }
 
 // waitHeader waits until it is known whether there are headers.
-func (cs *ClientStream) waitHeader() {
+func (cs *http2ClientStream) waitHeader() {
 	cs.in.Lock()
 	told := cs.headerTold
 	if !told && cs.headerIn == nil {
@@ -280,7 +251,7 @@ func (cs *ClientStream) waitHeader() {
 
 // response takes the server's headers or trailers. It gives the fault that
 // ends the stream, if there is one. On the reader.
-func (cs *ClientStream) response(r *response, end bool) *StreamError {
+func (cs *http2ClientStream) response(r *response, end bool) *StreamError {
 	in := &cs.in
 	in.Lock()
 	fault := cs.responseLocked(r, end)
@@ -296,7 +267,7 @@ func (cs *ClientStream) response(r *response, end bool) *StreamError {
 	return fault
 }
 
-func (cs *ClientStream) responseLocked(r *response, end bool) *StreamError {
+func (cs *http2ClientStream) responseLocked(r *response, end bool) *StreamError {
 	switch {
 	case cs.in.ended:
 		return nil
@@ -380,7 +351,7 @@ func (t *http2Client) RoundTrip(ctx context.Context, call *Call, request Buffer,
 
 // reply fills the reply of a call that has ended. The signal of that was the
 // last that anyone else had to do with the stream: there is nothing to lock.
-func (cs *ClientStream) reply(reply *Reply) error {
+func (cs *http2ClientStream) reply(reply *Reply) error {
 	in := &cs.in
 	reply.st = &cs.stream
 	reply.header, reply.trailer = cs.header, cs.trailer
@@ -407,7 +378,7 @@ func (t *http2Client) unaryStream(limit uint32) *stream {
 		st.in.limit = limit
 		return st // openLocked makes its sending half new
 	}
-	cs := &ClientStream{t: t, unary: true, header: &noResponse, trailer: &noResponse}
+	cs := &http2ClientStream{t: t, unary: true, header: &noResponse, trailer: &noResponse}
 	cs.client = cs
 	cs.stream.init(&t.conn, limit, true)
 	cs.in.keeps = true

@@ -20,7 +20,7 @@ import (
 )
 
 // pair runs f with a client and a server on a link, whose handlers do handle.
-func pair(t *testing.T, link simnet.Link, cc ClientConfig, sc ServerConfig, handle func(*ServerStream), f func(t *testing.T, ct ClientTransport, sv ServerTransport)) {
+func pair(t *testing.T, link simnet.Link, cc ClientConfig, sc ServerConfig, handle func(ServerStream), f func(t *testing.T, ct ClientTransport, sv ServerTransport)) {
 	t.Helper()
 	inBubble(t, func(t *testing.T) {
 		a, b := simnet.Pipe(link)
@@ -48,7 +48,7 @@ func unaryMethods(m string) bool { return strings.HasPrefix(m, "/u/") }
 
 // mixed answers as its request asks: an echo, an error, no message, two, none
 // at all.
-func mixed(st *ServerStream) {
+func mixed(st ServerStream) {
 	m, err := st.Recv()
 	if err != nil {
 		st.WriteStatus(status.Convert(err))
@@ -117,7 +117,7 @@ func TestRoundTrip_ManyInterleaved_AnswersAreNotMixedUp(t *testing.T) {
 // windows and a slow link.
 // Row A6: what sends on a stream is a method of the stream.
 func TestStream_BothWays_KeepsOrder(t *testing.T) {
-	echo := func(st *ServerStream) {
+	echo := func(st ServerStream) {
 		for {
 			m, err := st.Recv()
 			if err != nil {
@@ -219,11 +219,11 @@ func (unwatched) AfterFunc(func()) (stop func() bool) { return func() bool { ret
 // watch on its context is: the server sees no end of the request, the caller no
 // answer.
 func TestClientStream_CancelledThenUsed_IsCancelled(t *testing.T) {
-	for name, use := range map[string]func(cs *ClientStream) error{
-		"CloseSend": func(cs *ClientStream) error { cs.CloseSend(); return io.EOF },
-		"Send":      func(cs *ClientStream) error { return cs.Send(text("too late")) },
-		"SendLast":  func(cs *ClientStream) error { return cs.SendLast(text("too late")) },
-		"Recv":      func(*ClientStream) error { return io.EOF },
+	for name, use := range map[string]func(cs ClientStream) error{
+		"CloseSend": func(cs ClientStream) error { cs.CloseSend(); return io.EOF },
+		"Send":      func(cs ClientStream) error { return cs.Send(text("too late")) },
+		"SendLast":  func(cs ClientStream) error { return cs.SendLast(text("too late")) },
+		"Recv":      func(ClientStream) error { return io.EOF },
 	} {
 		t.Run(name, func(t *testing.T) {
 			inClient(t, ClientConfig{}, func(t *testing.T, ct ClientTransport, p *h2peer.Peer) {
@@ -246,20 +246,20 @@ func TestClientStream_CancelledThenUsed_IsCancelled(t *testing.T) {
 
 // Header waits no longer than the stream lives, whatever ends it.
 func TestClientStream_Ends_HeaderReturns(t *testing.T) {
-	ends := map[string]func(cs *ClientStream, p *h2peer.Peer, cancel func()){
-		"Cancel":              func(cs *ClientStream, _ *h2peer.Peer, _ func()) { cs.Cancel(errors.New("enough")) },
-		"its context":         func(_ *ClientStream, _ *h2peer.Peer, cancel func()) { cancel() },
-		"RST_STREAM":          func(_ *ClientStream, p *h2peer.Peer, _ func()) { p.WriteReset(1, http2.ErrCodeInternal) },
-		"trailers only":       func(_ *ClientStream, p *h2peer.Peer, _ func()) { p.WriteTrailersOnly(1, codes.OK, "") },
-		"DATA before it":      func(_ *ClientStream, p *h2peer.Peer, _ func()) { p.WriteMessage(1, true, nil) },
-		"a list too large":    func(_ *ClientStream, p *h2peer.Peer, _ func()) { tooLarge(p, false) },
-		"the same and an end": func(_ *ClientStream, p *h2peer.Peer, _ func()) { tooLarge(p, true) },
-		"the connection":      func(_ *ClientStream, p *h2peer.Peer, _ func()) { p.Close() },
+	ends := map[string]func(cs ClientStream, p *h2peer.Peer, cancel func()){
+		"Cancel":              func(cs ClientStream, _ *h2peer.Peer, _ func()) { cs.Cancel(errors.New("enough")) },
+		"its context":         func(_ ClientStream, _ *h2peer.Peer, cancel func()) { cancel() },
+		"RST_STREAM":          func(_ ClientStream, p *h2peer.Peer, _ func()) { p.WriteReset(1, http2.ErrCodeInternal) },
+		"trailers only":       func(_ ClientStream, p *h2peer.Peer, _ func()) { p.WriteTrailersOnly(1, codes.OK, "") },
+		"DATA before it":      func(_ ClientStream, p *h2peer.Peer, _ func()) { p.WriteMessage(1, true, nil) },
+		"a list too large":    func(_ ClientStream, p *h2peer.Peer, _ func()) { tooLarge(p, false) },
+		"the same and an end": func(_ ClientStream, p *h2peer.Peer, _ func()) { tooLarge(p, true) },
+		"the connection":      func(_ ClientStream, p *h2peer.Peer, _ func()) { p.Close() },
 		// Who took it from the table has yet to tell.
-		"Cancel, when it has left the table": func(cs *ClientStream, _ *h2peer.Peer, _ func()) {
-			cs.t.mu.Lock()
-			cs.t.removeLocked(&cs.stream)
-			cs.t.mu.Unlock()
+		"Cancel, when it has left the table": func(cs ClientStream, _ *h2peer.Peer, _ func()) {
+			cs.(*http2ClientStream).t.mu.Lock()
+			cs.(*http2ClientStream).t.removeLocked(&cs.(*http2ClientStream).stream)
+			cs.(*http2ClientStream).t.mu.Unlock()
 			cs.Cancel(errors.New("enough"))
 		},
 	}
@@ -281,7 +281,7 @@ func TestClientStream_Ends_HeaderReturns(t *testing.T) {
 					}
 				default:
 					t.Error("Header waits for ever")
-					cs.tellHeader()
+					cs.(*http2ClientStream).tellHeader()
 				}
 			})
 		})

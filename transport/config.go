@@ -221,7 +221,7 @@ type ServerConfig struct {
 	Unary func(method string) bool
 	// ContextValue answers what the context of a handler does not know itself.
 	// It may be nil, and gives nil for keys that it does not know either.
-	ContextValue func(st *ServerStream, key any) any
+	ContextValue func(st ServerStream, key any) any
 	// Workers lends the goroutines on which unary handlers run. If it is nil,
 	// the connection has its own.
 	Workers *Workers

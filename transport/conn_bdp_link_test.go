@@ -75,7 +75,7 @@ func (l *linked) carry(to io.WriteCloser, from io.Reader) {
 	}
 }
 
-func (l *linked) handle(st *ServerStream) {
+func (l *linked) handle(st ServerStream) {
 	if st.Method() == "/u/Echo" {
 		echoUnary(st)
 		return

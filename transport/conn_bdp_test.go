@@ -24,7 +24,7 @@ func (ts *testServer) drops(n int) {
 }
 
 // takeAll makes the next handler take all messages.
-func takeAll(st *ServerStream) {
+func takeAll(st ServerStream) {
 	for {
 		m, err := st.Recv()
 		if err != nil {
@@ -191,9 +191,9 @@ func TestWindows_Shrink_MessageUnderWayArrives(t *testing.T) {
 		}
 		ts.peer.WriteSettingsAck()
 		synctest.Wait()
-		st.in.Lock()
-		lacks := st.in.flow.Raise(uint32(large - sent))
-		st.in.Unlock(false)
+		st.(*http2ServerStream).in.Lock()
+		lacks := st.(*http2ServerStream).in.flow.Raise(uint32(large - sent))
+		st.(*http2ServerStream).in.Unlock(false)
 		if lacks > 0 {
 			t.Errorf("the message lacks %d octets", lacks)
 		}

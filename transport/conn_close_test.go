@@ -28,7 +28,7 @@ func TestClose_WriterIsStuck_IsBounded(t *testing.T) {
 					return err
 				}
 				made <- sv
-				return sv.HandleStreams(context.Background(), func(st *ServerStream) {
+				return sv.HandleStreams(context.Background(), func(st ServerStream) {
 					for st.Send(octets(60000)) == nil {
 					}
 				})

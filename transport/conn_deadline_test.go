@@ -37,7 +37,7 @@ func TestDeadlines_Many_PassInTheirOrder(t *testing.T) {
 		ts.peer.AnyOrder()
 		start := time.Now()
 		timeouts := map[uint32]string{1: "5S", 3: "2S", 5: "9S", 7: "2S", 9: "3S"}
-		streams := map[uint32]*ServerStream{}
+		streams := map[uint32]ServerStream{}
 		for id := uint32(1); id <= 9; id += 2 {
 			streams[id], _ = ts.open(id, "/s/Stream", "grpc-timeout", timeouts[id])
 		}

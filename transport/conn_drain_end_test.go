@@ -32,7 +32,7 @@ func TestServerDrain_SlowLink_LastAnswerArrives(t *testing.T) {
 				return err
 			}
 			made <- sv
-			return sv.HandleStreams(t.Context(), func(st *ServerStream) { <-reply; st.Reply(octets(40_000)) })
+			return sv.HandleStreams(t.Context(), func(st ServerStream) { <-reply; st.Reply(octets(40_000)) })
 		})
 		p.Handshake()
 		sv := <-made
@@ -136,7 +136,7 @@ func TestServerDrain_ClientStillSends_LastAnswerSurvives(t *testing.T) {
 			return err
 		}
 		ended <- sv
-		return sv.HandleStreams(context.Background(), func(st *ServerStream) {
+		return sv.HandleStreams(context.Background(), func(st ServerStream) {
 			for range size / (64 << 10) {
 				_ = st.Send(octets(64<<10 - 5))
 			}
@@ -246,7 +246,7 @@ func TestServerDrain_LastAnswerCannotBeWritten_SaysSo(t *testing.T) {
 				return err
 			}
 			made <- sv
-			return sv.HandleStreams(t.Context(), func(st *ServerStream) {
+			return sv.HandleStreams(t.Context(), func(st ServerStream) {
 				<-answer
 				m.over.Store(true)
 				st.WriteStatus(nil)

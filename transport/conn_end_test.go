@@ -116,7 +116,7 @@ func TestHandleStreams_Returned_ContextsHaveEnded(t *testing.T) {
 		a, b := simnet.Pipe(simnet.Link{})
 		p := h2peer.NewClient(t, a)
 		var mu sync.Mutex
-		var all []*ServerStream
+		var all []ServerStream
 		var wg sync.WaitGroup
 		in := make(chan struct{}, 1000)
 		over := make(chan struct{})
@@ -127,7 +127,7 @@ func TestHandleStreams_Returned_ContextsHaveEnded(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			_ = sv.HandleStreams(t.Context(), func(st *ServerStream) {
+			_ = sv.HandleStreams(t.Context(), func(st ServerStream) {
 				wg.Add(1)
 				defer wg.Done()
 				mu.Lock()
@@ -187,7 +187,7 @@ func TestReset_NoCreditFollows(t *testing.T) {
 func TestUnary_SendsTwice_EndsWithTheConnection(t *testing.T) {
 	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
 		ended := make(chan struct{})
-		ts.every = func(st *ServerStream) {
+		ts.every = func(st ServerStream) {
 			for st.Send(octets(60000)) == nil {
 			}
 			close(ended)

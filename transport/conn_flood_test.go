@@ -27,7 +27,7 @@ func flood(t *testing.T, a, b net.Conn, streams int) {
 		if err != nil {
 			return err
 		}
-		return sv.HandleStreams(context.Background(), func(st *ServerStream) {
+		return sv.HandleStreams(context.Background(), func(st ServerStream) {
 			for range messages {
 				if err := st.Send(octets(size)); err != nil {
 					return
@@ -58,7 +58,7 @@ func flood(t *testing.T, a, b net.Conn, streams int) {
 		}
 		sent := async(func() error {
 			for i := range messages {
-				if err := cs.sendMessage(octets(size), i == messages-1); err != nil {
+				if err := cs.(*http2ClientStream).sendMessage(octets(size), i == messages-1); err != nil {
 					return err
 				}
 			}

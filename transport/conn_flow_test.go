@@ -183,7 +183,7 @@ func TestMessage_LargerThanTheWindow_GetsItsRoom(t *testing.T) {
 	for _, path := range []string{"/s/Stream", "/u/Echo"} {
 		t.Run(path, func(t *testing.T) {
 			inServer(t, ServerConfig{ConnConfig: smallWindows()}, func(t *testing.T, ts *testServer) {
-				ts.handle(func(st *ServerStream) {
+				ts.handle(func(st ServerStream) {
 					wantMessage(t, st, string(make([]byte, 9995)))
 					st.WriteStatus(nil)
 				})

@@ -165,10 +165,10 @@ type wireHandlers struct {
 	all     sync.WaitGroup
 }
 
-func (h *wireHandlers) handle(st *ServerStream) {
+func (h *wireHandlers) handle(st ServerStream) {
 	h.all.Add(1)
 	defer h.all.Done()
-	id := st.id
+	id := st.(*http2ServerStream).id
 	h.mu.Lock()
 	if _, twice := h.running[id]; twice {
 		h.t.Errorf("stream %d is handled twice", id)
@@ -204,7 +204,7 @@ func (h *wireHandlers) handle(st *ServerStream) {
 }
 
 // echoAll answers each message with itself.
-func echoAll(st *ServerStream) {
+func echoAll(st ServerStream) {
 	for {
 		m, err := st.Recv()
 		if err == nil {
@@ -431,7 +431,7 @@ func (w *wireCalls) stream(ctx context.Context, size int) {
 		return
 	}
 	w.mu.Lock()
-	w.open[cs.id] = true
+	w.open[cs.(*http2ClientStream).id] = true
 	w.mu.Unlock()
 	w.all.Go(func() {
 		for range 4 {
@@ -446,7 +446,7 @@ func (w *wireCalls) stream(ctx context.Context, size int) {
 		if m, err = cs.Recv(); err != nil {
 			break
 		}
-		at = w.wantSent(cs.id, at, m.Data)
+		at = w.wantSent(cs.(*http2ClientStream).id, at, m.Data)
 		m.Free()
 	}
 	st := cs.Status()
@@ -457,7 +457,7 @@ func (w *wireCalls) stream(ctx context.Context, size int) {
 		w.t.Errorf("the error %v with the status %v", err, st)
 	}
 	w.mu.Lock()
-	w.open[cs.id] = false
+	w.open[cs.(*http2ClientStream).id] = false
 	w.mu.Unlock()
 }
 

@@ -97,7 +97,7 @@ func TestPeerClosesInTheMiddle(t *testing.T) {
 			go func() {
 				sv, err := NewServerTransport(b, ServerConfig{})
 				if err == nil {
-					err = sv.HandleStreams(t.Context(), func(*ServerStream) {})
+					err = sv.HandleStreams(t.Context(), func(ServerStream) {})
 				}
 				result <- err
 			}()
@@ -191,12 +191,12 @@ func TestConnectionErrors(t *testing.T) {
 // that of its frames.
 func TestTinyFramesAreMerged(t *testing.T) {
 	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
-		ts.handle(func(st *ServerStream) {
+		ts.handle(func(st ServerStream) {
 			m, err := st.Recv()
 			if err != nil || len(m.Data) != 1000 {
 				t.Errorf("got %d octets, %v", len(m.Data), err)
 			}
-			if n := len(st.in.chunks); n != 1 {
+			if n := len(st.(*http2ServerStream).in.chunks); n != 1 {
 				t.Errorf("1,000 frames of one octet take %d chunks", n)
 			}
 			m.Free()

@@ -28,7 +28,7 @@ func TestSecured_Waits_WithoutBuffer(t *testing.T) {
 				return err
 			}
 			server <- sv.(*http2Server)
-			return sv.HandleStreams(t.Context(), func(st *ServerStream) {
+			return sv.HandleStreams(t.Context(), func(st ServerStream) {
 				<-finish
 				echoUnary(st)
 			})

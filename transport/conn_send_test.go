@@ -86,7 +86,7 @@ func TestHeaders_LargerThanAFrame_GoOnInContinuation(t *testing.T) {
 func TestRound_ManySenders_TakeTurns(t *testing.T) {
 	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
 		ts.peer.AnyOrder()
-		var streams []*ServerStream
+		var streams []ServerStream
 		for id := uint32(1); id <= 7; id += 2 {
 			st, _ := ts.open(id, "/s/Stream")
 			streams = append(streams, st)

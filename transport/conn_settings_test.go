@@ -204,7 +204,7 @@ func TestHeaderTableSize_AboveTheDefault_IsApplied(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			ts.handle(func(st *ServerStream) { st.WriteStatus(nil) })
+			ts.handle(func(st ServerStream) { st.WriteStatus(nil) })
 			ts.peer.WriteHeadersRaw(id, block.Bytes(), true, true)
 			st := <-ts.streams
 			if got := st.Metadata().Get(kv[12]); len(got) != 1 || got[0] != kv[13] {

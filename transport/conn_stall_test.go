@@ -116,7 +116,7 @@ func TestWriteTimeout_PeerReadsSlowly_IsLeftAlone(t *testing.T) {
 				return err
 			}
 			made <- sv
-			return sv.HandleStreams(t.Context(), func(st *ServerStream) { st.Reply(octets(60000)) })
+			return sv.HandleStreams(t.Context(), func(st ServerStream) { st.Reply(octets(60000)) })
 		})
 		p.Handshake()
 		sv := <-made
@@ -170,7 +170,7 @@ func TestWriteTimeout_Sockets_EndsTheConnection(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				return sv.HandleStreams(t.Context(), func(st *ServerStream) {
+				return sv.HandleStreams(t.Context(), func(st ServerStream) {
 					for st.Send(octets(60000)) == nil {
 					}
 				})
@@ -220,8 +220,8 @@ func TestZeroWindow_QueueIsBounded_DeadlineEndsIt(t *testing.T) {
 			}
 			return n + s.out.size
 		}
-		ts.every = func(st *ServerStream) {
-			if st.unary {
+		ts.every = func(st ServerStream) {
+			if st.(*http2ServerStream).unary {
 				st.Reply(octets(message))
 				return
 			}

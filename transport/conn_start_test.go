@@ -122,7 +122,7 @@ func TestZeroConfig_IsTheDefault(t *testing.T) {
 		}
 		ts.peer.WriteRequest(3, "/s/Stream", nil, false, "big", big[:len(big)/2])
 		<-ts.streams
-		ts.handle(func(st *ServerStream) { st.WriteStatus(nil) })
+		ts.handle(func(st ServerStream) { st.WriteStatus(nil) })
 		ts.peer.Ignore(http2.FrameRSTStream)
 		ts.peer.WantTrailers("half of it is fine", 3, codes.OK)
 	})

@@ -32,14 +32,14 @@ func (f *foreignAnswer) fault() *StreamError {
 }
 
 // foreignLocked begins to wait for the body of an answer that is not gRPC.
-func (cs *ClientStream) foreignLocked(code codes.Code, what string) {
+func (cs *http2ClientStream) foreignLocked(code codes.Code, what string) {
 	cs.foreign = &foreignAnswer{code: code, what: what, late: time.AfterFunc(foreignTime, cs.foreignLate)}
 }
 
 // foreignLate ends the call with what has come. The reader may be about to do
 // so, too: whoever is first to have the lock says why, and nothing changes in
 // the inbox any more once a signal can have been given.
-func (cs *ClientStream) foreignLate() {
+func (cs *http2ClientStream) foreignLate() {
 	cs.in.Lock()
 	over := cs.in.ended
 	if !over {

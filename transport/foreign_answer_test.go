@@ -72,7 +72,7 @@ func TestForeignAnswer_Body_IsShown(t *testing.T) {
 // A stream's Header and Recv wait for the body too, and the end of the
 // connection, or of the call's own context, is not waited beyond.
 func TestForeignAnswer_OfAStream_EndsIt(t *testing.T) {
-	begin := func(t *testing.T, ct ClientTransport, p *h2peer.Peer) (cs *ClientStream, header chan metadata.MD) {
+	begin := func(t *testing.T, ct ClientTransport, p *h2peer.Peer) (cs ClientStream, header chan metadata.MD) {
 		t.Helper()
 		cs = openStream(t.Context(), t, ct, p, 1)
 		header = async(cs.Header)
@@ -115,7 +115,7 @@ func TestForeignAnswer_EndsWhileTheCallIsCancelled(t *testing.T) {
 		p.WantReset("the call is cancelled", 1, http2.ErrCodeCancel)
 		c := &ct.(*http2Client).conn
 		last := frame.Frame{Header: frame.Header{Type: frame.TypeData, Flags: frame.FlagEndStream, StreamID: 1}, Last: true, Payload: []byte("not here")}
-		if err := c.earlyData(&cs.stream, &last); err != nil {
+		if err := c.earlyData(&cs.(*http2ClientStream).stream, &last); err != nil {
 			t.Errorf("earlyData gave %v", err)
 		}
 		if _, err := cs.Recv(); err == nil || cs.Status().Code() != codes.Canceled {

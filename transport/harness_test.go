@@ -21,11 +21,11 @@ type testServer struct {
 	t       *testing.T
 	sv      ServerTransport
 	peer    *h2peer.Peer
-	client  *laggard           // the client's end
-	streams chan *ServerStream // streams whose handler waits in finish
-	finish  chan func(*ServerStream)
-	every   func(*ServerStream) // if not nil: all that each handler does
-	result  chan error          // of HandleStreams
+	client  *laggard          // the client's end
+	streams chan ServerStream // streams whose handler waits in finish
+	finish  chan func(ServerStream)
+	every   func(ServerStream) // if not nil: all that each handler does
+	result  chan error         // of HandleStreams
 }
 
 // inServer runs f as the client of a server, after the handshake. Methods that
@@ -85,8 +85,8 @@ func newTestServer(t *testing.T, cfg ServerConfig) *testServer {
 	client := &laggard{Conn: a.(*simnet.Conn)}
 	ts := &testServer{
 		t: t, client: client, peer: h2peer.NewClient(t, client),
-		streams: make(chan *ServerStream, 64),
-		finish:  make(chan func(*ServerStream), 64),
+		streams: make(chan ServerStream, 64),
+		finish:  make(chan func(ServerStream), 64),
 		result:  make(chan error, 1),
 	}
 	if cfg.Unary == nil {
@@ -96,7 +96,7 @@ func newTestServer(t *testing.T, cfg ServerConfig) *testServer {
 		sv, err := NewServerTransport(b, cfg)
 		if err == nil {
 			ts.sv = sv
-			err = sv.HandleStreams(t.Context(), func(st *ServerStream) {
+			err = sv.HandleStreams(t.Context(), func(st ServerStream) {
 				if ts.every != nil {
 					ts.every(st)
 					return
@@ -114,10 +114,10 @@ func newTestServer(t *testing.T, cfg ServerConfig) *testServer {
 }
 
 // handle makes the next handler do f.
-func (ts *testServer) handle(f func(*ServerStream)) { ts.finish <- f }
+func (ts *testServer) handle(f func(ServerStream)) { ts.finish <- f }
 
 // echoUnary answers a unary request with its own message.
-func echoUnary(st *ServerStream) {
+func echoUnary(st ServerStream) {
 	m, err := st.Recv()
 	if err != nil {
 		st.WriteStatus(status.Convert(err))
@@ -263,10 +263,10 @@ func text(s string) Buffer {
 
 // open opens a stream to a server whose handler does nothing until the test
 // has ended it: the test plays the handler.
-func (ts *testServer) open(id uint32, path string, extra ...string) (st *ServerStream, end func()) {
+func (ts *testServer) open(id uint32, path string, extra ...string) (st ServerStream, end func()) {
 	ts.t.Helper()
 	over := make(chan struct{})
-	ts.handle(func(*ServerStream) { <-over })
+	ts.handle(func(ServerStream) { <-over })
 	ts.peer.WriteRequest(id, path, nil, false, extra...)
 	end = sync.OnceFunc(func() { close(over) })
 	ts.t.Cleanup(end)
@@ -274,7 +274,7 @@ func (ts *testServer) open(id uint32, path string, extra ...string) (st *ServerS
 }
 
 // openStream opens a stream of a client.
-func openStream(ctx context.Context, t *testing.T, ct ClientTransport, p *h2peer.Peer, id uint32) *ClientStream {
+func openStream(ctx context.Context, t *testing.T, ct ClientTransport, p *h2peer.Peer, id uint32) ClientStream {
 	t.Helper()
 	cs, err := ct.NewStream(ctx, &Call{Method: "/s/Stream", Authority: "sim"})
 	if err != nil {
@@ -314,7 +314,7 @@ func wantPending[T any](t *testing.T, what string, c chan T) {
 
 // jam makes st fill the way to a peer that does not read. The peer's octets
 // still arrive: it is the writer that is stuck.
-func jam(t *testing.T, ts *testServer, st *ServerStream) {
+func jam(t *testing.T, ts *testServer, st ServerStream) {
 	t.Helper()
 	ts.client.stop()
 	done := async(func() error {

@@ -96,7 +96,7 @@ func TestRound_ResetStreams_LeaveIt(t *testing.T) {
 		st, end := ts.open(1, "/s/Stream")
 		defer end()
 		jam(t, ts, st)
-		ts.every = func(st *ServerStream) { st.Reply(octets(100)) }
+		ts.every = func(st ServerStream) { st.Reply(octets(100)) }
 		s := ts.sv.(*http2Server)
 		for id := uint32(3); id < 40000; id += 2 {
 			ts.peer.WriteRequest(id, "/u/Small", []byte("x"), true)
@@ -129,7 +129,7 @@ func TestReplies_OfResetStreams_AreFreed(t *testing.T) {
 			return
 		}
 		made <- sv
-		_ = sv.HandleStreams(context.Background(), func(st *ServerStream) {
+		_ = sv.HandleStreams(context.Background(), func(st ServerStream) {
 			st.Reply(NewBuffer(1 << 20))
 			replied <- struct{}{}
 		})

@@ -30,7 +30,7 @@ func TestRound_SmallCallBesideBulk_IsNotHeldUp(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			return sv.HandleStreams(t.Context(), func(st *ServerStream) {
+			return sv.HandleStreams(t.Context(), func(st ServerStream) {
 				if st.Method() == "/u/Echo" {
 					echoUnary(st)
 					return
@@ -97,7 +97,7 @@ func wantNoBuffers(t *testing.T, when string) {
 // waits for its answer.
 func TestBuffers_IdleConnection_HoldsNone(t *testing.T) {
 	release := make(chan struct{})
-	handle := func(st *ServerStream) {
+	handle := func(st ServerStream) {
 		if st.Method() == "/u/Wait" {
 			<-release
 		}
@@ -222,7 +222,7 @@ func TestChain_DeadlinePassesInTheQueue_NeverRuns(t *testing.T) {
 		var mu sync.Mutex
 		var ran []string
 		result := async(func() error {
-			return sv.HandleStreams(t.Context(), func(st *ServerStream) {
+			return sv.HandleStreams(t.Context(), func(st ServerStream) {
 				m, err := st.Recv()
 				mu.Lock()
 				defer mu.Unlock()
@@ -270,10 +270,10 @@ func TestChain_GrownStack_LeavesNothing(t *testing.T) {
 		const calls = 100
 		var mu sync.Mutex
 		depths := map[int]int{}
-		ts.every = func(st *ServerStream) {
+		ts.every = func(st ServerStream) {
 			mu.Lock()
 			depths[depth()]++
-			grow := st.id == 1
+			grow := st.(*http2ServerStream).id == 1
 			mu.Unlock()
 			if grow {
 				deep(8 << 10) // 8 MiB at least

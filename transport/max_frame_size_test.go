@@ -38,7 +38,7 @@ func TestMaxFrameSize_LargeData_ArrivesInSmallBuffer(t *testing.T) {
 		st, _ := ts.open(1, "/s/Stream")
 		whole := h2peer.Message(msg)
 		ts.peer.WriteFrame(http2.FrameData, 0, 1, whole)
-		wantSmallBuffer(t, &st.s.conn)
+		wantSmallBuffer(t, &st.(*http2ServerStream).s.conn)
 		m, err := st.Recv()
 		if err != nil || !bytes.Equal(m.Data, msg) {
 			t.Errorf("%d octets arrived, %v", len(m.Data), err)
@@ -76,7 +76,7 @@ func TestMaxFrameSize_LargeHeaders_ArriveInOneFrame(t *testing.T) {
 						t.Errorf("another field arrived")
 					}
 					ts.wantUnharmed(3)
-					wantSmallBuffer(t, &st.s.conn)
+					wantSmallBuffer(t, &st.(*http2ServerStream).s.conn)
 				})
 			})
 		}

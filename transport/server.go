@@ -19,7 +19,7 @@ type http2Server struct {
 	conn
 	cfg     ServerConfig
 	base    context.Context
-	handle  func(*ServerStream)
+	handle  func(ServerStream)
 	chain   chain
 	handled chan struct{} // closed when handle and base are set
 	limit   uint32        // of a message
@@ -32,7 +32,7 @@ type http2Server struct {
 	time    liveness.Schedule // what conn.live goes by
 
 	// Owned by the reader.
-	requests []*ServerStream // complete unary requests of this read
+	requests []*http2ServerStream // complete unary requests of this read
 }
 
 // NewServerTransport makes a ServerTransport of nc, which is accepted and
@@ -84,7 +84,7 @@ func (s *http2Server) Err() error            { return s.lastErr() }
 func (s *http2Server) Close(reason string)   { s.close(reason) }
 
 // HandleStreams handles the client's streams. See ServerTransport.
-func (s *http2Server) HandleStreams(ctx context.Context, handle func(*ServerStream)) error {
+func (s *http2Server) HandleStreams(ctx context.Context, handle func(ServerStream)) error {
 	if s.takeStreams(ctx, handle, nil) {
 		s.read()
 	}
@@ -92,7 +92,7 @@ func (s *http2Server) HandleStreams(ctx context.Context, handle func(*ServerStre
 	return s.lastErr()
 }
 
-func (s *http2Server) StartStreams(ctx context.Context, handle func(*ServerStream), ended func()) {
+func (s *http2Server) StartStreams(ctx context.Context, handle func(ServerStream), ended func()) {
 	if s.takeStreams(ctx, handle, ended) {
 		s.mayRest()
 		go s.read()
@@ -100,7 +100,7 @@ func (s *http2Server) StartStreams(ctx context.Context, handle func(*ServerStrea
 }
 
 // takeStreams makes the caller the reader, if it reports true.
-func (s *http2Server) takeStreams(ctx context.Context, handle func(*ServerStream), ended func()) (reads bool) {
+func (s *http2Server) takeStreams(ctx context.Context, handle func(ServerStream), ended func()) (reads bool) {
 	s.base, s.handle = context.WithoutCancel(ctx), handle
 	close(s.handled)
 	s.mu.Lock()
@@ -304,7 +304,7 @@ func (s *http2Server) newStream(id uint32, end bool, l *field.List) *frame.Error
 }
 
 // run runs a handler on its own goroutine.
-func (s *http2Server) run(st *ServerStream) {
+func (s *http2Server) run(st *http2ServerStream) {
 	defer func() {
 		if p := recover(); p != nil {
 			panic(p) // as in a chain

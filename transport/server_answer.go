@@ -52,7 +52,7 @@ type trailers struct{ status *status.Status }
 var okTrailers trailers
 
 // sendHeaderLocked sends the headers.
-func (st *ServerStream) sendHeaderLocked() {
+func (st *http2ServerStream) sendHeaderLocked() {
 	s := st.s
 	st.headerSent = true
 	s.hbuf = st.appendHeaderLocked(s.hbuf[:0])
@@ -60,7 +60,7 @@ func (st *ServerStream) sendHeaderLocked() {
 	s.shrinkScratchLocked()
 }
 
-func (st *ServerStream) appendHeaderLocked(b []byte) []byte {
+func (st *http2ServerStream) appendHeaderLocked(b []byte) []byte {
 	s := st.s
 	b = s.enc.Begin(b)
 	b = s.enc.AppendBlock(b, s.answers.header(answerKey{st.req.contentSubtype, st.SendCompress()}))
@@ -95,7 +95,7 @@ func (c *conn) trailersLocked(st *stream) {
 
 // appendStatusLocked appends the status and the trailing metadata. What the
 // client's limit does not allow is shortened, the status never lost.
-func (st *ServerStream) appendStatusLocked(b []byte, s *status.Status) []byte {
+func (st *http2ServerStream) appendStatusLocked(b []byte, s *status.Status) []byte {
 	enc := &st.s.enc
 	if s == nil || s.Code() == codes.OK {
 		b = enc.AppendBlock(b, st.s.answers.ok)

@@ -18,26 +18,26 @@ func TestAnswer_Fields(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, tt := range map[string]struct {
-		do            func(st *ServerStream)
+		do            func(st ServerStream)
 		code          codes.Code
 		header, field string // of the headers or "" for trailers only, of the trailers
 	}{
-		"OK":           {func(st *ServerStream) { st.Reply(text("m")) }, codes.OK, "[:status=200 content-type=application/grpc+x]", "[grpc-status=0]"},
-		"only OK":      {func(st *ServerStream) { st.WriteStatus(nil) }, codes.OK, "", "[:status=200 content-type=application/grpc+x grpc-status=0]"},
-		"error":        {func(st *ServerStream) { st.WriteStatus(status.New(codes.NotFound, "gone")) }, codes.NotFound, "", "[:status=200 content-type=application/grpc+x grpc-status=5 grpc-message=gone]"},
-		"no message":   {func(st *ServerStream) { st.WriteStatus(status.New(codes.NotFound, "")) }, codes.NotFound, "", "[:status=200 content-type=application/grpc+x grpc-status=5]"},
-		"with details": {func(st *ServerStream) { st.WriteStatus(detailed) }, codes.NotFound, "", "grpc-status-details-bin="},
-		"metadata": {func(st *ServerStream) {
+		"OK":           {func(st ServerStream) { st.Reply(text("m")) }, codes.OK, "[:status=200 content-type=application/grpc+x]", "[grpc-status=0]"},
+		"only OK":      {func(st ServerStream) { st.WriteStatus(nil) }, codes.OK, "", "[:status=200 content-type=application/grpc+x grpc-status=0]"},
+		"error":        {func(st ServerStream) { st.WriteStatus(status.New(codes.NotFound, "gone")) }, codes.NotFound, "", "[:status=200 content-type=application/grpc+x grpc-status=5 grpc-message=gone]"},
+		"no message":   {func(st ServerStream) { st.WriteStatus(status.New(codes.NotFound, "")) }, codes.NotFound, "", "[:status=200 content-type=application/grpc+x grpc-status=5]"},
+		"with details": {func(st ServerStream) { st.WriteStatus(detailed) }, codes.NotFound, "", "grpc-status-details-bin="},
+		"metadata": {func(st ServerStream) {
 			_ = st.SetHeader(metadata.Pairs("b", "1", "a", "2", "te", "reserved"))
 			_ = st.SetTrailer(metadata.Pairs("c", "3", "grpc-status", "7"))
 			st.Reply(text("m"))
 		}, codes.OK, "[:status=200 content-type=application/grpc+x a=2 b=1]", "[grpc-status=0 c=3]"},
-		"only OK, with metadata": {func(st *ServerStream) {
+		"only OK, with metadata": {func(st ServerStream) {
 			_ = st.SetHeader(metadata.Pairs("b", "1"))
 			_ = st.SetTrailer(metadata.Pairs("c", "3"))
 			st.WriteStatus(nil)
 		}, codes.OK, "[:status=200 content-type=application/grpc+x b=1]", "[grpc-status=0 c=3]"},
-		"error, with metadata": {func(st *ServerStream) {
+		"error, with metadata": {func(st ServerStream) {
 			_ = st.SetHeader(metadata.Pairs("b", "1"))
 			st.WriteStatus(status.New(codes.NotFound, "gone"))
 		}, codes.NotFound, "[:status=200 content-type=application/grpc+x b=1]", "[grpc-status=5 grpc-message=gone]"},

@@ -23,7 +23,7 @@ type chain struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	queue   []*ServerStream
+	queue   []*http2ServerStream
 	head    int
 	standby bool // a worker is on its way
 	dirty   bool // there are replies that nobody has flushed
@@ -49,7 +49,7 @@ func (ch *chain) close() {
 }
 
 // add queues requests. It does not wait for anything.
-func (ch *chain) add(requests []*ServerStream) {
+func (ch *chain) add(requests []*http2ServerStream) {
 	ch.mu.Lock()
 	ch.queue = append(ch.queue, requests...)
 	ch.callLocked()
@@ -64,7 +64,7 @@ func (ch *chain) callLocked() {
 	}
 }
 
-func (ch *chain) popLocked() *ServerStream {
+func (ch *chain) popLocked() *http2ServerStream {
 	if ch.head == len(ch.queue) {
 		return nil
 	}
@@ -154,7 +154,7 @@ func (ch *chain) flushLocked(mode flushMode) {
 }
 
 // handle runs one handler. One that ends its goroutine takes nobody with it.
-func (ch *chain) handle(st *ServerStream) {
+func (ch *chain) handle(st *http2ServerStream) {
 	st.chained = true
 	if st.ctx.ended() {
 		st.returned() // its deadline passed, or its client left, in the queue

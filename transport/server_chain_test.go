@@ -55,7 +55,7 @@ func TestChain_QuickHandlers_RunInARow(t *testing.T) {
 	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
 		var mu sync.Mutex
 		on := map[string]int{}
-		ts.every = func(st *ServerStream) {
+		ts.every = func(st ServerStream) {
 			mu.Lock()
 			on[goid()]++
 			mu.Unlock()
@@ -93,7 +93,7 @@ func blockedHandler(t *testing.T, which int32) {
 	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
 		release := make(chan struct{})
 		var n atomic.Int32
-		ts.every = func(st *ServerStream) {
+		ts.every = func(st ServerStream) {
 			if n.Add(1)%10 == which {
 				<-release
 			}
@@ -128,7 +128,7 @@ func TestChain_Goexit_EndsItsCallOnly(t *testing.T) {
 	} {
 		inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
 			var n atomic.Int32
-			ts.every = func(st *ServerStream) {
+			ts.every = func(st ServerStream) {
 				if n.Add(1) == tt.exit {
 					runtime.Goexit()
 				}
@@ -168,7 +168,7 @@ func TestChain_GoroutineState_DoesNotLeak(t *testing.T) {
 		var leaked atomic.Int32
 		var mu sync.Mutex
 		locked := map[string]bool{}
-		ts.every = func(st *ServerStream) {
+		ts.every = func(st ServerStream) {
 			mu.Lock()
 			if locked[goid()] || labelled() {
 				leaked.Add(1)
@@ -213,7 +213,7 @@ func TestChain_Labels_DoNotLeak(t *testing.T) {
 		var mu sync.Mutex
 		set := map[string]bool{} // by the handler before, on this goroutine
 		followed, leaked := 0, 0
-		ts.every = func(st *ServerStream) {
+		ts.every = func(st ServerStream) {
 			id := goid()
 			mu.Lock()
 			if set[id] {
@@ -261,7 +261,7 @@ func TestChain_StreamingHandlers_StayOutside(t *testing.T) {
 	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
 		var mu sync.Mutex
 		on := map[string]bool{}
-		ts.every = func(st *ServerStream) {
+		ts.every = func(st ServerStream) {
 			mu.Lock()
 			on[goid()] = true
 			mu.Unlock()
@@ -290,7 +290,7 @@ func TestChain_StreamingHandlers_StayOutside(t *testing.T) {
 func TestChain_CallEndedInTheQueue_NeverRuns(t *testing.T) {
 	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
 		var ran atomic.Int32
-		ts.every = func(st *ServerStream) { ran.Add(1); st.WriteStatus(nil) }
+		ts.every = func(st ServerStream) { ran.Add(1); st.WriteStatus(nil) }
 		ts.peer.Batch(func() {
 			ts.peer.WriteRequest(1, "/u/Echo", nil, false, "grpc-timeout", "1S")
 			ts.peer.WriteRequest(3, "/u/Echo", nil, false)
@@ -329,7 +329,7 @@ func TestWorkers_Close_LeavesNoGoroutine(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				return sv.HandleStreams(t.Context(), func(st *ServerStream) { <-release; st.WriteStatus(nil) })
+				return sv.HandleStreams(t.Context(), func(st ServerStream) { <-release; st.WriteStatus(nil) })
 			})
 			p.Handshake()
 			p.AnyOrder()
@@ -376,7 +376,7 @@ func TestChain_BusyHandlers_DelayNoAnswer(t *testing.T) {
 		defer s.mu.Unlock()
 		return s.batch
 	}
-	busy := func(st *ServerStream) {
+	busy := func(st ServerStream) {
 		for begun := time.Now(); time.Since(begun) < 3*flushAfter; {
 			continue
 		}

@@ -14,7 +14,7 @@ import (
 // timer for the deadline, only when somebody asks for it. It is never pooled,
 // for handlers keep contexts.
 type serverContext struct {
-	st *ServerStream // immutable
+	st *http2ServerStream // immutable
 
 	cause atomic.Pointer[StreamError]     // why it ended; set before std is looked for
 	std   atomic.Pointer[standardContext] // from the first Done on; set before cause is looked for

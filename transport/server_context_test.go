@@ -25,7 +25,7 @@ func TestServerContext_Values(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b, p := pipePeer(t)
 		base, cancel := context.WithCancel(context.WithValue(t.Context(), baseKey{}, "base"))
-		cfg := ServerConfig{ContextValue: func(st *ServerStream, key any) any {
+		cfg := ServerConfig{ContextValue: func(st ServerStream, key any) any {
 			if key == (ownKey{}) {
 				return st.Method()
 			}
@@ -36,7 +36,7 @@ func TestServerContext_Values(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			return sv.HandleStreams(base, func(st *ServerStream) {
+			return sv.HandleStreams(base, func(st ServerStream) {
 				cancel()
 				ctx := st.Context()
 				if ctx.Err() != nil {
@@ -146,7 +146,7 @@ func (timeout) Is(err error) bool { return err == context.DeadlineExceeded }
 // A connection that fails at a deadline of its own cancels its calls. They
 // have no deadline that could pass.
 func TestServerContext_TimeoutOfTheConn_Cancels(t *testing.T) {
-	c := &serverContext{st: &ServerStream{}}
+	c := &serverContext{st: &http2ServerStream{}}
 	std := c.standard()
 	c.cancel(&StreamError{Code: CodeCancel, Cause: timeout{}})
 	if <-std.Done(); c.Err() != context.Canceled || std.Err() != context.Canceled {
@@ -161,7 +161,7 @@ func TestServerContext_LongestTimeout_DoesNotExpire(t *testing.T) {
 		for i, timeout := range []string{"99999999H", "2562047H", "99999999M"} {
 			simnet.Advance(time.Hour)
 			id := uint32(2*i + 1)
-			ts.handle(func(st *ServerStream) {
+			ts.handle(func(st ServerStream) {
 				deadline, ok := st.Context().Deadline()
 				if left := time.Until(deadline); !ok || left < 100*365*24*time.Hour || st.Context().Err() != nil {
 					t.Errorf("%s: %v are left, error %v", timeout, left, st.Context().Err())

@@ -363,7 +363,7 @@ func TestEnforcement_AcksWait_DoNotForgive(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			return sv.HandleStreams(t.Context(), func(*ServerStream) {})
+			return sv.HandleStreams(t.Context(), func(ServerStream) {})
 		})
 		p.Handshake()
 		client.stop()

@@ -133,7 +133,7 @@ func TestRequest_ContentType_GivesTheSubtype(t *testing.T) {
 		"application/grpc": "", "application/grpc+proto": "proto", "Application/GRPC+Proto": "proto", "application/grpc;x": "x",
 	} {
 		inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
-			ts.handle(func(st *ServerStream) {
+			ts.handle(func(st ServerStream) {
 				if st.ContentSubtype() != subtype {
 					t.Errorf("%q has subtype %q, want %q", contentType, st.ContentSubtype(), subtype)
 				}
@@ -184,7 +184,7 @@ func TestRequest_Fields_ReachTheHandler(t *testing.T) {
 // must not show in another.
 func TestRequest_MetadataOfOne_DoNotShowInAnother(t *testing.T) {
 	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
-		var kept []*ServerStream
+		var kept []ServerStream
 		values := []string{"a", "b", "a", "c"}
 		for i, v := range values {
 			st, _ := ts.open(uint32(2*i+1), "/s/Stream", "same", "x", "key", v)
@@ -214,7 +214,7 @@ func TestRequest_Host_StandsInForAuthority(t *testing.T) {
 				{append(but(":authority", "four"), "host", "not four"), "four"},
 				{append(but(":authority", "-"), "host", "five", "key", "v"), "five"},
 			} {
-				ts.handle(func(st *ServerStream) {
+				ts.handle(func(st ServerStream) {
 					md := st.Metadata()
 					if got := strings.Join(md[":authority"], "|"); got != tt.want || md["host"] != nil {
 						t.Errorf("authority %q, host %q, want authority %q", got, md["host"], tt.want)

@@ -25,13 +25,13 @@ func (s *http2Server) unwritten() (octets int, ended bool) {
 // then what refuses it runs into its own bound, and the connection ends.
 func TestSlots_ClientDoesNotRead_IsRefusedAndThenCutOff(t *testing.T) {
 	for name, tt := range map[string]struct {
-		handler func(*ServerStream)
+		handler func(ServerStream)
 		limit   uint32
 		most    int // answers
 		octets  int // of them
 	}{
-		"by their number": {func(st *ServerStream) { st.WriteStatus(status.New(codes.NotFound, "no")) }, 100, 100, 16 << 10},
-		"by their octets": {func(st *ServerStream) {
+		"by their number": {func(st ServerStream) { st.WriteStatus(status.New(codes.NotFound, "no")) }, 100, 100, 16 << 10},
+		"by their octets": {func(st ServerStream) {
 			st.WriteStatus(status.New(codes.NotFound, string(make([]byte, 10<<10))))
 		}, 1000, unreadLimit/(20<<10) + 2, unreadLimit + 64<<10},
 	} {
@@ -42,7 +42,7 @@ func TestSlots_ClientDoesNotRead_IsRefusedAndThenCutOff(t *testing.T) {
 				defer end()
 				jam(t, ts, st)
 				answered := 0
-				ts.every = func(st *ServerStream) { answered++; tt.handler(st) }
+				ts.every = func(st ServerStream) { answered++; tt.handler(st) }
 				s := ts.sv.(*http2Server)
 				before, _ := s.unwritten()
 				var refused, most int
@@ -79,7 +79,7 @@ func TestSlots_ClientReadsAgain_AreFree(t *testing.T) {
 		jam(t, ts, st)
 		ts.peer.Ignore(http2.FrameData)
 		ts.peer.AnyOrder()
-		ts.every = func(st *ServerStream) { st.WriteStatus(status.New(codes.NotFound, "no")) }
+		ts.every = func(st ServerStream) { st.WriteStatus(status.New(codes.NotFound, "no")) }
 		for id := uint32(3); id <= 9; id += 2 {
 			ts.peer.WriteRequest(id, "/u/Unknown", nil, true)
 			synctest.Wait()

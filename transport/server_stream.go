@@ -18,10 +18,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// A ServerStream is the server's end of a stream. One goroutine at a time may
-// send and another receive; the other methods may be called by any. It must
-// not be used after its handler has returned; its context may.
-type ServerStream struct {
+// http2ServerStream is a ServerStream of http2Server.
+type http2ServerStream struct {
 	// The stream serves again after a unary call: it is nil then. Written by the
 	// handler's goroutine, with conn.mu.
 	*stream
@@ -55,8 +53,8 @@ type ServerStream struct {
 // spareStreams are streams whose unary calls are over: see clear.
 var spareStreams sync.Pool // *stream
 
-func newServerStream(s *http2Server, r *request, deadline time.Time) *ServerStream {
-	st := &ServerStream{s: s, req: r, unary: r.unary, suspect: r.calls < suspectCalls, deadline: deadline, received: s.readAt}
+func newServerStream(s *http2Server, r *request, deadline time.Time) *http2ServerStream {
+	st := &http2ServerStream{s: s, req: r, unary: r.unary, suspect: r.calls < suspectCalls, deadline: deadline, received: s.readAt}
 	if st.unary {
 		st.stream, _ = spareStreams.Get().(*stream)
 	}
@@ -70,46 +68,30 @@ func newServerStream(s *http2Server, r *request, deadline time.Time) *ServerStre
 	return st
 }
 
-// Context gives the context of the call: it has the client's deadline and
-// metadata, the peer, and the values of the context given to HandleStreams. It
-// ends with the stream; context.Cause tells why.
-func (st *ServerStream) Context() context.Context { return &st.ctx }
+func (st *http2ServerStream) Context() context.Context { return &st.ctx }
 
-// Method gives the :path, "/package.Service/Method".
-func (st *ServerStream) Method() string { return st.req.path }
+func (st *http2ServerStream) Method() string { return st.req.path }
 
-// ContentSubtype gives what follows "application/grpc+" in the content-type.
-func (st *ServerStream) ContentSubtype() string { return st.req.contentSubtype }
+func (st *http2ServerStream) ContentSubtype() string { return st.req.contentSubtype }
 
-// Encoding gives the client's grpc-encoding.
-func (st *ServerStream) Encoding() string { return st.req.encoding }
+func (st *http2ServerStream) Encoding() string { return st.req.encoding }
 
-// AcceptEncoding gives the client's grpc-accept-encoding, as it sent it.
-func (st *ServerStream) AcceptEncoding() string { return st.req.acceptEncoding }
+func (st *http2ServerStream) AcceptEncoding() string { return st.req.acceptEncoding }
 
-// Metadata gives the client's metadata. It is shared: it must not be changed.
-func (st *ServerStream) Metadata() metadata.MD { return st.req.md }
+func (st *http2ServerStream) Metadata() metadata.MD { return st.req.md }
 
-// Received tells when the client's request came: its headers were read then.
-func (st *ServerStream) Received() time.Time { return st.s.record.begun.Add(st.received) }
+func (st *http2ServerStream) Received() time.Time { return st.s.record.begun.Add(st.received) }
 
-// Peer tells who the client is.
-func (st *ServerStream) Peer() *peer.Peer { return st.s.peer }
+func (st *http2ServerStream) Peer() *peer.Peer { return st.s.peer }
 
-// Recv takes the client's next message and waits for it. After the last one
-// the error is io.EOF. If the stream failed, it is a *StreamError.
-func (st *ServerStream) Recv() (Message, error) {
+func (st *http2ServerStream) Recv() (Message, error) {
 	if st.stream == nil {
 		return Message{}, errReturned
 	}
 	return st.recv()
 }
 
-// Request takes the one message of a call that ServerConfig.Unary names: it has
-// come whole before the handler runs. The message is valid until it is
-// freed, and no longer than the handler runs. The error is io.EOF if there is
-// none, ErrManyMessages if there is more than one, or a *StreamError.
-func (st *ServerStream) Request() (Message, error) {
+func (st *http2ServerStream) Request() (Message, error) {
 	if st.stream == nil {
 		return Message{}, errReturned
 	}
@@ -133,8 +115,7 @@ func (st *ServerStream) Request() (Message, error) {
 // ErrManyMessages is the error of Request if the client sent more than one.
 var ErrManyMessages = errors.New("the client sent more than one message in a unary call")
 
-// SetHeader adds metadata to the headers. It fails once they are sent.
-func (st *ServerStream) SetHeader(md metadata.MD) error {
+func (st *http2ServerStream) SetHeader(md metadata.MD) error {
 	if err := checkMetadata(md); err != nil {
 		return err
 	}
@@ -147,8 +128,7 @@ func (st *ServerStream) SetHeader(md metadata.MD) error {
 	return nil
 }
 
-// SendHeader adds metadata to the headers and sends them.
-func (st *ServerStream) SendHeader(md metadata.MD) error {
+func (st *http2ServerStream) SendHeader(md metadata.MD) error {
 	if err := checkMetadata(md); err != nil {
 		return err
 	}
@@ -168,8 +148,7 @@ func (st *ServerStream) SendHeader(md metadata.MD) error {
 	return nil
 }
 
-// SetTrailer adds metadata to what goes with the status.
-func (st *ServerStream) SetTrailer(md metadata.MD) error {
+func (st *http2ServerStream) SetTrailer(md metadata.MD) error {
 	if err := checkMetadata(md); err != nil {
 		return err
 	}
@@ -182,24 +161,19 @@ func (st *ServerStream) SetTrailer(md metadata.MD) error {
 	return nil
 }
 
-// Header gives a copy of the metadata of the headers, as far as it is set.
-func (st *ServerStream) Header() metadata.MD {
+func (st *http2ServerStream) Header() metadata.MD {
 	st.s.mu.Lock()
 	defer st.s.mu.Unlock()
 	return st.header.Copy()
 }
 
-// Trailer gives a copy of the metadata that goes with the status, as far as it
-// is set.
-func (st *ServerStream) Trailer() metadata.MD {
+func (st *http2ServerStream) Trailer() metadata.MD {
 	st.s.mu.Lock()
 	defer st.s.mu.Unlock()
 	return st.trailer.Copy()
 }
 
-// SetSendCompress makes name the grpc-encoding of the answer: what a Buffer
-// that is Compressed is compressed with. It fails once the headers are sent.
-func (st *ServerStream) SetSendCompress(name string) error {
+func (st *http2ServerStream) SetSendCompress(name string) error {
 	st.s.mu.Lock()
 	defer st.s.mu.Unlock()
 	if st.headerSent || st.statusSent {
@@ -209,8 +183,7 @@ func (st *ServerStream) SetSendCompress(name string) error {
 	return nil
 }
 
-// SendCompress gives the grpc-encoding of the answer.
-func (st *ServerStream) SendCompress() string {
+func (st *http2ServerStream) SendCompress() string {
 	if name := st.compress.Load(); name != nil {
 		return *name
 	}
@@ -229,11 +202,7 @@ func checkMetadata(md metadata.MD) error {
 	return nil
 }
 
-// Send sends a message, after the headers if they are not sent yet. It waits
-// while too much of this stream waits to be written already, and no longer
-// than the stream lives. It consumes m in any case. The error is a
-// *StreamError. A message sent is not a message received.
-func (st *ServerStream) Send(m Buffer) error {
+func (st *http2ServerStream) Send(m Buffer) error {
 	s := st.s
 	s.mu.Lock()
 	if st.stream == nil || st.reply != nil || st.statusSent && !st.out.left {
@@ -252,7 +221,7 @@ func (st *ServerStream) Send(m Buffer) error {
 
 // err says how the stream ended. Who takes it out of the table tells why a
 // moment later, and ends the context with that.
-func (st *ServerStream) err() error {
+func (st *http2ServerStream) err() error {
 	st.s.mu.Lock()
 	over := st.statusSent && !st.expired
 	st.s.mu.Unlock()
@@ -263,14 +232,9 @@ func (st *ServerStream) err() error {
 	return context.Cause(&st.ctx)
 }
 
-// WriteStatus ends the stream with a status; nil is OK. What was sent before
-// goes first. Only the first call has an effect.
-func (st *ServerStream) WriteStatus(end *status.Status) { st.finish(nil, end) }
+func (st *http2ServerStream) WriteStatus(end *status.Status) { st.finish(nil, end) }
 
-// Reply ends a unary call with its one message and status OK: headers,
-// message and trailers in one piece. It consumes m. The reply leaves when the
-// handler returns, if not before.
-func (st *ServerStream) Reply(m Buffer) {
+func (st *http2ServerStream) Reply(m Buffer) {
 	b := m.seal()
 	if st.chained && st.reply == nil {
 		st.reply = b // returned sends it, and locks once for both
@@ -279,7 +243,7 @@ func (st *ServerStream) Reply(m Buffer) {
 	st.finish(b, nil)
 }
 
-func (st *ServerStream) finish(b *[]byte, end *status.Status) {
+func (st *http2ServerStream) finish(b *[]byte, end *status.Status) {
 	s := st.s
 	s.mu.Lock()
 	if st.reply != nil || st.statusSent || st.out.left {
@@ -301,7 +265,7 @@ func (st *ServerStream) finish(b *[]byte, end *status.Status) {
 	s.flush(flushInline)
 }
 
-func (st *ServerStream) replyLocked(b *[]byte) {
+func (st *http2ServerStream) replyLocked(b *[]byte) {
 	if !st.headerSent {
 		st.sendHeaderLocked()
 	}
@@ -311,7 +275,7 @@ func (st *ServerStream) replyLocked(b *[]byte) {
 }
 
 // finishLocked queues the status behind what is queued already.
-func (st *ServerStream) finishLocked(end *status.Status) {
+func (st *http2ServerStream) finishLocked(end *status.Status) {
 	st.statusSent = true
 	st.out.trailers = &trailers{status: end}
 	st.out.end = true
@@ -321,7 +285,7 @@ func (st *ServerStream) finishLocked(end *status.Status) {
 // expire ends a stream whose deadline has passed: the handler hears of it and
 // the client gets the status at once, whatever is queued. In the middle of a
 // message a status would make no sense to it: then the stream is reset.
-func (st *ServerStream) expire() {
+func (st *http2ServerStream) expire() {
 	s, o := st.s, &st.out
 	s.mu.Lock()
 	switch {
@@ -339,7 +303,7 @@ func (st *ServerStream) expire() {
 var deadlineStatus = status.New(codes.DeadlineExceeded, "the deadline passed while the server worked on the call")
 
 // fail ends the stream for the handler.
-func (st *ServerStream) fail(err *StreamError) {
+func (st *http2ServerStream) fail(err *StreamError) {
 	st.in.kill(err)
 	st.ctx.cancel(err)
 	if !st.unary {
@@ -355,7 +319,7 @@ func (st *ServerStream) fail(err *StreamError) {
 }
 
 // returned says that the handler has returned, or that none will run.
-func (st *ServerStream) returned() {
+func (st *http2ServerStream) returned() {
 	s, core, b := st.s, st.stream, st.reply
 	s.mu.Lock()
 	if !st.statusSent && !st.out.left {
@@ -408,7 +372,6 @@ func (st *stream) clear() {
 
 var errReturned = localErrorf(CodeNoError, codes.Canceled, "the handler has returned")
 
-// AcceptsEncoding reports whether the client accepts a grpc-encoding.
-func (st *ServerStream) AcceptsEncoding(name string) bool {
+func (st *http2ServerStream) AcceptsEncoding(name string) bool {
 	return slices.ContainsFunc(strings.Split(st.req.acceptEncoding, ","), func(s string) bool { return strings.TrimSpace(s) == name })
 }

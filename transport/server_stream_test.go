@@ -163,11 +163,11 @@ func TestAnswer_BeforeTheRequestEnds_IsFollowedByNoError(t *testing.T) {
 // while messages wait for credit is heard to the end.
 func TestHandler_Returns_EndsTheStream(t *testing.T) {
 	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
-		ts.handle(func(*ServerStream) {})
+		ts.handle(func(ServerStream) {})
 		ts.peer.WriteRequest(1, "/s/Stream", nil, true)
 		ts.peer.WantTrailers("a handler without a status", 1, codes.Internal)
 
-		ts.handle(func(st *ServerStream) {
+		ts.handle(func(st ServerStream) {
 			if err := st.Send(octets(195)); err != nil {
 				t.Error(err)
 			}
@@ -215,7 +215,7 @@ func TestUnary_KeptBeyondItsHandler_TouchesNobody(t *testing.T) {
 			synctest.Wait()
 
 			release := make(chan struct{})
-			ts.handle(func(st *ServerStream) { <-release; echoUnary(st) })
+			ts.handle(func(st ServerStream) { <-release; echoUnary(st) })
 			ts.peer.WriteRequest(id+2, "/u/Echo", []byte("b"), true)
 			now := <-ts.streams
 			for name, err := range map[string]error{
@@ -254,7 +254,7 @@ func TestRequest_NotOneMessage_IsAnError(t *testing.T) {
 	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
 		for messages, want := range []error{io.EOF, nil, ErrManyMessages, ErrManyMessages} {
 			id := uint32(2*messages + 1)
-			ts.handle(func(st *ServerStream) {
+			ts.handle(func(st ServerStream) {
 				m, err := st.Request()
 				if !errors.Is(err, want) {
 					t.Errorf("the error for %d messages is %v, want %v", messages, err, want)
@@ -291,7 +291,7 @@ func TestSend_AfterTheEnd_GivesTheReason(t *testing.T) {
 				inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
 					ts.peer.AnyOrder()
 					over := make(chan struct{})
-					ts.handle(func(*ServerStream) { <-over })
+					ts.handle(func(ServerStream) { <-over })
 					defer close(over)
 					var fields []string
 					if tt.timeout != "" {
@@ -325,7 +325,7 @@ func TestRecv_HandlerReturns_IsNoEOF(t *testing.T) {
 	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
 		ts.peer.AnyOrder()
 		got := make(chan error, 2)
-		ts.handle(func(st *ServerStream) {
+		ts.handle(func(st ServerStream) {
 			go func() {
 				for range 2 {
 					_, err := st.Recv()
@@ -356,7 +356,7 @@ func TestRecv_UnaryRequestOfManyMessages_GivesAll(t *testing.T) {
 				if free {
 					id += 2
 				}
-				ts.handle(func(st *ServerStream) {
+				ts.handle(func(st ServerStream) {
 					for i, size := range sizes {
 						m, err := st.Recv()
 						if err != nil || string(m.Data) != strings.Repeat(string(rune('a'+i)), size) {

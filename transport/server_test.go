@@ -49,7 +49,7 @@ func TestStreams_OpenedAndReset_KeepTheLimit(t *testing.T) {
 		}
 		for range 10 {
 			<-ts.streams
-			ts.handle(func(*ServerStream) {})
+			ts.handle(func(ServerStream) {})
 		}
 		synctest.Wait()
 		ts.wantUnharmed(2001)
@@ -302,7 +302,7 @@ func TestReader_HandlersUsedUp_GoesOn(t *testing.T) {
 			inServer(t, ServerConfig{MaxConcurrentStreams: 2}, func(t *testing.T, ts *testServer) {
 				release := make(chan struct{})
 				for range 2 {
-					ts.handle(func(st *ServerStream) {
+					ts.handle(func(st ServerStream) {
 						<-release
 						st.WriteStatus(nil)
 					})
@@ -310,7 +310,7 @@ func TestReader_HandlersUsedUp_GoesOn(t *testing.T) {
 				ts.peer.WriteRequest(1, path, []byte("x"), true)
 				ts.peer.WriteRequest(3, path, []byte("x"), true)
 				first, second := <-ts.streams, <-ts.streams
-				if first.id != 1 {
+				if first.(*http2ServerStream).id != 1 {
 					first, second = second, first
 				}
 				sent := async(func() error { return first.Send(octets(95)) })

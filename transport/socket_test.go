@@ -84,7 +84,7 @@ func certificate(t *testing.T) tls.Certificate {
 
 // onSockets runs f on each kind of socket, with a server whose handlers do
 // handle.
-func onSockets(t *testing.T, handle func(*ServerStream), f func(t *testing.T, ct ClientTransport, sv ServerTransport)) {
+func onSockets(t *testing.T, handle func(ServerStream), f func(t *testing.T, ct ClientTransport, sv ServerTransport)) {
 	t.Helper()
 	for name, connect := range sockets {
 		t.Run(name, func(t *testing.T) {
@@ -161,7 +161,7 @@ func TestSocket_ManySmallCalls_AreAnswered(t *testing.T) {
 // calls beside it are answered.
 func TestSocket_SlowReceiver_HoldsUpItsSenderOnly(t *testing.T) {
 	const messages, each = 100, 100_000
-	handle := func(st *ServerStream) {
+	handle := func(st ServerStream) {
 		if st.Method() == "/u/Echo" {
 			echoUnary(st)
 			return
@@ -269,7 +269,7 @@ func newPlainSocketOf(t *testing.T, nc net.Conn) socket {
 
 // A connection that is closed in the middle of everything ends all calls.
 func TestSocket_ClosedInTheMiddle_EndsTheCalls(t *testing.T) {
-	handle := func(st *ServerStream) {
+	handle := func(st ServerStream) {
 		for st.Send(octets(50_000)) == nil {
 		}
 	}

@@ -29,8 +29,8 @@ type stream struct {
 	length    contentLength // of the body that the peer sends
 
 	// Immutable after the stream is in the table. One of them is nil.
-	client *ClientStream
-	server *ServerStream
+	client *http2ClientStream
+	server *http2ServerStream
 }
 
 // outbound is the sending half of a stream. Guarded by c.mu.

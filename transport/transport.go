@@ -14,7 +14,7 @@ type ClientTransport interface { //nolint:interfacebloat // all that a connectio
 	// free stream slot (the server's SETTINGS_MAX_CONCURRENT_STREAMS) as long as
 	// ctx allows. The stream ends with ctx. Errors are *StreamError;
 	// Unprocessed is set if the server cannot have seen the call.
-	NewStream(ctx context.Context, call *Call) (*ClientStream, error)
+	NewStream(ctx context.Context, call *Call) (ClientStream, error)
 	// RoundTrip makes a unary call: headers, message and end of stream leave in
 	// one piece, and reply is filled with the answer. It consumes request. The
 	// error is that of ClientStream.Recv for a stream that failed, or the
@@ -56,11 +56,11 @@ type ServerTransport interface {
 	// handlers have the values of ctx; the end of ctx does not reach them. It
 	// may be called once. Handlers may still run when it returns: their contexts
 	// have ended then.
-	HandleStreams(ctx context.Context, handle func(*ServerStream)) error
+	HandleStreams(ctx context.Context, handle func(ServerStream)) error
 	// StartStreams is HandleStreams that does not wait. It calls ended, which may
 	// be nil, on a goroutine of its own at the end of the connection. A connection
 	// that is idle takes less memory then: nobody's stack waits for it.
-	StartStreams(ctx context.Context, handle func(*ServerStream), ended func())
+	StartStreams(ctx context.Context, handle func(ServerStream), ended func())
 	// Drain tells the client to open no more streams, lets the open ones finish
 	// and then closes the connection. It does not wait.
 	Drain(reason string)

@@ -16,14 +16,14 @@ import (
 // waitPoints are the places where a call can wait: all of them pass through
 // wait.For, and each says for what it waits.
 var waitPoints = map[string]int{
-	"transport NewHTTP2Client: wait.Connect":       1, // the server's SETTINGS
-	"transport slots.wait: wait.StreamSlot":        1,
-	"transport stream.sendLocked: reason":          1, // write quota, a window, or the socket: what holds the queue up
-	"transport stream.recv: wait.Peer":             1,
-	"transport conn.sendPing: wait.Peer":           1,
-	"transport ClientStream.waitHeader: wait.Peer": 1,
-	"transport http2Client.RoundTrip: wait.Peer":   2, // the answer; the end that the reader has decided on
-	"internal/channel Channel.await: wait.Connect": 1,
+	"transport NewHTTP2Client: wait.Connect":            1, // the server's SETTINGS
+	"transport slots.wait: wait.StreamSlot":             1,
+	"transport stream.sendLocked: reason":               1, // write quota, a window, or the socket: what holds the queue up
+	"transport stream.recv: wait.Peer":                  1,
+	"transport conn.sendPing: wait.Peer":                1,
+	"transport http2ClientStream.waitHeader: wait.Peer": 1,
+	"transport http2Client.RoundTrip: wait.Peer":        2, // the answer; the end that the reader has decided on
+	"internal/channel Channel.await: wait.Connect":      1,
 }
 
 // channelOps are the places that receive from a channel or send to one
@@ -39,7 +39,7 @@ var channelOps = map[string]string{
 	"transport Workers.loop":              "a worker without work",
 	"transport Workers.run":               "does not wait: the worker's channel has room for it",
 	"transport standardContext.end":       "a timer that is due",
-	"transport ServerStream.err":          "the end that somebody has decided on",
+	"transport http2ServerStream.err":     "the end that somebody has decided on",
 	"internal/channel dialer.dial":        "an attempt to connect, which calls wait for in Channel.await",
 	"internal/channel pickFirst.connect":  "the same",
 	"internal/channel pickFirst.proven":   "the server's SETTINGS, for which early calls do not wait",

@@ -240,7 +240,7 @@ func readyChannel(tb testing.TB) (*Channel, func()) {
 		defer close(served)
 		var err error
 		if sv, err = transport.NewServerTransport(far, transport.ServerConfig{}); err == nil {
-			sv.HandleStreams(context.Background(), func(*transport.ServerStream) {})
+			sv.HandleStreams(context.Background(), func(transport.ServerStream) {})
 		}
 	}()
 	tg, err := ParseTarget("passthrough:///a")

@@ -16,7 +16,7 @@ import (
 func early(_ *world, cfg *Config) { cfg.Transport.EarlyCalls = true }
 
 // call opens a stream as a call would.
-func call(w *world) (*transport.ClientStream, error) {
+func call(w *world) (transport.ClientStream, error) {
 	tr, err := w.within(time.Hour, false)
 	if err != nil {
 		return nil, err
@@ -90,7 +90,7 @@ func TestEarlyReady_GoAwayBehindSettings(t *testing.T) {
 				sv, err := transport.NewServerTransport(nc, transport.ServerConfig{})
 				if err == nil {
 					sv.Drain("restarting")
-					sv.HandleStreams(context.Background(), func(*transport.ServerStream) {})
+					sv.HandleStreams(context.Background(), func(transport.ServerStream) {})
 				}
 				return
 			}

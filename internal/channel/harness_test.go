@@ -170,7 +170,7 @@ func (h *host) serve(nc net.Conn) {
 	h.mu.Lock()
 	h.all = append(h.all, sv)
 	h.mu.Unlock()
-	sv.HandleStreams(context.Background(), func(st *transport.ServerStream) { <-st.Context().Done() })
+	sv.HandleStreams(context.Background(), func(st transport.ServerStream) { <-st.Context().Done() })
 }
 
 // accept listens on a name and runs each for every connection.
