@@ -21,7 +21,9 @@ type callInfo struct {
 	forced       bool   // codec was set by an option,
 	forcedName   string // and this is its content-subtype if the call sets none
 	compressor   string
-	accept       []string // compressors of answers; any if there are none
+	accept       *acceptList // compressors of answers; nil if any will do
+	acceptField  string      // grpc-accept-encoding, if it is not the Client's
+	least        int         // octets that are worth compressing
 	maxRecv      int
 	maxSend      int
 	maxReplay    int

@@ -87,7 +87,8 @@ func acceptedCompressors(v reflect.Value) (names []string, ok bool) {
 // acceptOnly refuses answers that are compressed otherwise. No names, and those
 // that mean no compression, refuse nothing, as in grpc-go.
 func (ci *callInfo) acceptOnly(names []string) error {
-	ci.accept = nil
+	ci.accept, ci.acceptField = nil, ""
+	list := new(acceptList)
 	for _, name := range names {
 		name = strings.TrimSpace(name)
 		if name == "" || name == encoding.Identity {
@@ -96,15 +97,18 @@ func (ci *callInfo) acceptOnly(names []string) error {
 		if grpcwire.Lookup(name) == nil {
 			return status.Errorf(codes.InvalidArgument, "experimental.AcceptCompressors: no compressor is registered for %q (encoding.RegisterCompressor)", name)
 		}
-		ci.accept = append(ci.accept, name)
+		list.names = append(list.names, name)
+	}
+	if len(list.names) > 0 {
+		ci.accept, ci.acceptField = list, strings.Join(list.names, ",")
 	}
 	return nil
 }
 
 // accepts says what is wrong with an answer that is compressed with name.
 func (ci *callInfo) accepts(name string) error {
-	if len(ci.accept) == 0 || slices.Contains(ci.accept, name) {
+	if ci.accept == nil || slices.Contains(ci.accept.names, name) {
 		return nil
 	}
-	return status.Errorf(codes.Internal, "the server compressed its answer with %q, which experimental.AcceptCompressors does not list: %q", name, ci.accept)
+	return status.Errorf(codes.Internal, "the server compressed its answer with %q, which is not among what WithAcceptCompressors or experimental.AcceptCompressors lists: %q", name, ci.accept.names)
 }

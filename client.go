@@ -3,11 +3,9 @@ package weir
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync"
 
 	"github.com/weir-rpc/weir/internal/channel"
-	"github.com/weir-rpc/weir/internal/grpcwire"
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -26,8 +24,9 @@ type Client struct {
 	authority string
 	ch        *channel.Channel
 	callOpts  []grpc.CallOption // of calls that no bridge has added them to
-	codec     codec             // of calls that name none
-	bridge    *bridge           // nil without interceptors
+	messages  messageConfig
+	codec     codec   // of calls that name none
+	bridge    *bridge // nil without interceptors
 	perRPC    []credentials.PerRPCCredentials
 	stats     stats.Handler // nil if there is none
 
@@ -66,6 +65,9 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 	if err := cfg.checkPerRPC(); err != nil {
 		return nil, err
 	}
+	if err := cfg.messages.check(); err != nil {
+		return nil, err
+	}
 	codec, ok := codecFor("proto")
 	if !ok {
 		return nil, errors.New("weir: no codec is registered for \"proto\"")
@@ -78,6 +80,7 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 		target:    target,
 		authority: authority,
 		callOpts:  cfg.callOpts,
+		messages:  cfg.messages,
 		codec:     codec,
 		perRPC:    cfg.perRPC,
 		stats:     cfg.stats.handler(),
@@ -94,7 +97,7 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 				ConnConfig:     cfg.conn,
 				Authority:      authority,
 				UserAgent:      agent,
-				AcceptEncoding: acceptEncoding(),
+				AcceptEncoding: cfg.messages.acceptEncoding(),
 				Keepalive:      cfg.keepalive,
 				EarlyCalls:     cfg.early,
 			},
@@ -108,11 +111,6 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 		c.callOpts = nil // it adds them, for the interceptors to see
 	}
 	return c, nil
-}
-
-// acceptEncoding names the compressors that are registered.
-func acceptEncoding() string {
-	return grpcwire.AcceptEncoding([]string{"gzip", "zstd", "snappy", "deflate"})
 }
 
 // Target gives the target that the Client was made with.
@@ -133,7 +131,7 @@ func (c *Client) Close() error {
 // info reads a call's options. If they are wrong the call ends here.
 func (c *Client) info(ci *callInfo, opts []grpc.CallOption) (comp encoding.Compressor, err error) {
 	ci.codec, ci.maxRecv, ci.maxSend = c.codec, defaultMaxRecv, defaultMaxSend
-	ci.maxReplay = defaultMaxReplay
+	ci.maxReplay, ci.least, ci.accept = defaultMaxReplay, c.messages.least, c.messages.accept
 	if len(c.callOpts) > 0 {
 		err = ci.apply(c.callOpts)
 	}
@@ -142,6 +140,7 @@ func (c *Client) info(ci *callInfo, opts []grpc.CallOption) (comp encoding.Compr
 	}
 	if err == nil {
 		comp, err = ci.encoder()
+		ci.codec.vt = c.messages.vt
 	}
 	if err != nil {
 		ci.finish(noMetadata, noMetadata, nil, err)
@@ -268,18 +267,7 @@ func (inv *invocation) told(err error) {
 // encode gives the message that is sent for v, and its size before it was
 // compressed.
 func (ci *callInfo) encode(v any, comp encoding.Compressor) (m transport.Buffer, size int, err error) {
-	m, err = ci.codec.marshal(v)
-	size = m.Len()
-	if err == nil {
-		err = compress(&m, comp)
-	}
-	if err == nil {
-		err = sized(&m, ci.maxSend, "MaxCallSendMsgSize")
-	}
-	if err != nil {
-		m.Free()
-	}
-	return m, size, err
+	return sending{ci.least, ci.maxSend, "MaxCallSendMsgSize"}.encode(v, ci.codec, comp)
 }
 
 // begin is how an attempt begins. The first is number 1.
@@ -294,7 +282,7 @@ func (ci *callInfo) call(method string) transport.Call {
 		Authority:          ci.authority,
 		ContentSubtype:     ci.subtype,
 		SendCompress:       ci.compressor,
-		AcceptEncoding:     strings.Join(ci.accept, ","),
+		AcceptEncoding:     ci.acceptField,
 		MaxRecvMessageSize: recvLimit(ci.maxRecv),
 	}
 }

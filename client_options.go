@@ -30,6 +30,7 @@ type clientConfig struct {
 	stats     statsHandlers
 	conn      transport.ConnConfig
 	early     bool
+	messages  messageConfig
 
 	interceptors []grpc.DialOption // grpc-go's own, which keeps their order
 }

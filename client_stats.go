@@ -89,7 +89,7 @@ func (a *attemptStats) outPayload(v any, size, wire int) {
 		e = new(stats.OutPayload)
 	}
 	*e = stats.OutPayload{
-		Client: true, Payload: v, Length: size, CompressedLength: wire,
+		Client: true, Payload: payload(v), Length: size, CompressedLength: wire,
 		WireLength: wire + grpcwire.PrefixLen, SentTime: time.Now(),
 	}
 	a.handler.HandleRPC(a.ctx, e)

@@ -15,9 +15,11 @@ import (
 	"google.golang.org/protobuf/protoadapt"
 )
 
-// codec turns messages into octets and back. Exactly one of its fields is set.
+// codec turns messages into octets and back. Exactly one of proto, v2 and v1 is
+// set.
 type codec struct {
 	proto bool // the codec that grpc-go registers as "proto": done here, without its copies
+	vt    bool // with proto: the methods of vtprotobuf come first
 	v2    encoding.CodecV2
 	v1    encoding.Codec
 }
@@ -54,6 +56,11 @@ func (c codec) marshal(v any) (transport.Buffer, error) {
 	case v == nil:
 		return transport.Buffer{}, nil
 	case c.proto:
+		if c.vt {
+			if p, ok := v.(vtMessage); ok {
+				return marshalVT(p)
+			}
+		}
 		return marshalProto(v)
 	case c.v1 != nil:
 		b, err := c.v1.Marshal(v)
@@ -104,6 +111,12 @@ func (c codec) unmarshal(data []byte, v any) error {
 	var err error
 	switch {
 	case c.proto:
+		if c.vt {
+			if p, ok := v.(vtMessage); ok {
+				err = unmarshalVT(data, p)
+				break
+			}
+		}
 		p, ok := protoMessage(v)
 		if !ok {
 			return unmarshalError(fmt.Errorf("%T is not a protobuf message", v))
@@ -144,15 +157,6 @@ func compress(m *transport.Buffer, comp encoding.Compressor) error {
 	out.Compressed = true
 	m.Free()
 	*m = out
-	return nil
-}
-
-// sized fails if m is larger than limit.
-func sized(m *transport.Buffer, limit int, option string) error {
-	if n := m.Len(); n > limit {
-		m.Free()
-		return status.Errorf(codes.ResourceExhausted, "cannot send a message of %d octets: the limit here is %d (option %s)", n, limit, option)
-	}
 	return nil
 }
 

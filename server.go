@@ -85,6 +85,7 @@ func NewServer(opts ...ServerOption) *Server {
 	}
 	s.stats = s.cfg.stats.handler()
 	s.proto, _ = codecFor("proto") // grpc-go's own, which the codec's package registers, if no other
+	s.proto.vt = s.cfg.messages.vt
 	s.unaryInterceptor, s.streamInterceptor = s.cfg.chainInterceptors()
 	return s
 }

@@ -2,6 +2,7 @@ package weir
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/weir-rpc/weir/transport"
@@ -73,6 +74,24 @@ func SetSendCompressor(ctx context.Context, name string) error {
 		}
 	}
 	return st.SetSendCompress(name)
+}
+
+// ClientSupportedCompressors gives the names of the compressors that the client
+// of a handler's call accepts, its grpc-accept-encoding, in its order; nil if it
+// names none. "identity" need not be among them. grpc.ClientSupportedCompressors
+// works only on grpc-go's own transport, this one only on weir's.
+func ClientSupportedCompressors(ctx context.Context) ([]string, error) {
+	st, ok := ctx.Value(streamKey{}).(transport.ServerStream)
+	if !ok {
+		return nil, status.Error(codes.Internal, "weir: ClientSupportedCompressors: the context is not that of a handler on a weir Server")
+	}
+	var names []string
+	for name := range strings.SplitSeq(st.AcceptEncoding(), ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names, nil
 }
 
 // spyContext remembers the last key that it was asked for.

@@ -159,16 +159,8 @@ func (s *Server) handleUnary(ctx context.Context, st transport.ServerStream, m *
 		call.stats.writeStatus(st, handlerStatus(err))
 		return
 	}
-	b, err := call.codec.marshal(reply)
-	size := b.Len()
-	if err == nil {
-		err = compressAnswer(&b, st, comp)
-	}
-	if err == nil {
-		err = sized(&b, s.cfg.maxSend, "MaxSendMsgSize")
-	}
+	b, size, err := s.sending().encode(reply, call.codec, answerCompression(st, comp))
 	if err != nil {
-		b.Free()
 		call.stats.writeStatus(st, status.Convert(err))
 		return
 	}
@@ -258,16 +250,8 @@ func (ss *serverStream) SendHeader(md metadata.MD) error {
 
 // SendMsg sends a message. See grpc.ServerStream.
 func (ss *serverStream) SendMsg(v any) error {
-	m, err := ss.codec.marshal(v)
-	size := m.Len()
-	if err == nil {
-		err = compressAnswer(&m, ss.st, ss.comp)
-	}
-	if err == nil {
-		err = sized(&m, ss.s.cfg.maxSend, "MaxSendMsgSize")
-	}
+	m, size, err := ss.s.sending().encode(v, ss.codec, answerCompression(ss.st, ss.comp))
 	if err != nil {
-		m.Free()
 		return err
 	}
 	wire := m.Len()
@@ -306,9 +290,13 @@ func (ss *serverStream) RecvMsg(v any) error {
 	return nil
 }
 
-// compressAnswer compresses a message as SetSendCompressor has said, or as the
-// request was.
-func compressAnswer(m *transport.Buffer, st transport.ServerStream, comp encoding.Compressor) error {
+func (s *Server) sending() sending {
+	return sending{s.cfg.messages.least, s.cfg.maxSend, "MaxSendMsgSize"}
+}
+
+// answerCompression gives the compressor that SetSendCompressor has set, or
+// comp, that of the request. Nil means none.
+func answerCompression(st transport.ServerStream, comp encoding.Compressor) encoding.Compressor {
 	name := st.SendCompress()
 	switch {
 	case name == "" || name == encoding.Identity:
@@ -316,5 +304,5 @@ func compressAnswer(m *transport.Buffer, st transport.ServerStream, comp encodin
 	case comp == nil || comp.Name() != name:
 		comp = encoding.GetCompressor(name)
 	}
-	return compress(m, comp)
+	return comp
 }

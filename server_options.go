@@ -27,6 +27,7 @@ type serverConfig struct {
 	conn                 transport.ConnConfig
 	keepalive            keepalive.ServerParameters
 	enforcement          keepalive.EnforcementPolicy
+	messages             messageConfig
 }
 
 type serverOption func(*serverConfig)

@@ -101,7 +101,7 @@ func (o *callStats) outPayload(v any, size, wire int) {
 		e = new(stats.OutPayload)
 	}
 	*e = stats.OutPayload{
-		Payload: v, Length: size, CompressedLength: wire,
+		Payload: payload(v), Length: size, CompressedLength: wire,
 		WireLength: wire + grpcwire.PrefixLen, SentTime: time.Now(),
 	}
 	o.handler.HandleRPC(o.ctx, e)

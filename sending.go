@@ -1,0 +1,56 @@
+package weir
+
+import (
+	"github.com/weir-rpc/weir/transport"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/status"
+)
+
+// sending is what messages have to heed on their way out.
+type sending struct {
+	least  int    // octets that are worth compressing
+	limit  int    // of what is sent, in octets
+	option string // that changes the limit
+}
+
+// encode makes the message v ready to be sent, compressed with comp unless that
+// is nil, and tells its size before that, in octets. What it gives is empty if
+// it fails.
+func (o sending) encode(v any, c codec, comp encoding.Compressor) (m transport.Buffer, size int, err error) {
+	if w, ok := v.(uncompressed); ok {
+		v, comp = w.message, nil
+	}
+	m, err = c.marshal(v)
+	size = m.Len()
+	if err == nil && comp != nil && size >= o.least {
+		err = compress(&m, comp)
+	}
+	if err == nil && m.Len() > o.limit {
+		err = status.Errorf(codes.ResourceExhausted, "cannot send a message of %d octets: the limit here is %d (option %s)", m.Len(), o.limit, o.option)
+	}
+	if err != nil {
+		m.Free()
+	}
+	return m, size, err
+}
+
+// Uncompressed gives a message that is sent like message, but never compressed,
+// whatever the compressor of its call: for what does not get smaller by it, such
+// as pictures, and for secrets that must not share a compressed message with
+// what others may choose. It goes wherever a message goes as an any: SendMsg of
+// a stream of either side, ClientConnInterface.Invoke, the result of a unary
+// handler behind an interceptor. Interceptors see the wrapped message, stats
+// handlers the message itself. RecvMsg does not take it. grpc-go has no such
+// thing.
+func Uncompressed(message any) any { return uncompressed{message} }
+
+type uncompressed struct{ message any }
+
+// payload gives the message that stats handlers get to see of v.
+func payload(v any) any {
+	if w, ok := v.(uncompressed); ok {
+		return w.message
+	}
+	return v
+}
