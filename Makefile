@@ -101,6 +101,10 @@ rows-doc: ## write the names of those tests into the table
 mutants: ## bring known errors into the code, one by one: tests must find them
 	go run ./tools/mutants
 
+.PHONY: canary
+canary: ## try the newest release of grpc-go: not in CI, for it changes on its own
+	tools/canary
+
 .PHONY: interop
 interop: ## gRPC's interop cases between weir and grpc-go, as processes
 	go run ./interop/matrix
