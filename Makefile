@@ -6,9 +6,11 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 GOLANGCI_LINT_VERSION := v2.15.0
+GRPCURL_VERSION := v1.9.4
 
 BIN := $(CURDIR)/bin
 LINT := $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)
+GRPCURL := $(BIN)/grpcurl-$(GRPCURL_VERSION)
 
 # FUZZTIME is for each target, in `make fuzz`; PROOF_FUZZTIME in `make proof`.
 FUZZTIME ?= 5s
@@ -22,13 +24,21 @@ GOFILES = $(shell git ls-files --cached --others --exclude-standard '*.go')
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
 
+# What the tests of test/ecosystem run.
+.PHONY: grpcurl
+grpcurl: $(GRPCURL)
+
+$(GRPCURL):
+	GOBIN=$(BIN)/install GOWORK=off go install github.com/fullstorydev/grpcurl/cmd/grpcurl@$(GRPCURL_VERSION)
+	mv $(BIN)/install/grpcurl $@
+
 # One pattern for every module of go.work: `./...` would stop at the root.
 .PHONY: test
-test: ## tests of all modules
+test: $(GRPCURL) ## tests of all modules
 	go test -timeout 170s work
 
 .PHONY: race
-race: ## tests of all modules under the race detector
+race: $(GRPCURL) ## tests of all modules under the race detector
 	go test -race -timeout 10m work
 
 .PHONY: build
@@ -75,11 +85,13 @@ tidy-check: ## fail where go mod tidy would change something
 		GOWORK=off go -C "$$dir" mod tidy -diff || status=1; \
 	done; exit $$status
 
-# The plugins are pinned in tools/go.mod; protoc is found on PATH.
+# The plugins are pinned in tools/go.mod, and that of grpc-gateway beside its
+# runtime; protoc is found on PATH.
 .PHONY: plugins
 plugins:
 	GOWORK=off go -C tools build -o $(BIN)/ \
 		google.golang.org/protobuf/cmd/protoc-gen-go google.golang.org/grpc/cmd/protoc-gen-go-grpc
+	GOWORK=off go -C test/ecosystem build -o $(BIN)/ github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-grpc-gateway
 
 .PHONY: generate
 generate: plugins ## regenerate the protobuf stubs

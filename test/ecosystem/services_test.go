@@ -15,6 +15,37 @@ import (
 	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
 )
 
+// Feature: health checking service
+//
+// A watcher of grpc-go's health service hears each change, whoever the client
+// is.
+func TestHealth_Watch(t *testing.T) {
+	srv := weir.NewServer()
+	states := health.NewServer()
+	healthpb.RegisterHealthServer(srv, states)
+	lis := listen(t)
+	serveServer(t, srv, lis)
+	for name, cc := range both(t, lis.Addr().String(), dialTCP) {
+		t.Run(name, func(t *testing.T) {
+			states.SetServingStatus("shelf", healthpb.HealthCheckResponse_SERVING)
+			st, err := healthpb.NewHealthClient(cc).Watch(t.Context(), &healthpb.HealthCheckRequest{Service: "shelf"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range []healthpb.HealthCheckResponse_ServingStatus{
+				healthpb.HealthCheckResponse_SERVING, healthpb.HealthCheckResponse_NOT_SERVING, healthpb.HealthCheckResponse_SERVING,
+			} {
+				states.SetServingStatus("shelf", want)
+				if got, err := st.Recv(); err != nil || got.GetStatus() != want {
+					t.Fatalf("the watcher was told %v, %v, want %v", got.GetStatus(), err, want)
+				}
+			}
+		})
+	}
+}
+
+// Feature: health, reflection and admin services
+//
 // Health, reflection and the admin services are registered as on grpc-go's
 // server, and answer clients of either kind. What channelz tells there is about
 // grpc-go's own connections: a weir server is not among them.

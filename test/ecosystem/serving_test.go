@@ -1,0 +1,29 @@
+package ecosystem
+
+import (
+	"net"
+	"sync"
+	"testing"
+)
+
+// serving is a server, of weir or of grpc-go.
+type serving interface {
+	Serve(net.Listener) error
+	GracefulStop()
+}
+
+// start serves on lis until the function that it gives is called, at the end
+// of the test at the latest. All handlers have returned then.
+func start(t *testing.T, srv serving, lis net.Listener) (stop func()) {
+	t.Helper()
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(lis) }()
+	stop = sync.OnceFunc(func() {
+		srv.GracefulStop()
+		if err := <-served; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	t.Cleanup(stop)
+	return stop
+}
