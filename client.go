@@ -313,7 +313,7 @@ func (c *Client) stream(ctx context.Context, desc *grpc.StreamDesc, method strin
 	if err != nil {
 		return nil, err
 	}
-	cs.comp = comp
+	cs.comp, cs.info.codec = comp, cs.info.codec.forStream()
 	a, err := cs.open()
 	if err != nil {
 		if cs.cancel != nil {

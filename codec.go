@@ -20,6 +20,7 @@ import (
 type codec struct {
 	proto bool // the codec that grpc-go registers as "proto": done here, without its copies
 	vt    bool // with proto: the methods of vtprotobuf come first
+	once  bool // what is marshalled is not marshalled again: a Raw need not keep its octets
 	v2    encoding.CodecV2
 	v1    encoding.Codec
 }
@@ -52,6 +53,9 @@ func isStock(t reflect.Type) bool {
 // marshal encodes v into a buffer that can be sent. No message at all is an
 // empty one, as in grpc-go.
 func (c codec) marshal(v any) (transport.Buffer, error) {
+	if r, ok := v.(*Raw); ok {
+		return r.marshal(c.once), nil
+	}
 	switch {
 	case v == nil:
 		return transport.Buffer{}, nil
@@ -108,6 +112,10 @@ func protoMessage(v any) (proto.Message, bool) {
 
 // unmarshal decodes data into v. It keeps nothing of data.
 func (c codec) unmarshal(data []byte, v any) error {
+	if r, ok := v.(*Raw); ok {
+		r.set(data)
+		return nil
+	}
 	var err error
 	switch {
 	case c.proto:
@@ -190,7 +198,7 @@ func (r *received) into(m *transport.Message, v any) error {
 		return status.Errorf(r.unknown, "the peer compressed a message with %q, for which no compressor is registered here (encoding.RegisterCompressor)", r.encoding)
 	}
 	buf := transport.NewBuffer(max(0, min(4*len(m.Data), r.limit)))
-	defer buf.Free()
+	defer func() { buf.Free() }()
 	b, err := grpcwire.Decompress(buf.Bytes()[:0], comp, m.Data, r.limit)
 	switch {
 	case err == grpcwire.ErrTooLarge:
@@ -199,6 +207,11 @@ func (r *received) into(m *transport.Message, v any) error {
 		return status.Errorf(codes.Internal, "cannot decompress the message that was received: %v", err)
 	}
 	r.size = len(b)
+	if raw, ok := v.(*Raw); ok {
+		buf.SetBytes(b)
+		raw.b, buf = buf, raw.b // what it had is freed
+		return nil
+	}
 	return r.codec.unmarshal(b, v)
 }
 

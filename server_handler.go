@@ -21,6 +21,8 @@ type method struct {
 	unary  *grpc.MethodDesc
 	stream *grpc.StreamDesc
 	info   *grpc.StreamServerInfo // of a stream, for interceptors
+
+	unregistered bool // what UnknownServiceHandler makes of a path
 }
 
 func streamMethod(impl any, path string, desc *grpc.StreamDesc) *method {
@@ -34,8 +36,15 @@ func (s *Server) handle(st transport.ServerStream) {
 	call := s.begin(st)
 	defer call.end() // also if the handler ends its goroutine
 	ctx := st.Context()
+	if s.cfg.intake.tap != nil {
+		var refused *status.Status
+		if ctx, refused = s.tapped(ctx, st); refused != nil {
+			st.WriteStatus(refused)
+			return
+		}
+	}
 	if s.stats != nil {
-		call.stats, ctx = s.observe(st)
+		call.stats, ctx = s.observe(ctx, st)
 	}
 	o := call.stats
 	m := s.methods[st.Method()]
@@ -47,7 +56,7 @@ func (s *Server) handle(st transport.ServerStream) {
 	}
 	o.begin(m)
 	defer o.end()
-	c, ok := s.codec(st.ContentSubtype())
+	c, ok := s.codec(st.ContentSubtype(), m)
 	if !ok {
 		o.writeStatus(st, status.Newf(codes.Unimplemented, "no codec is registered here for content-subtype %q", st.ContentSubtype()))
 		return
@@ -61,7 +70,7 @@ func (s *Server) handle(st transport.ServerStream) {
 		call.codec = c
 		s.handleUnary(ctx, st, m, call, comp)
 	} else {
-		s.handleStream(m, &serverStream{s: s, st: st, ctx: ctx, stats: o, desc: m.stream, codec: c, comp: comp})
+		s.handleStream(m, &serverStream{s: s, st: st, ctx: ctx, stats: o, desc: m.stream, codec: c.forStream(), comp: comp})
 	}
 }
 
@@ -70,7 +79,9 @@ func (s *Server) unknownMethod(path string) *method {
 	if s.cfg.unknown == nil || strings.LastIndexByte(path, '/') <= 0 {
 		return nil
 	}
-	return streamMethod(nil, path, &grpc.StreamDesc{Handler: s.cfg.unknown, ServerStreams: true, ClientStreams: true})
+	m := streamMethod(nil, path, &grpc.StreamDesc{Handler: s.cfg.unknown, ServerStreams: true, ClientStreams: true})
+	m.unregistered = true
+	return m
 }
 
 func (s *Server) unknown(path string) *status.Status {
@@ -82,15 +93,6 @@ func (s *Server) unknown(path string) *status.Status {
 		return status.Newf(codes.Unimplemented, "the server has no service %q (method %q)", name, path)
 	}
 	return status.Newf(codes.Unimplemented, "the service %q has no method %q", name, path)
-}
-
-// codec gives the codec of a content-subtype; none means proto, which is the
-// one that was registered when the server was made.
-func (s *Server) codec(subtype string) (codec, bool) {
-	if subtype == "" || subtype == "proto" {
-		return s.proto, true
-	}
-	return codecFor(subtype)
 }
 
 // answerCompressor sees to it that the answer is compressed as the request is.

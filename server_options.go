@@ -28,6 +28,7 @@ type serverConfig struct {
 	keepalive            keepalive.ServerParameters
 	enforcement          keepalive.EnforcementPolicy
 	messages             messageConfig
+	intake               intakeConfig
 }
 
 type serverOption func(*serverConfig)

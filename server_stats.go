@@ -37,12 +37,12 @@ type callStats struct {
 }
 
 // observe tells of a request and gives the context of its handler.
-func (s *Server) observe(st transport.ServerStream) (*callStats, context.Context) {
+func (s *Server) observe(ctx context.Context, st transport.ServerStream) (*callStats, context.Context) {
 	o := &callStats{handler: s.stats, st: st}
 	o.stream = serverTransportStream{st: st, stats: o}
 	e := &o.events
 	e.tag.FullMethodName = st.Method()
-	o.ctx = s.stats.TagRPC(st.Context(), &e.tag)
+	o.ctx = s.stats.TagRPC(ctx, &e.tag)
 	p := st.Peer()
 	e.inHeader = stats.InHeader{
 		FullMethod: st.Method(), RemoteAddr: p.Addr, LocalAddr: p.LocalAddr,

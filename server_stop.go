@@ -18,7 +18,7 @@ import (
 
 // Stop ends the server at once: its listeners, its connections, and with them
 // the calls, which fail. It waits until the connections have ended. Handlers
-// may still run then; their contexts have ended.
+// may still run then, unless WaitForHandlers is set; their contexts have ended.
 func (s *Server) Stop() {
 	var closing sync.WaitGroup
 	s.mu.Lock()
@@ -120,7 +120,7 @@ func (s *Server) awaitQuiet(ctx context.Context) bool {
 	defer context.AfterFunc(ctx, s.signal)()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.conns) > 0 || !s.stopped && s.running.any() {
+	for len(s.conns) > 0 || (!s.stopped || s.cfg.intake.waitForHandlers) && s.running.any() {
 		if ctx.Err() != nil {
 			return false
 		}

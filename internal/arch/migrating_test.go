@@ -16,7 +16,6 @@ import (
 // coming are names of docs/migrating.md that are being built.
 var coming = []string{
 	"WithDefaultServiceConfig", "WithDisableServiceConfig", "WithDisableRetry", "WithMaxCallAttempts", "GetMethodConfig",
-	"WaitForHandlers", "InTapHandle", "ForceServerCodec", "ForceServerCodecV2",
 	"WithNoProxy", "WithLocalDNSResolution", "WithIdleTimeout", "WithResolvers",
 	"WithCredentialsBundle", "ClientSupportedCompressors",
 	"WithChannelzParentID", "WithDisableHealthCheck", "WithInitialConnWindowSize", "WithInitialStreamWindowSize",
