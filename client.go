@@ -88,6 +88,7 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 			Target:      t,
 			Credentials: cfg.creds.Clone(),
 			Dial:        cfg.dial,
+			Proxy:       cfg.proxy(),
 			Observer:    cfg.observer,
 			Stats:       cfg.stats.handler(),
 

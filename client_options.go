@@ -21,6 +21,7 @@ type clientConfig struct {
 	creds     credentials.TransportCredentials
 	perRPC    []credentials.PerRPCCredentials
 	dial      func(context.Context, string) (net.Conn, error)
+	network   network
 	callOpts  []grpc.CallOption
 	userAgent string
 	authority string

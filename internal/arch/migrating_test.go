@@ -16,7 +16,7 @@ import (
 // coming are names of docs/migrating.md that are being built.
 var coming = []string{
 	"WithDefaultServiceConfig", "WithDisableServiceConfig", "WithDisableRetry", "WithMaxCallAttempts", "GetMethodConfig",
-	"WithNoProxy", "WithLocalDNSResolution", "WithIdleTimeout", "WithResolvers",
+	"WithIdleTimeout", "WithResolvers",
 	"WithCredentialsBundle", "ClientSupportedCompressors",
 	"WithChannelzParentID", "WithDisableHealthCheck", "WithInitialConnWindowSize", "WithInitialStreamWindowSize",
 	"InitialConnWindowSize", "InitialStreamWindowSize", "WithReadBufferSize", "WithWriteBufferSize", "ReadBufferSize", "WriteBufferSize",

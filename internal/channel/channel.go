@@ -22,6 +22,8 @@ type Config struct {
 	Credentials credentials.TransportCredentials
 	// Dial makes a connection to an address. Nil means net.Dialer.
 	Dial func(ctx context.Context, address string) (net.Conn, error)
+	// Proxy is the way to addresses that are no sockets of this machine.
+	Proxy Proxy
 	// Transport configures each connection; its AuthInfo and TooManyPings
 	// are set here. The Time of its Keepalive is doubled whenever a server says
 	// that it gets too many PING frames.
@@ -64,8 +66,10 @@ func New(cfg Config) *Channel {
 		credentials: cfg.Credentials,
 		transport:   cfg.Transport,
 		keepalive:   keepalives{next: cfg.Transport.Keepalive},
+		proxy:       cfg.Proxy,
 	}
 	p.addresses = newAddresses(&p.dialer.target, cfg.Resolver)
+	p.addresses.remote = p.dialer.remoteDNS
 	p.stats, p.early = cfg.Stats, cfg.Transport.EarlyCalls
 	p.pacing = newPacing(cfg.Backoff, cfg.MinConnectTimeout)
 	c.states.begin(p.idle())

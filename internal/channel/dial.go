@@ -1,11 +1,13 @@
 package channel
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"strings"
 	"time"
 
@@ -21,14 +23,31 @@ type dialer struct {
 	credentials credentials.TransportCredentials
 	transport   transport.ClientConfig
 	keepalive   keepalives
+	proxy       Proxy
 }
 
+// connect connects, by way of a proxy if there is one for the address.
 func (d *dialer) connect(ctx context.Context, address string, early bool) (transport.ClientTransport, error) {
-	nc, err := d.dial(ctx, address)
+	via, err := d.proxyFor(address)
+	if err != nil {
+		e := newConnectError(ctx, address, stepDial, err)
+		e.Permanent = true
+		e.hint = "HTTPS_PROXY in the environment, or WithProxy; WithNoProxy connects without"
+		return nil, e
+	}
+	tr, err := d.connectVia(ctx, via, address, early)
+	var e *ConnectError
+	if via != nil && errors.As(err, &e) {
+		e.Proxy = proxyName(via)
+	}
+	return tr, err
+}
+
+func (d *dialer) connectVia(ctx context.Context, via *url.URL, address string, early bool) (transport.ClientTransport, error) {
+	nc, err := d.open(ctx, via, address)
 	if err != nil {
 		return nil, newConnectError(ctx, address, stepDial, err)
 	}
-	SetUserTimeout(nc, ClientUserTimeout(d.transport.Keepalive))
 	secured, info, err := d.secure(ctx, nc)
 	if err != nil {
 		_ = nc.Close()
@@ -119,6 +138,26 @@ const hintALPN = `"h2" has to be in NextProtos of the server's tls.Config, befor
 func isALPN(err error) bool {
 	var e *alpnError
 	return errors.As(err, &e) || strings.Contains(err.Error(), "ALPN") || strings.Contains(err.Error(), "no application protocol")
+}
+
+// open makes a connection to address on which nothing was said yet.
+func (d *dialer) open(ctx context.Context, via *url.URL, address string) (net.Conn, error) {
+	to := address
+	if via != nil {
+		to = net.JoinHostPort(via.Hostname(), cmp.Or(via.Port(), proxyPorts[via.Scheme]))
+	}
+	nc, err := d.dial(ctx, to)
+	if err != nil {
+		if via != nil {
+			err = fmt.Errorf("the proxy is not reached: %w", err)
+		}
+		return nil, err
+	}
+	SetUserTimeout(nc, ClientUserTimeout(d.transport.Keepalive))
+	if via != nil {
+		return d.through(ctx, nc, via, address)
+	}
+	return nc, nil
 }
 
 var defaultDialer net.Dialer

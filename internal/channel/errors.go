@@ -29,6 +29,9 @@ const (
 type ConnectError struct {
 	// Address is what was dialed, or the host name if it was not found.
 	Address string
+	// Proxy is the proxy that was to lead there, as a URL without a password.
+	// Empty means none.
+	Proxy string
 	// Permanent is set if time alone will not mend it: the configuration of the
 	// client or of the server has to change. It is tried again all the same,
 	// because servers get new certificates.
@@ -49,9 +52,13 @@ func newConnectError(ctx context.Context, address string, s step, err error) *Co
 	return &ConnectError{Address: address, Err: err, step: s}
 }
 
-// Error names the address, the cause and, where one helps, an option.
+// Error names the address, the proxy, the cause and, where one helps, an option.
 func (e *ConnectError) Error() string {
-	text := string(e.step) + " " + e.Address + ": " + e.Err.Error()
+	text := string(e.step) + " " + e.Address
+	if e.Proxy != "" {
+		text += " through the proxy " + e.Proxy
+	}
+	text += ": " + e.Err.Error()
 	if e.hint != "" {
 		text += " (" + e.hint + ")"
 	}

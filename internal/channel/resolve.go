@@ -22,6 +22,7 @@ const minResolutionInterval = 30 * time.Second
 type addresses struct {
 	target   *Target
 	resolver Resolver
+	remote   func() bool // whether a proxy looks the host up; nil means no
 
 	known []string
 	next  time.Time // of a lookup
@@ -51,6 +52,9 @@ func (a *addresses) outdate() { a.next = time.Time{} }
 // list gives the addresses in the order in which to try them. When a lookup
 // fails, those of an earlier one serve; the error comes with them.
 func (a *addresses) list(ctx context.Context, timeout time.Duration) ([]string, error) {
+	if a.target.Lookup && a.remote != nil && a.remote() {
+		return []string{a.target.Address}, nil
+	}
 	if !a.target.Lookup || len(a.known) > 0 && time.Now().Before(a.next) {
 		return a.known, nil
 	}
