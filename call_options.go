@@ -4,6 +4,7 @@ import (
 	"math"
 	"strings"
 
+	"github.com/weir-rpc/weir/internal/serviceconfig"
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -30,7 +31,9 @@ type callInfo struct {
 	waitForReady bool
 	authority    string
 	creds        credentials.PerRPCCredentials
-	tell         *tellInfo // who wants to know how the call ends; nil if nobody does
+	service      *service              // nil without a service config
+	method       *serviceconfig.Method // what that says; nil if nothing
+	tell         *tellInfo             // who wants to know how the call ends; nil if nobody does
 }
 
 // tellInfo are the options of a call that are told how it ended.

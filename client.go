@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"github.com/weir-rpc/weir/internal/channel"
 	"github.com/weir-rpc/weir/transport"
@@ -29,6 +30,8 @@ type Client struct {
 	bridge    *bridge // nil without interceptors
 	perRPC    []credentials.PerRPCCredentials
 	stats     stats.Handler // nil if there is none
+
+	service atomic.Pointer[service] // nil without a service config
 
 	streams openStreams // they hear of Close
 }
@@ -72,6 +75,10 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 	if !ok {
 		return nil, errors.New("weir: no codec is registered for \"proto\"")
 	}
+	service, err := cfg.service.open()
+	if err != nil {
+		return nil, err
+	}
 	agent := "grpc-go-weir/" + transport.Version
 	if cfg.userAgent != "" {
 		agent = cfg.userAgent + " " + agent
@@ -104,6 +111,7 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 			},
 		}),
 	}
+	c.service.Store(service)
 	if len(cfg.interceptors) > 0 {
 		if c.bridge, err = newBridge(c, cfg.interceptors); err != nil {
 			_ = c.ch.Close()
@@ -130,14 +138,21 @@ func (c *Client) Close() error {
 }
 
 // info reads a call's options. If they are wrong the call ends here.
-func (c *Client) info(ci *callInfo, opts []grpc.CallOption) (comp encoding.Compressor, err error) {
+func (c *Client) info(ci *callInfo, method string, opts []grpc.CallOption) (comp encoding.Compressor, err error) {
 	ci.codec, ci.maxRecv, ci.maxSend = c.codec, defaultMaxRecv, defaultMaxSend
 	ci.maxReplay, ci.least, ci.accept = defaultMaxReplay, c.messages.least, c.messages.accept
+	service := c.service.Load()
+	if service != nil {
+		ci.configured(service, method)
+	}
 	if len(c.callOpts) > 0 {
 		err = ci.apply(c.callOpts)
 	}
 	if e := ci.apply(opts); err == nil {
 		err = e
+	}
+	if service != nil {
+		ci.confined()
 	}
 	if err == nil {
 		comp, err = ci.encoder()
@@ -184,11 +199,21 @@ func (c *Client) unary(ctx context.Context, method string, args, reply any, opts
 }
 
 func (c *Client) invoke(ctx context.Context, inv *invocation, method string, args, reply any, opts []grpc.CallOption) error {
-	comp, err := c.info(&inv.info, opts)
+	comp, err := c.info(&inv.info, method, opts)
 	if err != nil {
 		return err
 	}
 	inv.call = inv.info.call(method)
+	if inv.info.method == nil {
+		return c.attempts(ctx, inv, method, comp, args, reply)
+	}
+	ctx, cancel := inv.info.bounded(ctx)
+	defer cancel()
+	return c.attempts(ctx, inv, method, comp, args, reply)
+}
+
+// attempts makes a unary call as often as it takes.
+func (c *Client) attempts(ctx context.Context, inv *invocation, method string, comp encoding.Compressor, args, reply any) error {
 	var retries retries
 	for attempt := 1; ; attempt++ {
 		inv.stats = attemptStats{}
@@ -241,7 +266,7 @@ func (c *Client) attempt(ctx context.Context, inv *invocation, comp encoding.Com
 			return tr.Peer(), err
 		}
 	}
-	in := received{codec: info.codec, limit: info.maxRecv, option: "MaxCallRecvMsgSize", unknown: codes.Internal, encoding: r.Encoding}
+	in := received{codec: info.codec, limit: info.maxRecv, option: info.recvOption(), unknown: codes.Internal, encoding: r.Encoding}
 	if err := in.into(&r.Message, reply); err != nil {
 		return tr.Peer(), err
 	}
@@ -268,7 +293,7 @@ func (inv *invocation) told(err error) {
 // encode gives the message that is sent for v, and its size before it was
 // compressed.
 func (ci *callInfo) encode(v any, comp encoding.Compressor) (m transport.Buffer, size int, err error) {
-	return sending{ci.least, ci.maxSend, "MaxCallSendMsgSize"}.encode(v, ci.codec, comp)
+	return sending{ci.least, ci.maxSend, ci.sendOption()}.encode(v, ci.codec, comp)
 }
 
 // begin is how an attempt begins. The first is number 1.
@@ -310,15 +335,21 @@ func (c *Client) NewStream(ctx context.Context, desc *grpc.StreamDesc, method st
 // stream is NewStream behind the interceptors.
 func (c *Client) stream(ctx context.Context, desc *grpc.StreamDesc, method string, opts []grpc.CallOption) (grpc.ClientStream, error) {
 	cs := &clientStream{c: c, desc: desc, parent: ctx, method: method}
-	comp, err := c.info(&cs.info, opts)
+	comp, err := c.info(&cs.info, method, opts)
 	if err != nil {
 		return nil, err
 	}
 	cs.comp, cs.info.codec = comp, cs.info.codec.forStream()
+	if cs.info.method != nil {
+		cs.parent, cs.expire = cs.info.bounded(ctx)
+	}
 	a, err := cs.open()
 	if err != nil {
 		if cs.cancel != nil {
 			cs.cancel(err)
+		}
+		if cs.expire != nil {
+			cs.expire()
 		}
 		cs.info.finish(noMetadata, noMetadata, nil, err)
 		return nil, err

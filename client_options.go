@@ -32,6 +32,7 @@ type clientConfig struct {
 	conn      transport.ConnConfig
 	early     bool
 	messages  messageConfig
+	service   serviceOptions
 
 	interceptors []grpc.DialOption // grpc-go's own, which keeps their order
 }

@@ -21,7 +21,8 @@ type clientStream struct {
 	info   callInfo
 	comp   encoding.Compressor
 	method string
-	parent context.Context // the caller's
+	parent context.Context    // the caller's
+	expire context.CancelFunc // of parent, if the service config has bounded it; or nil
 
 	at     atomic.Pointer[attempt] // on which the call is
 	first  attempt
@@ -187,7 +188,7 @@ func (cs *clientStream) recv(v any) error {
 	if a.stats != nil {
 		a.stats.inHeader(a.st.Header, a.st.Encoding())
 	}
-	in := received{codec: cs.info.codec, limit: cs.info.maxRecv, option: "MaxCallRecvMsgSize", unknown: codes.Internal}
+	in := received{codec: cs.info.codec, limit: cs.info.maxRecv, option: cs.info.recvOption(), unknown: codes.Internal}
 	if m.Compressed {
 		in.encoding = a.st.Encoding()
 		if err := cs.info.accepts(in.encoding); err != nil {
@@ -262,6 +263,9 @@ func (cs *clientStream) finish(err error) {
 		}
 		if cancel != nil {
 			cancel(cause)
+		}
+		if cs.expire != nil {
+			cs.expire()
 		}
 	})
 }

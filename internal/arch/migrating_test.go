@@ -15,7 +15,6 @@ import (
 
 // coming are names of docs/migrating.md that are being built.
 var coming = []string{
-	"WithDefaultServiceConfig", "WithDisableServiceConfig", "WithDisableRetry", "WithMaxCallAttempts", "GetMethodConfig",
 	"WithIdleTimeout", "WithResolvers",
 	"WithCredentialsBundle", "ClientSupportedCompressors",
 	"WithChannelzParentID", "WithDisableHealthCheck", "WithInitialConnWindowSize", "WithInitialStreamWindowSize",
