@@ -71,6 +71,7 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 	if err := cfg.messages.check(); err != nil {
 		return nil, err
 	}
+	cfg.sizes.into(&cfg.conn)
 	codec, ok := codecFor("proto")
 	if !ok {
 		return nil, errors.New("weir: no codec is registered for \"proto\"")

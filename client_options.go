@@ -31,6 +31,7 @@ type clientConfig struct {
 	stats     statsHandlers
 	conn      transport.ConnConfig
 	early     bool
+	sizes     sizes
 	messages  messageConfig
 	service   serviceOptions
 

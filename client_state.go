@@ -48,3 +48,7 @@ func (c *Client) Connect() { c.ch.Connect() }
 // and the time between attempts start from its base. It is for programs that
 // know that the network is back.
 func (c *Client) ResetConnectBackoff() { c.ch.ResetConnectBackoff() }
+
+// CanonicalTarget gives the target with its scheme, as scheme://authority/endpoint:
+// dns:///host:port for one that has none.
+func (c *Client) CanonicalTarget() string { return channel.CanonicalTarget(c.target) }

@@ -80,6 +80,8 @@ func NewServer(opts ...ServerOption) *Server {
 	for _, o := range opts {
 		o.apply(&s.cfg)
 	}
+	s.cfg.sizes.into(&s.cfg.conn)
+	s.workers.KeepIdle(s.cfg.sizes.workers)
 	if s.cfg.creds == nil {
 		s.cfg.creds = insecure.NewCredentials()
 	}

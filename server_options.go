@@ -27,6 +27,7 @@ type serverConfig struct {
 	conn                 transport.ConnConfig
 	keepalive            keepalive.ServerParameters
 	enforcement          keepalive.EnforcementPolicy
+	sizes                sizes
 	messages             messageConfig
 	intake               intakeConfig
 }

@@ -44,7 +44,8 @@ type ConnConfig struct {
 	// InitialWindowSize is the receive window of a stream in octets: 1 to
 	// 2^31-1. Zero means that it starts with DefaultStreamWindow and follows the
 	// bandwidth-delay product, up to 16 MiB and back. If this or
-	// InitialConnWindowSize is set, both windows are static.
+	// InitialConnWindowSize is set, both windows are static unless
+	// AdaptiveWindows is.
 	InitialWindowSize int32
 	// InitialConnWindowSize is the receive window of the connection in octets.
 	// Zero means DefaultConnWindow, or InitialWindowSize if that is larger; it
@@ -52,6 +53,10 @@ type ConnConfig struct {
 	// may be below the 65,535 that RFC 9113 starts with: then credit is held
 	// back until the difference is used up.
 	InitialConnWindowSize int32
+	// AdaptiveWindows makes windows that are set follow the bandwidth-delay
+	// product too: they start with the sizes given, or the defaults if those are
+	// larger, and never go below.
+	AdaptiveWindows bool
 	// MaxHeaderListSize bounds the header list of a request or response, in
 	// octets as RFC 9113 §6.5.2 counts them. Zero means DefaultMaxHeaderListSize.
 	MaxHeaderListSize uint32
@@ -75,20 +80,67 @@ type ConnConfig struct {
 	// for the call's deadline. Zero means DefaultWriteTimeout, a negative value
 	// no bound.
 	WriteTimeout time.Duration
+	// Tuning is what is seldom set. Nil means the defaults. It is not changed, and
+	// connections may share it.
+	Tuning *ConnTuning
 	// AuthInfo is what the security handshake found out about the peer. It may
 	// be nil.
 	AuthInfo credentials.AuthInfo
 }
 
+// A ConnTuning is what is seldom set about a connection. The zero value means
+// the defaults.
+type ConnTuning struct {
+	// ReadBufferSize is how many octets are read at once at most: 16 KiB to 8
+	// MiB, what is less or more counts as that. The buffer comes from a pool while
+	// there is something to read, and goes back. Zero and less mean 32 KiB.
+	ReadBufferSize int
+	// IdleFrames bounds the frames that do no work for a call.
+	IdleFrames IdleFrames
+}
+
+// IdleFrames is a budget for frames of the peer that do no work for a call by
+// themselves: PING, SETTINGS, PRIORITY, RST_STREAM, WINDOW_UPDATE, empty DATA
+// and the like. Calls earn the peer some besides. Who exceeds it loses the
+// connection, with ENHANCE_YOUR_CALM.
+type IdleFrames struct {
+	// Burst is how many may come at any time. Zero means 20,000, a negative value
+	// no bound.
+	Burst int
+	// PerSecond is how many of them a second gives back. Zero means 5,000, a
+	// negative value none.
+	PerSecond int
+}
+
+// rare gives Tuning, or its defaults.
+func (c *ConnConfig) rare() ConnTuning {
+	if c.Tuning == nil {
+		return ConnTuning{}
+	}
+	return *c.Tuning
+}
+
+func (c *ConnConfig) readBufferSize() int {
+	if c.Tuning == nil || c.Tuning.ReadBufferSize <= 0 {
+		return defaultReadBufferSize
+	}
+	return min(max(c.Tuning.ReadBufferSize, frame.MinBuffer), 8<<20)
+}
+
+// staticWindows reports whether windows stay as they are configured.
+func (c *ConnConfig) staticWindows() bool {
+	return (c.InitialWindowSize > 0 || c.InitialConnWindowSize > 0) && !c.AdaptiveWindows
+}
+
 func (c *ConnConfig) initialWindowSize() uint32 {
-	if c.InitialWindowSize <= 0 {
+	if c.InitialWindowSize <= 0 || c.AdaptiveWindows && c.InitialWindowSize < DefaultStreamWindow {
 		return DefaultStreamWindow
 	}
 	return uint32(c.InitialWindowSize)
 }
 
 func (c *ConnConfig) initialConnWindowSize() uint32 {
-	if c.InitialConnWindowSize <= 0 {
+	if c.InitialConnWindowSize <= 0 || c.AdaptiveWindows && c.InitialConnWindowSize < DefaultConnWindow {
 		return max(DefaultConnWindow, c.initialWindowSize())
 	}
 	return uint32(c.InitialConnWindowSize)

@@ -150,7 +150,7 @@ func (c *conn) init(nc net.Conn, client bool, r role, cfg *ConnConfig) {
 	c.recvWindow = cfg.initialWindowSize()
 	c.recvWindowMax = max(c.recvWindow, flow.DefaultWindow)
 	c.bdp.init(cfg)
-	c.budget.left = idleBurst
+	c.budget.left = cfg.rare().IdleFrames.burst()
 	c.parts.Store(3)
 	c.deadline.c = c
 	c.record.begun = time.Now()

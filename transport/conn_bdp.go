@@ -33,10 +33,10 @@ func (b *bdpState) ping() [8]byte {
 	return [8]byte{'w', 'e', 'i', 'r', 'b', 'd', 'p', b.seq}
 }
 
-// init starts with the configured windows, which stay if the user set one.
+// init starts with the configured windows, which stay if they are static.
 func (b *bdpState) init(cfg *ConnConfig) {
-	if cfg.InitialWindowSize <= 0 && cfg.InitialConnWindowSize <= 0 {
-		b.applied = DefaultStreamWindow
+	if !cfg.staticWindows() {
+		b.applied = cfg.initialWindowSize()
 	}
 }
 
@@ -51,7 +51,7 @@ func (c *conn) tuneLocked() (said bool) {
 	}
 	if b.est == nil {
 		b.est = new(flow.BDPEstimator)
-		b.est.Init(DefaultStreamWindow, flow.MaxAutoWindow)
+		b.est.Init(c.cfg.initialWindowSize(), flow.MaxAutoWindow)
 	}
 	ping := due && b.applied == b.est.Window() && b.est.Due(time.Now())
 	if b.applied != b.est.Window() || c.crowdedLocked() {
@@ -74,13 +74,13 @@ func (c *conn) allowWindowLocked(n uint32) uint32 {
 	if streams := len(c.streams); streams > 1 {
 		share >>= bits.Len(uint(streams - 1)) // powers of two: not every stream that comes or goes is a change
 	}
-	return max(min(n, share), DefaultStreamWindow)
+	return max(min(n, share), c.cfg.initialWindowSize())
 }
 
 // crowdedLocked reports whether so many streams were opened since the windows
 // grew that they could hold twice what they may.
 func (c *conn) crowdedLocked() bool {
-	return c.recvWindow > DefaultStreamWindow && int64(len(c.streams))*int64(c.recvWindow) > 2*receiveBudget
+	return c.recvWindow > c.cfg.initialWindowSize() && int64(len(c.streams))*int64(c.recvWindow) > 2*receiveBudget
 }
 
 // resizeLocked tells the peer of windows of n octets: those of streams by
@@ -92,7 +92,7 @@ func (c *conn) resizeLocked(n uint32) (said bool) {
 		return false
 	}
 	c.bdp.applied = n
-	if credit := c.recvFlow.SetLimit(max(n, DefaultConnWindow)); credit > 0 {
+	if credit := c.recvFlow.SetLimit(max(n, c.cfg.initialConnWindowSize())); credit > 0 {
 		c.ctl.Credit(0, credit)
 		said = true
 	}

@@ -3,6 +3,7 @@ package transport
 import (
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/weir-rpc/weir/internal/frame"
@@ -54,7 +55,8 @@ type idleBudget struct {
 }
 
 const (
-	// idleBurst is the budget at first, and the most that time makes of it.
+	// idleBurst is the budget at first, and the most that time makes of it,
+	// unless an option says otherwise.
 	idleBurst = 20_000
 	// idleRate is what a second earns.
 	idleRate = 5_000
@@ -77,6 +79,23 @@ const (
 func (c *conn) idleFrame(kind idleFrame, cost int) {
 	c.budget.left -= cost
 	c.budget.sent[kind] += uint32(cost)
+}
+
+func (f IdleFrames) burst() int {
+	switch {
+	case f.Burst == 0:
+		return idleBurst
+	case f.Burst < 0:
+		return math.MaxInt / 2 // and room for what calls earn
+	}
+	return f.Burst
+}
+
+func (f IdleFrames) rate() int {
+	if f.PerSecond == 0 {
+		return idleRate
+	}
+	return max(f.PerSecond, 0)
 }
 
 // earnedData is what DATA of n octets earns that we send. With mu held.
@@ -120,14 +139,15 @@ func (c *conn) spend() error {
 	if b.left >= 0 {
 		return nil
 	}
-	now := c.record.age()
-	b.left = min(b.left+int((now-b.since).Seconds()*idleRate), idleBurst)
+	now, bound := c.record.age(), c.cfg.rare().IdleFrames
+	b.left = min(b.left+int(min((now-b.since).Seconds()*float64(bound.rate()), math.MaxInt32)), bound.burst())
 	b.since = now
 	c.mu.Lock()
 	b.left += min(b.earned, earnedMost)
 	b.earned = 0
 	c.mu.Unlock()
-	if b.left >= 0 {
+	if b.left >= 0 || bound.Burst < 0 {
+		b.left = max(b.left, 0)
 		b.sent = [idleKinds]uint32{}
 		return nil
 	}
@@ -138,5 +158,5 @@ func (c *conn) spend() error {
 		}
 	}
 	return &ConnError{Code: CodeEnhanceYourCalm, By: ByLocal, Cause: ErrFlood, Reason: fmt.Sprintf(
-		"too many %s: more than %d frames that do no work for a call, and than %d of them a second", idleNames[most], idleBurst, idleRate)}
+		"too many %s: more than %d frames that do no work for a call, and than %d of them a second (option IdleFrameLimit)", idleNames[most], bound.burst(), bound.rate())}
 }

@@ -15,10 +15,10 @@ import (
 	"github.com/weir-rpc/weir/internal/liveness"
 )
 
-// readBufferSize is the size of the buffer that a connection takes while there
-// is something to read. It holds any frame but DATA whole, unless MaxFrameSize
-// is larger.
-const readBufferSize = 32 << 10
+// defaultReadBufferSize is the size of the buffer that a connection takes while
+// there is something to read, unless an option says otherwise. It holds any
+// frame but DATA whole, unless MaxFrameSize is larger.
+const defaultReadBufferSize = 32 << 10
 
 // headerBlock is a header block of which CONTINUATION frames are still to
 // come. Owned by the reader.
@@ -199,7 +199,7 @@ func notHTTP2(b []byte) (what string, known bool) {
 // fill waits until there is something to read and reads it. A connection that
 // waits holds no buffer, unless a frame is cut in the middle.
 func (c *conn) fill() error {
-	if c.readBuf != nil && len(*c.readBuf) > readBufferSize && c.rd.Buffered() == 0 {
+	if c.readBuf != nil && len(*c.readBuf) > c.cfg.readBufferSize() && c.rd.Buffered() == 0 {
 		c.freeReadBuffer() // it was for one large frame
 	}
 	if c.readBuf == nil {
@@ -245,7 +245,7 @@ func (c *conn) waitsWithout() bool {
 // lendReadBuffer takes a buffer, for there is something to read.
 func (c *conn) lendReadBuffer() {
 	if c.readBuf == nil {
-		c.readBuf = buffer.Get(readBufferSize)
+		c.readBuf = buffer.Get(c.cfg.readBufferSize())
 		c.rd.Lend(*c.readBuf)
 	}
 }

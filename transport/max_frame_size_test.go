@@ -22,7 +22,7 @@ var largeFrames = ConnConfig{MaxFrameSize: 1 << 20, InitialWindowSize: 4 << 20}
 func wantSmallBuffer(t *testing.T, c *conn) {
 	t.Helper()
 	synctest.Wait()
-	if c.readBuf != nil && len(*c.readBuf) > readBufferSize {
+	if c.readBuf != nil && len(*c.readBuf) > defaultReadBufferSize {
 		t.Errorf("the read buffer has %d octets", len(*c.readBuf))
 	}
 }

@@ -186,6 +186,7 @@ type Workers struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	idle   []*worker
+	most   int // of them
 	closed bool
 }
 
@@ -195,11 +196,23 @@ type worker struct {
 	trace [80]byte // room for the first line of a trace
 }
 
-// maxIdleWorkers is how many goroutines wait for work at the most.
-func maxIdleWorkers() int { return 8 * runtime.GOMAXPROCS(0) }
-
 // NewWorkers makes Workers, of which none runs yet.
-func NewWorkers() *Workers { return new(Workers) }
+func NewWorkers() *Workers {
+	p := new(Workers)
+	p.KeepIdle(0)
+	return p
+}
+
+// KeepIdle sets how many goroutines wait for work at the most: zero and less
+// mean 8 for each processor.
+func (p *Workers) KeepIdle(n int) {
+	if n <= 0 {
+		n = 8 * runtime.GOMAXPROCS(0)
+	}
+	p.mu.Lock()
+	p.most = n
+	p.mu.Unlock()
+}
 
 // Close ends the goroutines that have nothing to do, and the others when they
 // are done. Work that comes later runs all the same, on goroutines that end.
@@ -243,7 +256,7 @@ func (p *Workers) loop(ch *chain) {
 func (p *Workers) park(w *worker) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || len(p.idle) >= maxIdleWorkers() {
+	if p.closed || len(p.idle) >= p.most {
 		return false
 	}
 	p.idle = append(p.idle, w)

@@ -320,7 +320,9 @@ func TestChain_CallEndedInTheQueue_NeverRuns(t *testing.T) {
 // none, and work that comes later runs all the same.
 func TestWorkers_Close_LeavesNoGoroutine(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
+		const most = 5
 		workers := NewWorkers()
+		workers.KeepIdle(most)
 		release := make(chan struct{})
 		serve := func(n int) {
 			b, p := pipePeer(t)
@@ -346,10 +348,10 @@ func TestWorkers_Close_LeavesNoGoroutine(t *testing.T) {
 			p.Close()
 			<-result
 		}
-		serve(10 * maxIdleWorkers())
+		serve(10 * most)
 		synctest.Wait()
-		if n := goroutinesIn("(*Workers).loop("); n < 1 || n > maxIdleWorkers() {
-			t.Errorf("%d workers stay, 1 to %d may", n, maxIdleWorkers())
+		if n := goroutinesIn("(*Workers).loop("); n != most {
+			t.Errorf("%d workers stay, want %d", n, most)
 		}
 		workers.Close()
 		serve(1)

@@ -17,9 +17,6 @@ import (
 var coming = []string{
 	"WithIdleTimeout", "WithResolvers",
 	"WithCredentialsBundle", "ClientSupportedCompressors",
-	"WithChannelzParentID", "WithDisableHealthCheck", "WithInitialConnWindowSize", "WithInitialStreamWindowSize",
-	"InitialConnWindowSize", "InitialStreamWindowSize", "WithReadBufferSize", "WithWriteBufferSize", "ReadBufferSize", "WriteBufferSize",
-	"WithBufferPool", "BufferPool", "NumStreamWorkers", "CanonicalTarget",
 }
 
 // A migration is a row of a table in docs/migrating.md.
