@@ -44,7 +44,7 @@ var errNoCredentials = errors.New("weir: no transport security is set: use WithT
 // or a URI of the scheme dns, passthrough, unix or unix-abstract. It does no
 // I/O: the first call connects.
 func NewClient(target string, opts ...DialOption) (*Client, error) {
-	var cfg clientConfig
+	cfg := clientConfig{network: network{idle: defaultIdleTimeout}}
 	for _, o := range opts {
 		o.apply(&cfg)
 	}
@@ -109,6 +109,7 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 				AcceptEncoding: cfg.messages.acceptEncoding(),
 				Keepalive:      cfg.keepalive,
 				EarlyCalls:     cfg.early,
+				IdleTimeout:    cfg.network.idle,
 			},
 		}),
 	}

@@ -3,6 +3,7 @@ package weir
 import (
 	"crypto/tls"
 	"net/url"
+	"time"
 
 	"github.com/weir-rpc/weir/internal/channel"
 )
@@ -13,6 +14,7 @@ type network struct {
 	find     func(address string) (*url.URL, error) // of WithProxy; may be nil
 	proxyTLS *tls.Config
 	localDNS bool
+	idle     time.Duration
 }
 
 // proxy gives the way that connections take. As in grpc-go, a dialer of the
@@ -68,4 +70,16 @@ func WithProxyTLS(cfg *tls.Config) DialOption {
 // the proxy looks the host up. Without a proxy it means nothing.
 func WithLocalDNSResolution() DialOption {
 	return dialOption(func(c *clientConfig) { c.network.localDNS = true })
+}
+
+// defaultIdleTimeout is grpc-go's.
+const defaultIdleTimeout = 30 * time.Minute
+
+// WithIdleTimeout sets how long the Client may be without calls until it ends its
+// connection, or its attempts to make one, and is IDLE: 30 minutes without it, as
+// in grpc-go. The next call connects. Zero, and less, is never. A stream that is
+// open is a call; it takes up to an eighth of the time longer. The state observer
+// is told transport.ErrIdle.
+func WithIdleTimeout(d time.Duration) DialOption {
+	return dialOption(func(c *clientConfig) { c.network.idle = max(d, 0) })
 }

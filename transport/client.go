@@ -21,9 +21,10 @@ type http2Client struct {
 	draining chan struct{}
 
 	// Guarded by conn.mu.
-	slots  slots
-	blocks headerBlocks
-	gone   string // what the server's GOAWAY said
+	slots    slots
+	blocks   headerBlocks
+	idleness idleness
+	gone     string // what the server's GOAWAY said
 	// greeting ends the wait for the server's SETTINGS; nil if nobody needs it.
 	greeting *time.Timer
 	leave    func() // of AfterDraining, until it is called
@@ -49,6 +50,7 @@ func NewHTTP2Client(ctx context.Context, nc net.Conn, cfg ClientConfig) (ClientT
 	t.start()
 	t.mayRest()
 	go t.read()
+	t.expectCalls()
 	if cfg.EarlyCalls && ctx.Err() == nil {
 		t.expectSettings(ctx)
 		return t, nil
@@ -298,6 +300,7 @@ func (t *http2Client) goAway(last uint32, code ErrCode, debug []byte) {
 func (t *http2Client) closed(*ConnError) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.idleness.stop()
 	t.settingsLocked()
 	t.readyLocked()
 }

@@ -226,6 +226,10 @@ type ClientConfig struct {
 	// zero or negative; a Time of less than 10 s counts as that. A Timeout of
 	// zero or less is 20 s.
 	Keepalive keepalive.ClientParameters
+	// IdleTimeout ends the connection when no stream was open for that long, and
+	// nobody waited for one: an eighth of it later at most. Err's cause is ErrIdle
+	// then. Zero and negative values are no bound.
+	IdleTimeout time.Duration
 	// TooManyPings hears that the server ends the connection because it gets too
 	// many PING frames, before Draining is closed. It is given the Time that the
 	// connection had in effect, 0 if keepalive was off: Calmer makes parameters

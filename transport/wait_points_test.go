@@ -41,7 +41,7 @@ var channelOps = map[string]string{
 	"transport standardContext.end":       "a timer that is due",
 	"transport http2ServerStream.err":     "the end that somebody has decided on",
 	"internal/channel dialer.dial":        "an attempt to connect, which calls wait for in Channel.await",
-	"internal/channel pickFirst.connect":  "the same",
+	"internal/channel pickFirst.pause":    "the time between two attempts",
 	"internal/channel pickFirst.proven":   "the server's SETTINGS, for which early calls do not wait",
 	"internal/channel pickFirst.ends":     "the end of a connection",
 	"internal/channel round.run":          "an attempt to connect",

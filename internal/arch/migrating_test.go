@@ -15,7 +15,7 @@ import (
 
 // coming are names of docs/migrating.md that are being built.
 var coming = []string{
-	"WithIdleTimeout", "WithResolvers",
+	"WithResolvers",
 	"WithCredentialsBundle", "ClientSupportedCompressors",
 }
 

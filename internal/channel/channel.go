@@ -25,7 +25,8 @@ type Config struct {
 	// Proxy is the way to addresses that are no sockets of this machine.
 	Proxy Proxy
 	// Transport configures each connection; its AuthInfo and TooManyPings
-	// are set here. The Time of its Keepalive is doubled whenever a server says
+	// are set here. Its IdleTimeout is also how long the channel goes on trying
+	// to connect when there are no calls. The Time of its Keepalive is doubled whenever a server says
 	// that it gets too many PING frames.
 	Transport transport.ClientConfig
 	// Backoff is the time between attempts. Zero means gRPC's defaults.
@@ -70,6 +71,7 @@ func New(cfg Config) *Channel {
 	}
 	p.addresses = newAddresses(&p.dialer.target, cfg.Resolver)
 	p.addresses.remote = p.dialer.remoteDNS
+	p.use.timeout = cfg.Transport.IdleTimeout
 	p.stats, p.early = cfg.Stats, cfg.Transport.EarlyCalls
 	p.pacing = newPacing(cfg.Backoff, cfg.MinConnectTimeout)
 	c.states.begin(p.idle())
@@ -89,6 +91,8 @@ func (c *Channel) Transport(ctx context.Context, waitForReady bool) (transport.C
 
 // await is Transport when there is no connection yet.
 func (c *Channel) await(ctx context.Context, waitForReady bool) (transport.ClientTransport, error) {
+	c.first.use.begin()
+	defer c.first.use.end()
 	for {
 		v := c.states.current.Load()
 		if ctx.Err() != nil {

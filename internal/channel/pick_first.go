@@ -40,6 +40,7 @@ type pickFirst struct {
 	wary      bool          // the latest early call was too early; owned by the goroutine that connects
 
 	work sync.WaitGroup
+	use  use
 
 	// Guarded by mu, as is the order of states.set.
 	mu       sync.Mutex
@@ -63,6 +64,7 @@ func (p *pickFirst) wake() {
 	if p.closed || v.state != connectivity.Idle {
 		return
 	}
+	p.use.now()
 	p.states.set(connectivity.Connecting, without{errNotYet}, v.err)
 	ctx, end := context.WithCancelCause(context.Background())
 	p.life, p.end = ctx, end
@@ -77,7 +79,8 @@ func (p *pickFirst) wake() {
 	})
 }
 
-// connect runs rounds until there is a connection or the channel is closed.
+// connect runs rounds until there is a connection, nobody wants one any more or
+// the channel is closed.
 func (p *pickFirst) connect(ctx context.Context) {
 	for {
 		start := time.Now()
@@ -93,16 +96,43 @@ func (p *pickFirst) connect(ctx context.Context) {
 		if err == nil {
 			return
 		}
-		hurry := p.failed(err)
-		pause := time.NewTimer(time.Until(start.Add(delay)))
+		if hurry := p.failed(err); !p.pause(ctx, start.Add(delay), hurry) {
+			return
+		}
+	}
+}
+
+// pause waits until the next round is due, or hurry. It reports false if there is
+// to be none: the channel was closed, or is IDLE for want of calls.
+func (p *pickFirst) pause(ctx context.Context, next time.Time, hurry <-chan struct{}) bool {
+	for {
+		pause := time.NewTimer(min(time.Until(next), p.use.left()))
 		select {
 		case <-pause.C:
 		case <-hurry:
+			pause.Stop()
+			return true
 		case <-ctx.Done():
 			pause.Stop()
-			return
+			return false
 		}
-		pause.Stop()
+		if p.use.left() <= 0 {
+			p.rest()
+			return false
+		}
+		if !time.Now().Before(next) {
+			return true
+		}
+	}
+}
+
+// rest makes the channel IDLE: nobody has called for the idle timeout.
+func (p *pickFirst) rest() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed {
+		p.failures, p.hurry = 0, nil
+		p.states.set(connectivity.Idle, p.idle(), p.use.error())
 	}
 }
 

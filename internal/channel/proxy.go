@@ -121,7 +121,8 @@ func socks(ctx context.Context, nc net.Conn, via *url.URL, address string) error
 	if !ok {
 		return errors.New("golang.org/x/net/proxy does not take a connection")
 	}
-	if _, err := over.DialWithConn(ctx, nc, "tcp", address); err != nil {
+	// Its own watch over ctx would say that nc is slow, and not why it ended.
+	if _, err := over.DialWithConn(context.WithoutCancel(ctx), nc, "tcp", address); err != nil {
 		if op, ok := errors.AsType[*net.OpError](err); ok { // its text would name the proxy once more
 			err = op.Err
 		}
