@@ -9,6 +9,14 @@
 // and handles its streams with StartStreams or HandleStreams. Messages are octets
 // here: what they mean, and whether they are compressed, is the caller's business.
 //
+// # Other transports
+//
+// ClientTransport, ServerTransport, ClientStream and ServerStream have
+// implementations in other packages, such as inproc, and are frozen: they get no
+// more methods. Who implements them uses Buffer.Message, Reply.Fill,
+// NewServerContext and ContextError, and hands the ends to weir.WithTransport
+// and to ServeTransport of a weir.Server.
+//
 // # Errors
 //
 // A connection ends with a *ConnError, a stream that fails with a

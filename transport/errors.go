@@ -106,6 +106,10 @@ func contextError(ctx context.Context) *StreamError {
 	return e
 }
 
+// ContextError is how a call ends whose context has ended: DEADLINE_EXCEEDED or
+// CANCELLED, by this side, with the context's cause. ctx must have ended.
+func ContextError(ctx context.Context) *StreamError { return contextError(ctx) }
+
 func deadlinePassed(ctx context.Context) bool {
 	deadline, ok := ctx.Deadline()
 	return ok && !time.Now().Before(deadline)

@@ -64,6 +64,13 @@ func (m Buffer) seal() *[]byte {
 	return b
 }
 
+// Message makes m a message received, without a copy: it is how transports of
+// other packages hand on what a stream was sent, or what they have read. It
+// takes the place of m, whose memory goes back with Message.Free.
+func (m Buffer) Message() Message {
+	return Message{Data: m.Bytes(), Compressed: m.Compressed, buf: m.b}
+}
+
 // A Message is one message received. Its Data are valid until Free, or until
 // the next Recv of the stream that it came from.
 type Message struct {
@@ -71,13 +78,18 @@ type Message struct {
 	Compressed bool // with the peer's grpc-encoding
 	number     uint32
 	inbox      *inbox
+	buf        *[]byte // of a Buffer; nil if there is an inbox
 }
 
 // Free gives the memory back.
 func (m *Message) Free() {
-	if m.inbox != nil {
+	switch {
+	case m.inbox != nil:
 		m.inbox.release(m.number)
 		m.inbox = nil
+	case m.buf != nil:
+		buffer.Put(m.buf)
+		m.buf = nil
 	}
 	m.Data = nil
 }

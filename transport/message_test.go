@@ -3,6 +3,8 @@ package transport
 import (
 	"bytes"
 	"testing"
+
+	"google.golang.org/grpc/metadata"
 )
 
 // A Buffer's message lies behind room for its prefix, which costs an encoder
@@ -43,5 +45,44 @@ func TestBuffer_Zero_IsAnEmptyMessage(t *testing.T) {
 		}
 		done := Buffer{b: sealed}
 		done.Free()
+	}
+}
+
+// A Buffer is received without a copy, and its memory goes back once.
+func TestBufferMessage(t *testing.T) {
+	b := NewBuffer(3)
+	copy(b.Bytes(), "abc")
+	b.Compressed = true
+	at := &b.Bytes()[0]
+	m := b.Message()
+	if string(m.Data) != "abc" || !m.Compressed || &m.Data[0] != at {
+		t.Errorf("got %q, compressed %t", m.Data, m.Compressed)
+	}
+	m.Free()
+	m.Free()
+	if m.Data != nil {
+		t.Errorf("after Free there is %q", m.Data)
+	}
+	empty := Buffer{}.Message()
+	if len(empty.Data) != 0 {
+		t.Errorf("an empty Buffer is received as %q", empty.Data)
+	}
+	empty.Free()
+}
+
+// What Fill is given a Reply says, and nobody can change it.
+func TestReplyFill(t *testing.T) {
+	var r Reply
+	if r.Fill(Message{}, "", nil, nil); r.GotHeader() || r.GotTrailer() || len(r.Header())+len(r.Trailer()) > 0 {
+		t.Errorf("a Reply without anything says %v, %v", r.Header(), r.Trailer())
+	}
+	r.Fill(NewBuffer(2).Message(), "gzip", metadata.Pairs("h", "1"), metadata.MD{})
+	r.Header().Set("h", "changed")
+	if !r.GotHeader() || !r.GotTrailer() || r.Encoding != "gzip" || len(r.Message.Data) != 2 || r.Header().Get("h")[0] != "1" || len(r.Trailer()) != 0 {
+		t.Errorf("got %v, %v, %q, %d octets", r.Header(), r.Trailer(), r.Encoding, len(r.Message.Data))
+	}
+	r.Free()
+	if r.Message.Data != nil {
+		t.Error("Free leaves the message")
 	}
 }

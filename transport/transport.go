@@ -129,8 +129,26 @@ func (r *Reply) GotHeader() bool { return r.header != nil && r.header != &noResp
 // GotTrailer reports whether the server sent a status.
 func (r *Reply) GotTrailer() bool { return r.trailer != nil && r.trailer != &noResponse }
 
+// Fill makes r the answer m, for a RoundTrip of another package. A header or
+// trailer that is nil has not come; the others are kept and not changed.
+func (r *Reply) Fill(m Message, encoding string, header, trailer metadata.MD) {
+	r.Message, r.Encoding = m, encoding
+	r.header, r.trailer = filled(header), filled(trailer)
+}
+
+// filled gives the response that md stands for.
+func filled(md metadata.MD) *response {
+	if md == nil {
+		return nil
+	}
+	return &response{md: md}
+}
+
 // Free gives the memory of the message back.
 func (r *Reply) Free() {
+	if r.Message.buf != nil {
+		r.Message.Free()
+	}
 	r.Message.Data = nil
 	if st := r.st; st != nil {
 		r.st, r.Message.inbox = nil, nil
