@@ -97,6 +97,7 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 			Credentials: cfg.creds.Clone(),
 			Dial:        cfg.dial,
 			Proxy:       cfg.proxy(),
+			Connect:     cfg.transport,
 			Observer:    cfg.observer,
 			Stats:       cfg.stats.handler(),
 

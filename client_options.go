@@ -34,6 +34,7 @@ type clientConfig struct {
 	sizes     sizes
 	messages  messageConfig
 	service   serviceOptions
+	transport TransportFunc // nil: connections are dialed
 
 	interceptors []grpc.DialOption // grpc-go's own, which keeps their order
 }

@@ -1,7 +1,6 @@
 package weir
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -238,17 +237,7 @@ func (s *Server) serveConn(c *serverConn) {
 	case draining:
 		tr.Drain("the server stops")
 	}
-	if s.stats == nil {
-		tr.StartStreams(context.Background(), s.handle, func() { s.ended(c) })
-		return
-	}
-	p := tr.Peer()
-	ctx := s.stats.TagConn(context.Background(), &stats.ConnTagInfo{RemoteAddr: p.Addr, LocalAddr: p.LocalAddr})
-	s.stats.HandleConn(ctx, &stats.ConnBegin{})
-	tr.StartStreams(ctx, s.handle, func() {
-		s.stats.HandleConn(ctx, &stats.ConnEnd{})
-		s.ended(c)
-	})
+	s.start(c)
 }
 
 // shakeHands makes a connection one of HTTP/2, or ends it and gives nil.
@@ -270,17 +259,8 @@ func (s *Server) shakeHands(nc net.Conn) transport.ServerTransport {
 		return nil
 	}
 	_ = secured.SetDeadline(time.Time{})
-	cfg := transport.ServerConfig{
-		ConnConfig:           s.cfg.conn,
-		ConnectionTimeout:    max(time.Until(deadline), 1), // zero would be the default
-		MaxConcurrentStreams: s.cfg.maxConcurrentStreams,
-		MaxRecvMessageSize:   recvLimit(s.cfg.maxRecv),
-		Keepalive:            s.cfg.keepalive,
-		KeepaliveEnforcement: s.cfg.enforcement,
-		Unary:                s.isUnary,
-		ContextValue:         contextValue,
-		Workers:              s.workers,
-	}
+	cfg := s.TransportConfig()
+	cfg.ConnectionTimeout = max(time.Until(deadline), 1) // zero would be the default
 	cfg.AuthInfo = info
 	tr, err := transport.NewServerTransport(secured, cfg)
 	if err != nil {

@@ -24,6 +24,9 @@ type Config struct {
 	Dial func(ctx context.Context, address string) (net.Conn, error)
 	// Proxy is the way to addresses that are no sockets of this machine.
 	Proxy Proxy
+	// Connect makes the whole connection instead of Dial and Credentials. Nil
+	// means those.
+	Connect func(ctx context.Context, address string, cfg transport.ClientConfig) (transport.ClientTransport, error)
 	// Transport configures each connection; its AuthInfo and TooManyPings
 	// are set here. Its IdleTimeout is also how long the channel goes on trying
 	// to connect when there are no calls. The Time of its Keepalive is doubled whenever a server says
@@ -64,6 +67,7 @@ func New(cfg Config) *Channel {
 	p.dialer = &dialer{
 		target:      cfg.Target,
 		custom:      cfg.Dial,
+		whole:       cfg.Connect,
 		credentials: cfg.Credentials,
 		transport:   cfg.Transport,
 		keepalive:   keepalives{next: cfg.Transport.Keepalive},

@@ -20,6 +20,7 @@ import (
 type dialer struct {
 	target      Target
 	custom      func(ctx context.Context, address string) (net.Conn, error) // may be nil
+	whole       func(ctx context.Context, address string, cfg transport.ClientConfig) (transport.ClientTransport, error)
 	credentials credentials.TransportCredentials
 	transport   transport.ClientConfig
 	keepalive   keepalives
@@ -28,6 +29,9 @@ type dialer struct {
 
 // connect connects, by way of a proxy if there is one for the address.
 func (d *dialer) connect(ctx context.Context, address string, early bool) (transport.ClientTransport, error) {
+	if d.whole != nil {
+		return d.connectWhole(ctx, address, early)
+	}
 	via, err := d.proxyFor(address)
 	if err != nil {
 		e := newConnectError(ctx, address, stepDial, err)
@@ -71,6 +75,23 @@ func (d *dialer) connectVia(ctx context.Context, via *url.URL, address string, e
 	}
 	return tr, nil
 }
+
+// connectWhole has the user's function make the connection.
+func (d *dialer) connectWhole(ctx context.Context, address string, early bool) (transport.ClientTransport, error) {
+	cfg := d.transport
+	cfg.EarlyCalls = early
+	cfg.Keepalive, cfg.TooManyPings = d.keepalive.get(), d.keepalive.calm
+	tr, err := d.whole(ctx, d.target.forDialer(address), cfg)
+	if err == nil && tr == nil {
+		err = errNoTransport
+	}
+	if err != nil {
+		return nil, newConnectError(ctx, address, stepDial, err)
+	}
+	return tr, nil
+}
+
+var errNoTransport = errors.New("the function of WithTransport gave neither a connection nor an error")
 
 // http2Error is the error of a server that has not sent its SETTINGS.
 func (d *dialer) http2Error(ctx context.Context, address string, err error) error {

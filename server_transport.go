@@ -1,0 +1,64 @@
+package weir
+
+import (
+	"context"
+	"errors"
+
+	"github.com/weir-rpc/weir/transport"
+	"google.golang.org/grpc/stats"
+)
+
+// TransportConfig gives what a connection of this Server is made with, for who
+// makes connections other than by Serve: with transport.NewServerTransport, or
+// a ServerTransport of another kind. ServeTransport then serves them. AuthInfo
+// is the caller's to set.
+func (s *Server) TransportConfig() transport.ServerConfig {
+	return transport.ServerConfig{
+		ConnConfig:           s.cfg.conn,
+		MaxConcurrentStreams: s.cfg.maxConcurrentStreams,
+		MaxRecvMessageSize:   recvLimit(s.cfg.maxRecv),
+		Keepalive:            s.cfg.keepalive,
+		KeepaliveEnforcement: s.cfg.enforcement,
+		Unary:                s.isUnary,
+		ContextValue:         contextValue,
+		Workers:              s.workers,
+	}
+}
+
+// ServeTransport serves the calls of a connection that did not come from a
+// listener, and owns tr from then on. It does not wait. The connection belongs
+// to the Server as those of Serve do: Stop, GracefulStop and Shutdown end it. If
+// one of them was called before, tr is closed and the error is ErrServerStopped.
+// grpc-go has no such method.
+func (s *Server) ServeTransport(tr transport.ServerTransport) error {
+	if tr == nil {
+		return errors.New("weir: ServeTransport(nil)")
+	}
+	c := &serverConn{tr: tr}
+	s.mu.Lock()
+	if s.closing.Load() {
+		s.mu.Unlock()
+		tr.Close("the server has stopped")
+		return ErrServerStopped
+	}
+	s.serving = true
+	s.conns[c] = struct{}{}
+	s.mu.Unlock()
+	s.start(c)
+	return nil
+}
+
+// start serves a connection that has its transport.
+func (s *Server) start(c *serverConn) {
+	if s.stats == nil {
+		c.tr.StartStreams(context.Background(), s.handle, func() { s.ended(c) })
+		return
+	}
+	p := c.tr.Peer()
+	ctx := s.stats.TagConn(context.Background(), &stats.ConnTagInfo{RemoteAddr: p.Addr, LocalAddr: p.LocalAddr})
+	s.stats.HandleConn(ctx, &stats.ConnBegin{})
+	c.tr.StartStreams(ctx, s.handle, func() {
+		s.stats.HandleConn(ctx, &stats.ConnEnd{})
+		s.ended(c)
+	})
+}
