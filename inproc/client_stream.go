@@ -1,0 +1,277 @@
+package inproc
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/weir-rpc/weir/internal/wait"
+	"github.com/weir-rpc/weir/transport"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+// clientStream is the client's end of a stream.
+type clientStream struct {
+	*stream
+	unwatch func() bool // ends the watch on ctx; guarded by mu; nil if there is none
+}
+
+var _ transport.ClientStream = (*clientStream)(nil)
+
+// newStream makes a stream for a call.
+func (p *pipe) newStream(ctx context.Context, call *transport.Call) (*stream, *transport.StreamError) {
+	md, err := p.request(call)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	if d, ok := ctx.Deadline(); ok && !now.Before(d) {
+		return nil, faultf(transport.CodeCancel, codes.DeadlineExceeded, "%v before the call was sent", context.DeadlineExceeded)
+	}
+	st := &stream{
+		p: p, ctx: ctx, md: md, received: now,
+		method: call.Method, subtype: call.ContentSubtype, encoding: call.SendCompress,
+		recvLimit: messageLimit(call.MaxRecvMessageSize),
+	}
+	if accept := md["grpc-accept-encoding"]; accept != nil {
+		st.accept = accept[0]
+	}
+	st.client.stream, st.server.stream = st, st
+	st.up.init(window(&p.sc.ConnConfig))
+	st.down.init(window(&p.cc.ConnConfig))
+	return st, nil
+}
+
+// expired ends the stream if its context has ended. The watch does so soon
+// afterwards, too late for who cancels and then goes on.
+func (cs *clientStream) expired() bool {
+	if cs.ctx.Err() == nil {
+		return false
+	}
+	err := transport.ContextError(cs.ctx)
+	if !cs.cancel(err, cs.hungUp()) {
+		cs.kill(err)
+	}
+	return true
+}
+
+// hungUp is how a stream ends for the server that its client has left: by its
+// own clock if the deadline has passed.
+func (st *stream) hungUp() *transport.StreamError {
+	if d, ok := st.ctx.Deadline(); ok && !time.Now().Before(d) {
+		return &transport.StreamError{
+			Code: transport.CodeCancel, By: transport.ByLocal, Cause: context.DeadlineExceeded,
+			Status: status.New(codes.DeadlineExceeded, "the deadline passed while the server worked on the call"),
+		}
+	}
+	return &transport.StreamError{
+		Code: transport.CodeCancel, By: transport.ByPeer,
+		Status: status.New(codes.Canceled, "the client in this process cancelled the call"),
+	}
+}
+
+// kill drops what has come of a stream that has ended. A failure stays what it
+// was, but a success without its messages is none any more.
+func (st *stream) kill(err *transport.StreamError) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.end == nil && st.fault == nil && st.down.count() > 0 {
+		st.fault = err
+	}
+	st.down.drop()
+	st.down.wake()
+}
+
+func (cs *clientStream) Context() context.Context { return cs.ctx }
+
+func (cs *clientStream) Send(m transport.Buffer) error { return cs.send(m, false) }
+
+func (cs *clientStream) SendLast(m transport.Buffer) error { return cs.send(m, true) }
+
+func (cs *clientStream) send(m transport.Buffer, last bool) error {
+	if cs.expired() {
+		m.Free()
+		return io.EOF
+	}
+	cs.mu.Lock()
+	for cs.up.full() && !cs.over && !cs.up.ended {
+		cs.awaitRoom(&cs.up)
+	}
+	if cs.over || cs.up.ended {
+		cs.mu.Unlock()
+		m.Free()
+		return io.EOF
+	}
+	cs.up.push(m)
+	cs.up.ended = last
+	cs.mu.Unlock()
+	return nil
+}
+
+func (cs *clientStream) CloseSend() {
+	if cs.expired() {
+		return
+	}
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	cs.up.end()
+}
+
+func (cs *clientStream) Recv() (transport.Message, error) {
+	cs.expired()
+	cs.mu.Lock()
+	for {
+		broken := cs.broken
+		m, ok := cs.down.pop()
+		if ok && m.Len() > cs.recvLimit {
+			broken = tooLarge(m, cs.recvLimit)
+		}
+		switch {
+		case broken != nil && cs.fault == nil:
+			cs.mu.Unlock()
+			m.Free()
+			cs.reject(broken)
+			return transport.Message{}, broken
+		case ok:
+			cs.mu.Unlock()
+			return m.Message(), nil
+		case !cs.down.ended:
+			cs.awaitNews(&cs.down)
+			continue
+		}
+		signal(cs.down.news) // whoever waits beside us must see the end too
+		fault, unwatch := cs.fault, cs.client.unwatch
+		cs.mu.Unlock()
+		if unwatch != nil {
+			unwatch()
+		}
+		if fault != nil {
+			return transport.Message{}, fault
+		}
+		return transport.Message{}, io.EOF
+	}
+}
+
+// reject ends the stream for what the server has sent, whether it has ended by
+// a status or not.
+func (st *stream) reject(err *transport.StreamError) {
+	if st.cancel(err, st.hungUp()) {
+		return
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.fault = err
+	st.down.drop()
+}
+
+// tooLarge is the error of a message that the receiver does not accept.
+func tooLarge(m transport.Buffer, limit int) *transport.StreamError {
+	return faultf(transport.CodeCancel, codes.ResourceExhausted,
+		"the peer sent a message of %d octets, the limit here is %d (options MaxRecvMsgSize of a server, MaxCallRecvMsgSize of a client)", m.Len(), limit)
+}
+
+// awaitHeader waits until it is known whether there is a header.
+func (cs *clientStream) awaitHeader() {
+	cs.mu.Lock()
+	known := cs.headerKnown
+	if !known && cs.headerIn == nil {
+		cs.headerIn = make(chan struct{})
+	}
+	in := cs.headerIn
+	cs.mu.Unlock()
+	if !known {
+		_ = wait.For(background, wait.Peer, wait.Holder{}, in)
+	}
+}
+
+func (cs *clientStream) Header() metadata.MD {
+	cs.awaitHeader()
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if cs.headerMD == nil {
+		return metadata.MD{}
+	}
+	return cs.headerMD.Copy()
+}
+
+func (cs *clientStream) GotHeader() bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return cs.headerMD != nil
+}
+
+func (cs *clientStream) Encoding() string {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if !cs.headerSent {
+		return ""
+	}
+	return cs.compress
+}
+
+func (cs *clientStream) TrailersOnly() bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return cs.headerMD == nil && cs.statusSent
+}
+
+func (cs *clientStream) Trailer() metadata.MD {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if cs.trailerMD == nil {
+		return metadata.MD{}
+	}
+	return cs.trailerMD.Copy()
+}
+
+func (cs *clientStream) GotTrailer() bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return cs.statusSent
+}
+
+func (cs *clientStream) Status() *status.Status {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	switch {
+	case cs.fault != nil:
+		return cs.fault.Status
+	case cs.end == nil:
+		return status.New(codes.OK, "")
+	}
+	return cs.end
+}
+
+func (cs *clientStream) Refused() *transport.StreamError {
+	cs.awaitHeader()
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if cs.fault == nil || !cs.fault.Unprocessed {
+		return nil
+	}
+	return cs.fault
+}
+
+func (cs *clientStream) Cancel(err error) {
+	defer func() {
+		cs.mu.Lock()
+		unwatch := cs.client.unwatch
+		cs.mu.Unlock()
+		if unwatch != nil {
+			unwatch()
+		}
+	}()
+	if cs.expired() {
+		return
+	}
+	e := faultf(transport.CodeCancel, codes.Canceled, "the call was cancelled: %v", err)
+	if s, ok := status.FromError(err); ok && s.Code() != codes.OK {
+		e.Status = s
+	}
+	e.Cause = err
+	if !cs.stream.cancel(e, cs.hungUp()) {
+		cs.kill(e)
+	}
+}

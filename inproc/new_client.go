@@ -1,0 +1,30 @@
+package inproc
+
+import (
+	"context"
+
+	"github.com/weir-rpc/weir"
+	"github.com/weir-rpc/weir/transport"
+)
+
+// NewClient makes a Client of srv within this process. Its target is inproc,
+// which is also the :authority of calls unless an option says otherwise. It
+// connects with the first call, like every Client, and srv counts the
+// connection among its own: GracefulStop waits for its calls. When srv has
+// stopped, calls fail with UNAVAILABLE. Options that are about sockets have no
+// effect. Close it as any other Client.
+func NewClient(srv *weir.Server, opts ...weir.DialOption) (*weir.Client, error) {
+	return weir.NewClient("passthrough:///inproc", append([]weir.DialOption{weir.WithTransport(To(srv))}, opts...)...)
+}
+
+// To gives what weir.WithTransport needs for a Client of srv: a function that
+// makes a Pipe, one end of which srv serves.
+func To(srv *weir.Server) weir.TransportFunc {
+	return func(_ context.Context, _ string, cfg transport.ClientConfig) (transport.ClientTransport, error) {
+		client, server := Pipe(cfg, srv.TransportConfig())
+		if err := srv.ServeTransport(server); err != nil {
+			return nil, err
+		}
+		return client, nil
+	}
+}

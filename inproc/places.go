@@ -1,0 +1,75 @@
+package inproc
+
+import (
+	"context"
+	"math"
+	"slices"
+
+	"github.com/weir-rpc/weir/internal/wait"
+)
+
+// places are those in MaxConcurrentStreams. A stream holds one until it has
+// ended and its handler has returned or sent the status. Guarded by pipe.mu.
+type places struct {
+	limit uint32
+	taken uint32
+	line  []*waiter // in the order in which they get one
+}
+
+// waiter waits for a place.
+type waiter struct {
+	granted bool // guarded by pipe.mu
+	called  chan struct{}
+}
+
+// take takes a place if there is one and nobody waits for it.
+func (l *places) take() bool {
+	if l.limit != math.MaxUint32 && l.taken >= l.limit || len(l.line) > 0 {
+		return false
+	}
+	l.taken++
+	return true
+}
+
+// wait stands in line.
+func (l *places) wait() *waiter {
+	w := &waiter{called: make(chan struct{})}
+	l.line = append(l.line, w)
+	return w
+}
+
+// wait waits until it is the waiter's turn, or there will be none.
+func (w *waiter) wait(ctx context.Context) error {
+	return wait.For(ctx, wait.StreamSlot, wait.Holder{}, w.called)
+}
+
+// leave is the end of a wait that makes no use of its place.
+func (l *places) leave(w *waiter) {
+	if i := slices.Index(l.line, w); i >= 0 {
+		l.line = slices.Delete(l.line, i, i+1)
+	}
+	if w.granted {
+		w.granted = false
+		l.free()
+	}
+}
+
+// free gives a place to who is first in line.
+func (l *places) free() {
+	if len(l.line) == 0 {
+		l.taken--
+		return
+	}
+	w := l.line[0]
+	l.line = slices.Delete(l.line, 0, 1)
+	w.granted = true
+	close(w.called)
+}
+
+// refuse calls everybody: there are no places any more.
+func (l *places) refuse() {
+	for _, w := range l.line {
+		close(w.called)
+	}
+	l.line = nil
+}

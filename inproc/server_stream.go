@@ -1,0 +1,221 @@
+package inproc
+
+import (
+	"context"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/weir-rpc/weir/transport"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+)
+
+// serverStream is the server's end of a stream.
+type serverStream struct{ *stream }
+
+var _ transport.ServerStream = (*serverStream)(nil)
+
+func (ss *serverStream) Context() context.Context {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	return ss.handlerCtx
+}
+
+func (ss *serverStream) Method() string         { return ss.method }
+func (ss *serverStream) ContentSubtype() string { return ss.subtype }
+func (ss *serverStream) Encoding() string       { return ss.encoding }
+func (ss *serverStream) AcceptEncoding() string { return ss.accept }
+
+func (ss *serverStream) AcceptsEncoding(name string) bool {
+	return slices.ContainsFunc(strings.Split(ss.accept, ","), func(s string) bool { return strings.TrimSpace(s) == name })
+}
+
+func (ss *serverStream) Metadata() metadata.MD { return ss.md }
+func (ss *serverStream) Received() time.Time   { return ss.received }
+func (ss *serverStream) Peer() *peer.Peer      { return ss.p.server.peer }
+
+func (ss *serverStream) Recv() (transport.Message, error) {
+	limit := messageLimit(ss.p.sc.MaxRecvMessageSize)
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	for {
+		m, ok := ss.up.pop()
+		switch {
+		case ok && m.Len() > limit:
+			err := tooLarge(m, limit)
+			m.Free()
+			ss.up.drop()
+			ss.up.end()
+			ss.serverErr = err
+			return transport.Message{}, err
+		case ok:
+			return m.Message(), nil
+		case !ss.up.ended:
+			ss.awaitNews(&ss.up)
+		case ss.serverErr != nil:
+			return transport.Message{}, ss.serverErr
+		case ss.done:
+			return transport.Message{}, errReturned
+		default:
+			return transport.Message{}, io.EOF
+		}
+	}
+}
+
+// Request takes the one message and the end of the request behind it.
+func (ss *serverStream) Request() (transport.Message, error) {
+	m, err := ss.Recv()
+	if err != nil {
+		return m, err
+	}
+	more, err := ss.Recv()
+	if err == io.EOF {
+		return m, nil
+	}
+	m.Free()
+	if err != nil {
+		return transport.Message{}, err
+	}
+	more.Free()
+	return transport.Message{}, transport.ErrManyMessages
+}
+
+var (
+	errHeaderSent = faultf(transport.CodeNoError, codes.Internal, "the headers are sent already")
+	errStatusSent = faultf(transport.CodeNoError, codes.Internal, "the status is sent already")
+)
+
+func (ss *serverStream) SetHeader(md metadata.MD) error {
+	if err := checkMetadata(md); err != nil {
+		return err
+	}
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	if ss.headerSent || ss.statusSent {
+		return errHeaderSent
+	}
+	ss.header = metadata.Join(ss.header, md)
+	return nil
+}
+
+func (ss *serverStream) SendHeader(md metadata.MD) error {
+	if err := checkMetadata(md); err != nil {
+		return err
+	}
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	switch {
+	case ss.over && !ss.statusSent:
+		return ss.serverErr
+	case ss.headerSent || ss.statusSent:
+		return errHeaderSent
+	}
+	ss.header = metadata.Join(ss.header, md)
+	ss.sendHeaderLocked()
+	return nil
+}
+
+// sendHeaderLocked lets the client see the headers.
+func (st *stream) sendHeaderLocked() {
+	st.headerSent = true
+	md := st.headers()
+	if limit := headerListLimit(&st.p.cc.ConnConfig); len(st.header) > 0 && listSize(md) > limit {
+		st.broken = faultf(transport.CodeCancel, codes.Internal, "the server sent a header list of more than %d octets (option MaxHeaderListSize)", limit)
+		signal(st.down.news)
+	} else {
+		st.headerMD = md
+	}
+	st.knowHeaderLocked()
+}
+
+func (ss *serverStream) SetTrailer(md metadata.MD) error {
+	if err := checkMetadata(md); err != nil {
+		return err
+	}
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	if ss.statusSent {
+		return errStatusSent
+	}
+	ss.trailer = metadata.Join(ss.trailer, md)
+	return nil
+}
+
+func (ss *serverStream) Header() metadata.MD {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	return ss.header.Copy()
+}
+
+func (ss *serverStream) Trailer() metadata.MD {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	return ss.trailer.Copy()
+}
+
+func (ss *serverStream) SetSendCompress(name string) error {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	if ss.headerSent || ss.statusSent {
+		return errHeaderSent
+	}
+	ss.compress = name
+	return nil
+}
+
+func (ss *serverStream) SendCompress() string {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	return ss.compress
+}
+
+func (ss *serverStream) Send(m transport.Buffer) error {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	if !ss.over && !ss.headerSent {
+		ss.sendHeaderLocked()
+	}
+	for ss.down.full() && !ss.over {
+		ss.awaitRoom(&ss.down)
+	}
+	switch {
+	case ss.statusSent:
+		m.Free()
+		return errStatusSent
+	case ss.over:
+		m.Free()
+		return ss.serverErr
+	}
+	ss.down.push(m)
+	return nil
+}
+
+func (ss *serverStream) WriteStatus(end *status.Status) { ss.finish(nil, end) }
+
+func (ss *serverStream) Reply(m transport.Buffer) { ss.finish(&m, nil) }
+
+// finish ends the stream, with a last message if there is one.
+func (ss *serverStream) finish(m *transport.Buffer, end *status.Status) {
+	ss.mu.Lock()
+	if ss.over {
+		ss.mu.Unlock()
+		if m != nil {
+			m.Free()
+		}
+		return
+	}
+	if m != nil {
+		if !ss.headerSent {
+			ss.sendHeaderLocked()
+		}
+		ss.down.push(*m)
+	}
+	ss.finishLocked(end)
+	place := ss.freePlaceLocked()
+	ss.mu.Unlock()
+	ss.p.leave(ss.stream, leaving{ended: true, place: place})
+}
