@@ -134,7 +134,8 @@ func (t *http2Client) refusedLocked() *StreamError {
 // all streams that the initiating endpoint has opened or reserved."
 // https://www.rfc-editor.org/rfc/rfc9113#section-5.1.1
 func (t *http2Client) openLocked(ctx context.Context, st *stream, call *Call) *StreamError {
-	b, err := t.encodeLocked(ctx, t.hbuf[:0], call)
+	now := time.Now()
+	b, err := t.encodeLocked(ctx, now, t.hbuf[:0], call)
 	t.hbuf = b[:0]
 	if err != nil {
 		t.slots.releaseLocked()
@@ -145,6 +146,8 @@ func (t *http2Client) openLocked(ctx context.Context, st *stream, call *Call) *S
 	st.openLocked()
 	t.budget.earned += earnedCall
 	t.streams[st.id] = st
+	st.client.method, st.client.begun = call.Method, now.Sub(t.record.begun)
+	t.tally.openedLocked(st.client.begun)
 	t.headersLocked(st.id, b, false)
 	t.streamsChangedLocked()
 	t.shrinkScratchLocked()
@@ -183,6 +186,10 @@ func (t *http2Client) acquire(ctx context.Context, call *Call) *StreamError {
 
 // headers is a response's headers or trailers.
 func (t *http2Client) headers(id uint32, end bool, l *field.List) *frame.Error {
+	var r *response
+	if !l.TooLarge {
+		r = parseResponse(l)
+	}
 	t.mu.Lock()
 	st := t.findLocked(id)
 	if st == nil {
@@ -197,6 +204,7 @@ func (t *http2Client) headers(id uint32, end bool, l *field.List) *frame.Error {
 	switch {
 	case end:
 		// The call is over, whether our side has said everything or not.
+		t.tally.endedLocked(r != nil && r.isOK())
 		if st.state.recvEnd() {
 			t.removeLocked(st)
 		} else {
@@ -212,7 +220,7 @@ func (t *http2Client) headers(id uint32, end bool, l *field.List) *frame.Error {
 			"the server sent a header list of more than %d octets (option MaxHeaderListSize)", t.conn.cfg.maxHeaderListSize())
 		st.fail(fault)
 	} else {
-		fault = st.client.response(parseResponse(l), end)
+		fault = st.client.response(r, end)
 	}
 	if fault != nil && !end {
 		t.mu.Lock()
@@ -306,11 +314,11 @@ func (t *http2Client) closed(*ConnError) {
 }
 
 // encodeLocked appends the header block of a call.
-func (t *http2Client) encodeLocked(ctx context.Context, b []byte, call *Call) ([]byte, *StreamError) {
+func (t *http2Client) encodeLocked(ctx context.Context, now time.Time, b []byte, call *Call) ([]byte, *StreamError) {
 	var timeout time.Duration
 	deadline, ok := ctx.Deadline()
 	if ok {
-		if timeout = time.Until(deadline); timeout <= 0 {
+		if timeout = deadline.Sub(now); timeout <= 0 {
 			return b, localErrorf(CodeCancel, codes.DeadlineExceeded, "%v before the call was sent", context.DeadlineExceeded)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/weir-rpc/weir/internal/buffer"
 	"github.com/weir-rpc/weir/internal/wait"
@@ -19,6 +20,9 @@ type http2ClientStream struct {
 	ctx context.Context
 
 	stop func() bool // ends the watch on ctx; nil if there is none
+
+	method string        // guarded by conn.mu
+	begun  time.Duration // after conn.record.begun; guarded by conn.mu
 
 	unary bool // immutable; of RoundTrip: the object serves again
 

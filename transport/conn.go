@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/weir-rpc/weir/inspect"
 	"github.com/weir-rpc/weir/internal/field"
 	"github.com/weir-rpc/weir/internal/flow"
 	"github.com/weir-rpc/weir/internal/frame"
@@ -111,6 +112,7 @@ type conn struct {
 	stall    stallWatch
 	live     livenessState // says itself who owns what
 	record   record
+	tally    tally
 	// The window of a stream as our last SETTINGS have it, and the largest that
 	// the peer may count with until it acknowledges them.
 	recvWindow, recvWindowMax uint32
@@ -154,6 +156,7 @@ func (c *conn) init(nc net.Conn, client bool, r role, cfg *ConnConfig) {
 	c.parts.Store(3)
 	c.deadline.c = c
 	c.record.begun = time.Now()
+	c.tally.id = inspect.NextID()
 }
 
 // start sends the preface and what must follow it.
@@ -356,6 +359,7 @@ func (c *conn) resetLocked(st *stream, code ErrCode) {
 		return
 	}
 	c.ended.add(st.id)
+	c.tally.resetOutLocked(code)
 	c.reply(func() bool { return c.ctl.Reset(st.id, code) })
 	c.removeLocked(st)
 }
@@ -366,7 +370,7 @@ func (c *conn) resetLocked(st *stream, code ErrCode) {
 func (c *conn) reply(queue func() bool) {
 	ok := queue()
 	if !ok && !c.writing && c.out.size < refusalLimit {
-		c.hbuf = c.ctl.AppendTo(c.hbuf[:0])
+		c.hbuf = c.takeControlLocked(c.hbuf[:0])
 		c.out.copy(c.hbuf)
 		c.shrinkScratchLocked()
 		c.owed = true

@@ -60,7 +60,8 @@ func (c *conn) tuneLocked() (said bool) {
 	if ping {
 		// Behind the credit: some peers count PING frames between other frames.
 		b.seq++
-		c.hbuf = frame.AppendPing(c.ctl.AppendTo(c.hbuf[:0]), false, b.ping())
+		c.hbuf = frame.AppendPing(c.takeControlLocked(c.hbuf[:0]), false, b.ping())
+		c.tally.pingOutLocked()
 		c.out.copy(c.hbuf)
 		c.shrinkScratchLocked()
 	}
@@ -103,6 +104,7 @@ func (c *conn) resizeLocked(n uint32) (said bool) {
 	c.recvWindow, c.recvWindowMax = window, max(window, c.recvWindow)
 	c.acked = false
 	c.hbuf = frame.AppendSettings(c.hbuf[:0], frame.Setting{ID: frame.SettingInitialWindowSize, Value: window})
+	c.tally.framesOut++
 	c.out.copy(c.hbuf)
 	return true
 }

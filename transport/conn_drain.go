@@ -42,6 +42,7 @@ func (c *conn) goAwayLocked(last uint32, code ErrCode, debug string) {
 		debug = debug[:most]
 	}
 	c.hbuf = frame.AppendGoAway(c.hbuf[:0], last, code, debug)
+	c.tally.goAwayOutLocked(code)
 	c.out.copy(c.hbuf)
 	c.owed = true
 }
@@ -61,6 +62,7 @@ func (c *conn) drainServerLocked(reason string) {
 	c.drain.begun, c.drain.reason = true, reason
 	c.goAwayLocked(1<<31-1, CodeNoError, reason)
 	c.hbuf = frame.AppendPing(c.hbuf[:0], false, drainPing)
+	c.tally.pingOutLocked()
 	c.out.copy(c.hbuf)
 	c.drain.timer = time.AfterFunc(DefaultDrainTimeout, func() {
 		c.mu.Lock()

@@ -51,6 +51,7 @@ func (c *conn) handleData(f *frame.Frame) *frame.Error {
 	}
 	c.mu.Unlock()
 	var e *frame.Error
+	messages := st.in.messages
 	if fault != "" {
 		e = &frame.Error{Code: CodeProtocol, StreamID: f.StreamID, Reason: fault}
 	} else if update, partial, ok = st.in.data(f, end); !ok {
@@ -59,6 +60,7 @@ func (c *conn) handleData(f *frame.Frame) *frame.Error {
 		// https://www.rfc-editor.org/rfc/rfc9113#section-6.9
 		e = &frame.Error{Code: CodeFlowControl, StreamID: f.StreamID, Reason: "DATA beyond the stream's window"}
 	}
+	c.record.freshMessages += int(st.in.messages - messages)
 	if e != nil {
 		if end && c.client { // it has left the table, and nobody is to be told
 			st.fail(brokenHTTP2(e))
@@ -110,11 +112,13 @@ func (c *conn) handleWindowUpdate(f *frame.Frame) *frame.Error {
 	// with an error code of FLOW_CONTROL_ERROR is sent."
 	// https://www.rfc-editor.org/rfc/rfc9113#section-6.9.1
 	if f.StreamID == 0 {
+		c.tally.windowsIn.Connection++
 		if !c.sendFlow.Add(f.Increment) {
 			return &frame.Error{Code: CodeFlowControl, Reason: "WINDOW_UPDATE raises the connection's window past 2^31-1"}
 		}
 		return nil // the round goes on with the flush at the end of the read
 	}
+	c.tally.windowsIn.Stream++
 	if c.isIdleLocked(f.StreamID) {
 		return protocolErrorf("WINDOW_UPDATE for stream %d, which is idle", f.StreamID)
 	}

@@ -109,6 +109,8 @@ func (c *conn) watch() {
 	switch action {
 	case liveness.ActionPing:
 		c.hbuf = frame.AppendPing(c.hbuf[:0], false, keepalivePing)
+		c.tally.pingOutLocked()
+		c.tally.keepalives++
 		c.out.copy(c.hbuf)
 		c.flush(flushAsync)
 		return

@@ -36,6 +36,7 @@ func (c *conn) handlePing(f *frame.Frame) *frame.Error {
 	defer c.mu.Unlock()
 	switch {
 	case !f.Flags.Has(frame.FlagAck):
+		c.tally.pingsIn++
 		c.reply(func() bool { return c.ctl.PingAck(f.PingData) })
 		return c.pingReceivedLocked()
 	case c.bdp.est != nil && f.PingData == c.bdp.ping():
@@ -84,6 +85,7 @@ func (c *conn) sendPing(ctx context.Context) error {
 	}
 	c.ping.waiting[id] = ch
 	c.hbuf = frame.AppendPing(c.hbuf[:0], false, pingData(id))
+	c.tally.pingOutLocked()
 	c.out.copy(c.hbuf)
 	c.flush(flushInline)
 	if err := wait.For(ctx, wait.Peer, wait.Holder{}, ch); err != nil {

@@ -16,7 +16,9 @@ type record struct {
 	begun time.Time // immutable
 
 	// Owned by the reader.
-	fresh int // octets read since the last batchEnd
+	fresh         int // octets read since the last batchEnd
+	freshFrames   int // the same of frames
+	freshMessages int // and of messages that became complete
 
 	// Guarded by conn.mu.
 	sent, received uint64        // octets
@@ -31,7 +33,9 @@ type record struct {
 func (c *conn) heardLocked() {
 	r := &c.record
 	r.received += uint64(r.fresh)
-	r.fresh = 0
+	c.tally.framesIn += uint64(r.freshFrames)
+	c.tally.messagesIn += uint64(r.freshMessages)
+	r.fresh, r.freshFrames, r.freshMessages = 0, 0, 0
 	if !c.gotSetting {
 		return
 	}
@@ -46,6 +50,7 @@ func (c *conn) noteGoAway(code ErrCode, debug []byte) {
 	text := goAwayText(code, debug)
 	c.mu.Lock()
 	c.record.goAway, c.record.goAwayCode = text, code
+	c.tally.goAwayInLocked(code)
 	c.heardLocked()
 	c.mu.Unlock()
 }

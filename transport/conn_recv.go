@@ -323,6 +323,7 @@ func (c *conn) frameError(e *frame.Error) error {
 	if st == nil {
 		c.refused.remove(e.StreamID)
 		if !c.ended.has(e.StreamID) {
+			c.tally.resetOutLocked(e.Code)
 			c.reply(func() bool { return c.ctl.Reset(e.StreamID, e.Code) })
 			c.ended.add(e.StreamID)
 		}
@@ -368,6 +369,9 @@ func (c *conn) handleFrame(f *frame.Frame) *frame.Error {
 		return protocolErrorf("the first frame is %v, not SETTINGS", f.Type)
 	}
 	c.partial = false
+	if f.First {
+		c.record.freshFrames++
+	}
 	switch f.Type {
 	case frame.TypeData:
 		return c.handleData(f)
@@ -458,6 +462,7 @@ func (c *conn) handleReset(f *frame.Frame) *frame.Error {
 		// https://www.rfc-editor.org/rfc/rfc9113#section-6.4
 		return protocolErrorf("RST_STREAM for stream %d, which is idle", f.StreamID)
 	}
+	c.tally.resetInLocked(f.Code)
 	st := c.findLocked(f.StreamID)
 	if st == nil {
 		// Nothing may follow this, not even if our own reset was under way.

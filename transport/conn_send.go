@@ -198,7 +198,7 @@ func (c *conn) gatherLocked() bool {
 		return false // the last words are lastWords' business
 	}
 	if !c.ctl.Empty() {
-		c.hbuf = c.ctl.AppendTo(c.hbuf[:0])
+		c.hbuf = c.takeControlLocked(c.hbuf[:0])
 		c.out.copy(c.hbuf)
 		c.shrinkScratchLocked()
 	}
@@ -296,6 +296,7 @@ func (c *conn) dataLocked(id uint32, p []byte, copied, end bool) {
 	if copied && c.out.growData(id, p, fl, c.settings.maxFrameSize) {
 		return
 	}
+	c.tally.framesOut++
 	if copied && frame.HeaderLen+len(p) <= chunkSize {
 		b := c.out.room(frame.HeaderLen + len(p))
 		frame.PutHeader(b, len(p), frame.TypeData, fl, id)
@@ -315,6 +316,7 @@ func (c *conn) dataLocked(id uint32, p []byte, copied, end bool) {
 // the peer's frame size makes necessary.
 func (c *conn) headersLocked(id uint32, block []byte, end bool) {
 	c.live.sent, c.out.data = true, true
+	c.tally.framesOut += 1 + uint64(max(len(block)-1, 0))/uint64(c.settings.maxFrameSize)
 	if len(block) <= int(c.settings.maxFrameSize) && frame.HeaderLen+len(block) <= chunkSize {
 		fl := frame.FlagEndHeaders
 		if end {
@@ -355,6 +357,8 @@ func (c *conn) resetAfterLocked(st *stream) {
 		c.ended.add(st.id)
 		c.ctl.DropCredit(st.id)
 		c.hbuf = frame.AppendRSTStream(c.hbuf[:0], st.id, CodeNoError)
+		c.tally.resetOutLocked(CodeNoError)
+		c.tally.framesOut++
 		c.out.copy(c.hbuf)
 		c.owed = c.client // of a server it stands behind its own trailers
 	}

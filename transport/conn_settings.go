@@ -26,7 +26,10 @@ func (c *conn) announceLocked(credit uint32) {
 		s = append(s, frame.Setting{ID: frame.SettingMaxFrameSize, Value: n})
 	}
 	b := frame.AppendSettings(c.hbuf[:0], s...)
+	c.tally.framesOut++
 	if credit > 0 {
+		c.tally.framesOut++
+		c.tally.windowsOut.Connection++
 		b = frame.AppendWindowUpdate(b, 0, credit)
 	}
 	c.out.copy(b)

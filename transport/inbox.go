@@ -31,6 +31,8 @@ type inbox struct {
 	head   int
 	count  int // complete messages that were not taken
 
+	messages uint32 // complete messages of this call; the reader, who alone writes it, reads it without
+
 	spare *[]byte // the first chunk of each call if keeps, no buffer of the pool
 	split grpcwire.Splitter
 	fault *StreamError // why it ended, if not by END_STREAM
@@ -141,6 +143,7 @@ func (in *inbox) take(part grpcwire.Part) {
 		ch := &in.chunks[len(in.chunks)-1]
 		ch.done = len(*ch.b)
 		in.count++
+		in.messages++
 	}
 }
 
@@ -252,7 +255,7 @@ func (in *inbox) freeLocked() {
 // resetLocked makes an inbox new of which everything is taken and freed.
 func (in *inbox) resetLocked() {
 	in.Gate.Reset()
-	in.count, in.ended, in.over = 0, false, false
+	in.count, in.messages, in.ended, in.over = 0, 0, false, false
 	in.split = grpcwire.Splitter{}
 }
 

@@ -41,6 +41,8 @@ func (s *http2Server) refuse(id uint32, end bool, r *request, no *refusal) *fram
 	}
 	// The block must reach the wire in the order in which it was encoded, so it
 	// does not go to the controlBuffer; the bound is the same in kind.
+	s.tally.openedLocked(s.readAt)
+	s.tally.endedLocked(false)
 	s.headersLocked(id, b, true)
 	s.hbuf = b[:0]
 	s.owed = true
@@ -101,6 +103,7 @@ func (c *conn) resetRefusedLocked(id uint32) {
 	c.refused.remove(id)
 	c.ended.add(id)
 	c.budget.leftOpenLocked(c.recvWindowMax)
+	c.tally.resetOutLocked(CodeNoError)
 	c.reply(func() bool { return c.ctl.Reset(id, CodeNoError) })
 }
 

@@ -284,6 +284,7 @@ func (s *http2Server) newStream(id uint32, end bool, l *field.List) *frame.Error
 		return nil
 	}
 	s.streams[id], s.last = st.stream, st.stream
+	s.tally.openedLocked(st.received)
 	s.streamsChangedLocked()
 	s.open++
 	if timed {

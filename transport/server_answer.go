@@ -76,6 +76,7 @@ func (st *http2ServerStream) appendHeaderLocked(b []byte) []byte {
 func (c *conn) trailersLocked(st *stream) {
 	ss := st.server
 	t := st.out.trailers
+	c.tally.endedLocked(isOK(t.status))
 	if !ss.headerSent && len(ss.header) > 0 {
 		ss.sendHeaderLocked()
 	}

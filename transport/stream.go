@@ -39,12 +39,13 @@ type outbound struct {
 	queue    []outMessage
 	first    [1]outMessage // backs queue at first: most streams send one message at a time
 	head     int
-	queued   int // octets in queue
+	queued   int    // octets in queue
+	batch    uint32 // conn.batch when END_STREAM was sent
+	messages uint32 // that were given to Send
 	end      bool
 	sentEnd  bool
-	batch    uint32 // conn.batch when END_STREAM was sent
-	over     bool   // END_STREAM was sent after the peer's: that ended the stream
-	left     bool   // the stream has left the table: nothing can be sent any more
+	over     bool // END_STREAM was sent after the peer's: that ended the stream
+	left     bool // the stream has left the table: nothing can be sent any more
 	inRound  bool
 	waiting  bool        // a Send waits for quota
 	reason   wait.Reason // why the queue does not move
@@ -132,6 +133,7 @@ func (st *stream) init(c *conn, limit uint32, waits bool) {
 func (st *stream) openLocked() {
 	o := &st.out
 	o.queue, o.head, o.queued = o.queue[:0], 0, 0
+	o.messages = 0
 	o.end, o.sentEnd, o.over, o.left, o.waiting, o.reason, o.trailers = false, false, false, false, false, 0, nil
 	o.flow.Init(st.c.settings.initialWindow)
 	st.in.openFlow(st.c.recvWindow, st.c.recvWindowMax)
@@ -146,6 +148,8 @@ func (st *stream) enqueueLocked(b *[]byte, end bool) {
 	c, o := st.c, &st.out
 	o.queue = append(o.queue, outMessage{buf: b, rest: *b, copied: len(*b) <= copyLimit || c.sock.copies()})
 	o.queued += len(*b)
+	o.messages++
+	c.tally.messagesOut++
 	o.end = o.end || end
 	c.pushLocked(st)
 }
@@ -257,6 +261,7 @@ func (st *stream) abandon(code ErrCode) bool {
 		return false
 	}
 	c.ended.add(st.id)
+	c.tally.resetOutLocked(code)
 	c.ctl.ResetOwn(st.id, code) // first: see resetLocked
 	c.removeLocked(st)
 	c.flush(flushInline)

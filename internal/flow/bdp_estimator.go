@@ -81,6 +81,8 @@ type BDPEstimator struct {
 	next     time.Time // when the next sample may begin
 	interval time.Duration
 
+	product int64 // of the last sample, in octets
+
 	best  float64          // octets a second when the window changed last
 	trip  time.Duration    // of the last PING
 	rtt   [2]time.Duration // shortest of the present rttSamples, and of those before
@@ -104,6 +106,19 @@ func (e *BDPEstimator) Init(initial, limit uint32) {
 // Window is the size that the windows should have now, in octets: between the
 // initial one and the limit. It is 0 for the zero value.
 func (e *BDPEstimator) Window() uint32 { return uint32(e.window) }
+
+// RoundTrip gives the shortest round trip that is remembered, and Product the
+// bandwidth-delay product of the last sample in octets. Both are 0 before there
+// was one.
+func (e *BDPEstimator) RoundTrip() time.Duration {
+	if e.rtts <= rttSamples {
+		return e.rtt[0]
+	}
+	return min(e.rtt[0], e.rtt[1])
+}
+
+// Product is explained at RoundTrip.
+func (e *BDPEstimator) Product() int64 { return e.product }
 
 // OnData is DATA of n octets, padding included.
 func (e *BDPEstimator) OnData(n uint32) { e.octets += int64(n) }
@@ -150,6 +165,7 @@ func (e *BDPEstimator) end(now time.Time) {
 	bandwidth := float64(e.octets) / now.Sub(e.began).Seconds()
 	shortest := e.shortest(e.trip)
 	product := bandwidth * max(shortest, minRoundTrip).Seconds()
+	e.product = int64(product)
 	window := float64(e.window)
 	inTrip := bandwidth * max(e.trip, minRoundTrip).Seconds() // e.octets, unless the sample went on
 	full := inTrip > window*2/5
@@ -180,10 +196,7 @@ func (e *BDPEstimator) shortest(rtt time.Duration) time.Duration {
 	}
 	e.rtts++
 	e.rtt[0] = min(e.rtt[0], rtt)
-	if e.rtts <= rttSamples {
-		return e.rtt[0]
-	}
-	return min(e.rtt[0], e.rtt[1])
+	return e.RoundTrip()
 }
 
 // changed starts over with another window.

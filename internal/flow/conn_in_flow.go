@@ -53,6 +53,13 @@ func (f *ConnInFlow) SetLimit(n uint32) (update uint32) {
 	return 0
 }
 
+// Window gives what the peer may still send, in octets, and Limit the window's
+// size.
+func (f *ConnInFlow) Window() int64 { return f.window }
+
+// Limit gives the size that the window is to have. See Window.
+func (f *ConnInFlow) Limit() int64 { return f.limit }
+
 // grant opens the window up to the limit.
 func (f *ConnInFlow) grant() (update uint32) {
 	if f.window >= f.limit {

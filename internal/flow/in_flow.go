@@ -136,5 +136,9 @@ func (f *InFlow) SetLimit(limit uint32) (update uint32, ok bool) {
 // of. From now on the current limit is the only one.
 func (f *InFlow) Acked() { f.accepted = f.limit }
 
+// Window gives what the peer may still send, in octets. It may be negative:
+// see SetLimit.
+func (f *InFlow) Window() int64 { return f.window() }
+
 // Pending gives how many octets are received and not read.
 func (f *InFlow) Pending() uint32 { return uint32(min(f.pending, math.MaxUint32)) }

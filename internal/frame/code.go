@@ -25,7 +25,10 @@ const (
 	CodeHTTP11Required
 )
 
-var codeNames = [...]string{
+// Codes is how many there are. They are consecutive.
+const Codes = 14
+
+var codeNames = [Codes]string{
 	"NO_ERROR", "PROTOCOL_ERROR", "INTERNAL_ERROR", "FLOW_CONTROL_ERROR", "SETTINGS_TIMEOUT",
 	"STREAM_CLOSED", "FRAME_SIZE_ERROR", "REFUSED_STREAM", "CANCEL", "COMPRESSION_ERROR",
 	"CONNECT_ERROR", "ENHANCE_YOUR_CALM", "INADEQUATE_SECURITY", "HTTP_1_1_REQUIRED",

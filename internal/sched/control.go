@@ -18,6 +18,7 @@ type ControlBuffer struct {
 	frames []byte
 	credit []update
 	conn   uint32 // credit for the connection
+	count  int    // of frames
 	Limit  int    // octets of frames; zero means DefaultControlLimit
 }
 
@@ -39,6 +40,7 @@ func (b *ControlBuffer) SettingsAck() bool {
 		return false
 	}
 	b.frames = frame.AppendSettingsAck(b.frames)
+	b.count++
 	return true
 }
 
@@ -48,6 +50,7 @@ func (b *ControlBuffer) PingAck(data [8]byte) bool {
 		return false
 	}
 	b.frames = frame.AppendPing(b.frames, true, data)
+	b.count++
 	return true
 }
 
@@ -58,6 +61,7 @@ func (b *ControlBuffer) Reset(stream uint32, code frame.ErrCode) bool {
 	}
 	b.DropCredit(stream)
 	b.frames = frame.AppendRSTStream(b.frames, stream, code)
+	b.count++
 	return true
 }
 
@@ -87,6 +91,7 @@ func (b *ControlBuffer) ConnCredit() uint32 { return b.conn }
 func (b *ControlBuffer) ResetOwn(stream uint32, code frame.ErrCode) {
 	b.DropCredit(stream)
 	b.frames = frame.AppendRSTStream(b.frames, stream, code)
+	b.count++
 }
 
 // DropCredit forgets the credit of a stream that is about to be reset: nothing
@@ -114,6 +119,15 @@ func (b *ControlBuffer) Len() int {
 	return n
 }
 
+// Frames gives how many frames AppendTo will append: window updates for the
+// connection and for streams, and all others.
+func (b *ControlBuffer) Frames() (conn, streams, others int) {
+	if b.conn > 0 {
+		conn = 1
+	}
+	return conn, len(b.credit), b.count
+}
+
 // AppendTo appends everything that waits to dst, the connection's credit
 // first, and empties the buffer.
 func (b *ControlBuffer) AppendTo(dst []byte) []byte {
@@ -125,7 +139,7 @@ func (b *ControlBuffer) AppendTo(dst []byte) []byte {
 	for _, u := range b.credit {
 		dst = frame.AppendWindowUpdate(dst, u.stream, u.increment)
 	}
-	b.frames, b.credit = b.frames[:0], b.credit[:0]
+	b.frames, b.credit, b.count = b.frames[:0], b.credit[:0], 0
 	if cap(b.frames) > 1<<10 {
 		b.frames = nil
 	}

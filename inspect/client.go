@@ -1,0 +1,74 @@
+package inspect
+
+import "time"
+
+// A Detail says how much of a Client or Server a snapshot shows.
+type Detail uint8
+
+// The details.
+const (
+	Totals      Detail = iota // sums over its connections
+	Connections               // its connections, too
+	Streams                   // and their streams
+)
+
+// A Client is the snapshot of a Client.
+type Client struct {
+	ID int64
+	// SubchannelID is that of what channelz calls the subchannel of the Client: all
+	// its connections are in one.
+	SubchannelID int64
+	Target       string
+	// State is one of gRPC's connectivity states: "IDLE", "CONNECTING", "READY",
+	// "TRANSIENT_FAILURE" or "SHUTDOWN", and StateSince when it began. Err is the
+	// latest reason why there was no connection.
+	State      string
+	StateSince time.Time
+	Err        string
+	Since      time.Time // when the Client was made
+	// Counters are the sums of all its connections, with the calls that got none
+	// among the started and failed ones.
+	Counters
+	// LastCall is when the latest stream was opened, the zero Time if none was.
+	LastCall time.Time
+	Open     Open
+	// Connections are those that have not ended, the oldest first. There may be
+	// several: one that drains stays until its last call is over.
+	Connections []Conn
+	// Events are the latest changes of state, at most 30, the oldest first, of
+	// EventsCount altogether.
+	Events      []Event
+	EventsCount int
+}
+
+// An Event is something that happened to a Client.
+type Event struct {
+	Time    time.Time
+	Text    string
+	Warning bool // it is a failure
+}
+
+// A Server is the snapshot of a Server.
+type Server struct {
+	ID    int64
+	Since time.Time // when the Server was made
+	// State is "idle" before Serve, "serving", "draining" from GracefulStop on, or
+	// "stopped".
+	State     string
+	Listeners []Listener
+	// Counters are the sums of all its connections.
+	Counters
+	// LastCall is when the latest stream was opened, the zero Time if none was.
+	LastCall time.Time
+	Open     Open
+	// Connections are those that have not ended, by their ids.
+	Connections []Conn
+	// Handshakes are connections that were accepted and are not ready.
+	Handshakes int
+}
+
+// A Listener is one that a Server serves.
+type Listener struct {
+	ID      int64
+	Address Address
+}

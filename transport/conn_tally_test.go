@@ -1,0 +1,29 @@
+package transport
+
+import (
+	"strconv"
+	"testing"
+	"unsafe"
+)
+
+// What is counted costs a connection one size class of the allocator, and a
+// client's stream one. Whoever adds a field looks here first.
+func TestSizes(t *testing.T) {
+	if strconv.IntSize != 64 {
+		t.Skip("the sizes are those of 64 bits")
+	}
+	for _, tt := range []struct {
+		what       string
+		size, most uintptr
+	}{
+		{"a server's connection", unsafe.Sizeof(http2Server{}), 2688},
+		{"a client's connection", unsafe.Sizeof(http2Client{}), 2304},
+		{"a client's stream", unsafe.Sizeof(http2ClientStream{}), 480},
+		{"a server's stream", unsafe.Sizeof(http2ServerStream{}), 128},
+		{"the stream of either", unsafe.Sizeof(stream{}), 384},
+	} {
+		if tt.size > tt.most {
+			t.Errorf("%s takes %d octets, more than its size class of %d", tt.what, tt.size, tt.most)
+		}
+	}
+}
