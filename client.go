@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/weir-rpc/weir/inspect"
 	"github.com/weir-rpc/weir/internal/channel"
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc"
@@ -34,6 +35,7 @@ type Client struct {
 	service atomic.Pointer[service] // nil without a service config
 
 	streams openStreams // they hear of Close
+	inspect inspection
 }
 
 var _ grpc.ClientConnInterface = (*Client)(nil)
@@ -122,6 +124,8 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 		}
 		c.callOpts = nil // it adds them, for the interceptors to see
 	}
+	c.inspect.begin(cfg.inspect)
+	inspect.AddClient(c.inspect.registry, c.inspect.id, c)
 	return c, nil
 }
 
@@ -136,6 +140,7 @@ func (c *Client) Close() error {
 	if c.bridge != nil {
 		_ = c.bridge.conn.Close()
 	}
+	defer c.inspect.end()
 	defer c.streams.end() // what a stream says of its end is said by then
 	return c.ch.Close()
 }

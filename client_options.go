@@ -29,6 +29,7 @@ type clientConfig struct {
 	connect   connectParams
 	observer  func(from, to connectivity.State, err error)
 	stats     statsHandlers
+	inspect   inspectConfig
 	conn      transport.ConnConfig
 	early     bool
 	sizes     sizes

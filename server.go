@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/weir-rpc/weir/inspect"
 	"github.com/weir-rpc/weir/internal/channel"
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc"
@@ -47,6 +48,7 @@ type Server struct {
 	draining  bool
 	quiet     sync.Cond   // signalled when a connection has ended, and a handler if closing
 	silent    *time.Timer // closes connections without calls
+	inspect   serverInspection
 
 	// Written by RegisterService, before Serve; then immutable.
 	methods map[string]*method
@@ -88,6 +90,8 @@ func NewServer(opts ...ServerOption) *Server {
 	s.proto, _ = codecFor("proto") // grpc-go's own, which the codec's package registers, if no other
 	s.proto.vt = s.cfg.messages.vt
 	s.unaryInterceptor, s.streamInterceptor = s.cfg.chainInterceptors()
+	s.inspect.begin(s.cfg.inspect)
+	inspect.AddServer(s.inspect.registry, s.inspect.id, s)
 	return s
 }
 
@@ -154,11 +158,13 @@ func (s *Server) Serve(lis net.Listener) error {
 	}
 	s.serving = true
 	s.listeners[lis] = struct{}{}
+	s.inspect.listensLocked(lis)
 	s.mu.Unlock()
 	defer func() {
 		_ = lis.Close()
 		s.mu.Lock()
 		delete(s.listeners, lis)
+		delete(s.inspect.ids, lis)
 		s.mu.Unlock()
 	}()
 	return s.accept(lis)
@@ -213,7 +219,9 @@ func (s *Server) serve(nc net.Conn) {
 
 // ended forgets a connection.
 func (s *Server) ended(c *serverConn) {
+	last := lastLook(c.tr)
 	s.mu.Lock()
+	s.inspect.endedLocked(&last)
 	delete(s.conns, c)
 	s.quiet.Broadcast()
 	s.mu.Unlock()

@@ -30,6 +30,7 @@ type serverConfig struct {
 	sizes                sizes
 	messages             messageConfig
 	intake               intakeConfig
+	inspect              inspectConfig
 }
 
 type serverOption func(*serverConfig)

@@ -148,6 +148,7 @@ func (s *Server) finish() {
 	case <-s.finished:
 	default:
 		close(s.finished)
+		s.inspect.end()
 	}
 }
 

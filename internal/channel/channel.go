@@ -55,6 +55,8 @@ type Channel struct {
 	target string
 	states states
 	first  pickFirst
+
+	unserved unserved
 }
 
 // New makes a Channel. It does no I/O.
@@ -90,7 +92,10 @@ func (c *Channel) Transport(ctx context.Context, waitForReady bool) (transport.C
 	if err == nil {
 		return tr, nil
 	}
-	return c.await(ctx, waitForReady)
+	if tr, err = c.await(ctx, waitForReady); err != nil {
+		c.unserved.Add(1)
+	}
+	return tr, err
 }
 
 // await is Transport when there is no connection yet.

@@ -52,6 +52,7 @@ type pickFirst struct {
 	failures int                         // rounds in a row
 	hurry    chan struct{}               // of a backoff that runs: closing it ends it
 	closed   bool
+	past     past
 }
 
 func (p *pickFirst) idle() picker { return idle{p.wake} }
@@ -230,7 +231,9 @@ func (p *pickFirst) ends(tr transport.ClientTransport, ended func()) {
 	p.lost(tr)
 	<-tr.Done()
 	ended()
+	last := lastLook(tr)
 	p.mu.Lock()
+	p.past.add(&last)
 	i := slices.Index(p.live, tr)
 	p.live = slices.Delete(p.live, i, i+1)
 	p.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"google.golang.org/grpc/connectivity"
 )
@@ -25,15 +26,18 @@ type states struct {
 	left     chan struct{} // closed when the state changes; nil if nobody waits
 	pending  []change      // that the observer has not been told
 	telling  bool
+	story    story
 }
 
 type change struct {
 	from, to connectivity.State
 	err      error
+	at       time.Time
 }
 
 // begin publishes the first view: IDLE.
 func (s *states) begin(p picker) {
+	s.story.begin()
 	s.current.Store(&view{state: connectivity.Idle, picker: p})
 }
 
@@ -57,13 +61,15 @@ func (s *states) set(to connectivity.State, p picker, err error) {
 		close(s.left)
 		s.left = nil
 	}
-	if s.observer == nil {
-		return
-	}
 	if to == connectivity.Connecting {
 		err = nil // that of the state before, which its change told
 	}
-	s.pending = append(s.pending, change{old.state, to, err})
+	ch := change{from: old.state, to: to, err: err}
+	s.story.changed(ch)
+	if s.observer == nil {
+		return
+	}
+	s.pending = append(s.pending, ch)
 	if !s.telling {
 		s.telling = true
 		go s.tell()

@@ -1,0 +1,52 @@
+package weir
+
+import (
+	"time"
+
+	"github.com/weir-rpc/weir/inspect"
+)
+
+// inspectConfig says where a Client or Server can be looked at.
+type inspectConfig struct {
+	set      bool
+	registry *inspect.Registry
+}
+
+// WithInspectRegistry has the Client in r, where package inspect shows it, and
+// through it channelz and metrics do, until Close. Without the option it is in
+// inspect.Default. With nil it is nowhere.
+func WithInspectRegistry(r *inspect.Registry) DialOption {
+	return dialOption(func(c *clientConfig) { c.inspect = inspectConfig{true, r} })
+}
+
+// inspection is where somebody can be looked at. Immutable.
+type inspection struct {
+	registry *inspect.Registry // nil if nowhere
+	id       int64
+	chosen   int64 // of what channelz calls a subchannel; 0 for a server
+	begun    time.Time
+}
+
+func (i *inspection) begin(cfg inspectConfig) {
+	i.registry = cfg.registry
+	if !cfg.set {
+		i.registry = inspect.Default
+	}
+	i.id, i.chosen, i.begun = inspect.NextID(), inspect.NextID(), time.Now()
+}
+
+func (i *inspection) end() { i.registry.Remove(i.id) }
+
+// InspectID gives the id that the Client has in its inspect.Registry.
+func (c *Client) InspectID() int64 { return c.inspect.id }
+
+// InspectClient gives a snapshot of the Client, which its inspect.Registry asks
+// for.
+func (c *Client) InspectClient(d inspect.Detail) inspect.Client {
+	s := c.ch.Inspect(d)
+	s.ID, s.SubchannelID = c.inspect.id, c.inspect.chosen
+	return s
+}
+
+// InspectConnections gives the connections that have not ended.
+func (c *Client) InspectConnections() []inspect.Connection { return c.ch.InspectConnections() }
