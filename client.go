@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/weir-rpc/weir/inspect"
+	"github.com/weir-rpc/weir/internal/binlog"
 	"github.com/weir-rpc/weir/internal/channel"
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc"
@@ -31,6 +32,7 @@ type Client struct {
 	bridge    *bridge // nil without interceptors
 	perRPC    []credentials.PerRPCCredentials
 	stats     stats.Handler // nil if there is none
+	log       *binlog.Log
 
 	service atomic.Pointer[service] // nil without a service config
 
@@ -74,6 +76,10 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 		return nil, err
 	}
 	cfg.sizes.into(&cfg.conn)
+	log, err := cfg.telemetry.log("WithBinaryLog", true)
+	if err != nil {
+		return nil, err
+	}
 	codec, ok := codecFor("proto")
 	if !ok {
 		return nil, errors.New("weir: no codec is registered for \"proto\"")
@@ -94,6 +100,7 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 		codec:     codec,
 		perRPC:    cfg.perRPC,
 		stats:     cfg.stats.handler(),
+		log:       log,
 		ch: channel.New(channel.Config{
 			Target:      t,
 			Credentials: cfg.creds.Clone(),
@@ -164,7 +171,7 @@ func (c *Client) info(ci *callInfo, method string, opts []grpc.CallOption) (comp
 	}
 	if err == nil {
 		comp, err = ci.encoder()
-		ci.codec.vt = c.messages.vt
+		ci.codec.vt, ci.codec.log = c.messages.vt, c.log.Call(method)
 	}
 	if err != nil {
 		ci.finish(noMetadata, noMetadata, nil, err)
@@ -232,6 +239,8 @@ func (c *Client) attempts(ctx context.Context, inv *invocation, method string, c
 			inv.reply = transport.Reply{}
 			continue
 		}
+		inv.info.logHeader(inv.reply.GotHeader(), inv.reply.Header, p)
+		inv.info.logEnd(inv.reply.GotTrailer(), inv.reply.Trailer, p, err)
 		inv.info.finish(inv.reply.Header, inv.reply.Trailer, p, err)
 		inv.reply.Free()
 		return err
@@ -258,11 +267,12 @@ func (c *Client) attempt(ctx context.Context, inv *invocation, comp encoding.Com
 	if err != nil {
 		return tr.Peer(), err
 	}
-	if inv.stats.handler != nil {
+	if inv.stats.handler != nil || info.codec.log != nil {
 		wire := m.Len()
 		inv.call.Sent = func() {
 			inv.stats.outHeader(&inv.call, inv.metadata, tr.Peer())
 			inv.stats.outPayload(args, size, wire)
+			info.logRequest(ctx, c.authorityOf(&inv.call), inv.metadata)
 		}
 	}
 	r := &inv.reply
@@ -274,6 +284,7 @@ func (c *Client) attempt(ctx context.Context, inv *invocation, comp encoding.Com
 			return tr.Peer(), err
 		}
 	}
+	info.logHeader(r.GotHeader(), r.Header, tr.Peer())
 	in := received{codec: info.codec, limit: info.maxRecv, option: info.recvOption(), unknown: codes.Internal, encoding: r.Encoding}
 	if err := in.into(&r.Message, reply); err != nil {
 		return tr.Peer(), err

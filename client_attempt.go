@@ -96,6 +96,7 @@ func (a *attempt) open(ctx context.Context, cs *clientStream) (err error) {
 		return err
 	}
 	a.stats.outHeader(&call, md, a.tr.Peer())
+	cs.info.codec.log.ClientHeader(ctx, c.authorityOf(&call), md, nil)
 	return nil
 }
 

@@ -36,6 +36,7 @@ type clientConfig struct {
 	messages  messageConfig
 	service   serviceOptions
 	transport TransportFunc // nil: connections are dialed
+	telemetry telemetryConfig
 
 	interceptors []grpc.DialOption // grpc-go's own, which keeps their order
 }

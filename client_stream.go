@@ -75,6 +75,7 @@ func (cs *clientStream) Header() (metadata.MD, error) {
 		case a.st.GotHeader():
 			cs.replay.release()
 			a.stats.inHeader(a.st.Header, a.st.Encoding())
+			cs.info.logHeader(true, a.st.Header, a.tr.Peer())
 			return md, nil
 		case cs.goesOn(a):
 			continue
@@ -95,6 +96,7 @@ func (cs *clientStream) Trailer() metadata.MD { return cs.at.Load().st.Trailer()
 func (cs *clientStream) CloseSend() error {
 	if !cs.sentLast.Swap(true) {
 		cs.closeSend()
+		cs.info.codec.log.HalfClose()
 	}
 	return nil
 }
@@ -128,6 +130,7 @@ func (cs *clientStream) SendMsg(v any) error {
 	}
 	if err = cs.send(m, last); err == nil {
 		cs.at.Load().stats.outPayload(v, size, wire)
+		cs.info.codec.log.Sent()
 	}
 	if last {
 		return nil // RecvMsg tells
@@ -188,6 +191,7 @@ func (cs *clientStream) recv(v any) error {
 	if a.stats != nil {
 		a.stats.inHeader(a.st.Header, a.st.Encoding())
 	}
+	cs.info.logHeader(a.st.GotHeader(), a.st.Header, a.tr.Peer())
 	in := received{codec: cs.info.codec, limit: cs.info.maxRecv, option: cs.info.recvOption(), unknown: codes.Internal}
 	if m.Compressed {
 		in.encoding = a.st.Encoding()
@@ -256,6 +260,8 @@ func (cs *clientStream) finish(err error) {
 		a, unwatch, cancel := cs.ends(cause)
 		a.st.Cancel(cause) // nothing, unless the end came from here
 		a.told(err)
+		cs.info.logHeader(a.st.GotHeader(), a.st.Header, a.tr.Peer())
+		cs.info.logEnd(a.st.GotTrailer(), a.st.Trailer, a.tr.Peer(), err)
 		cs.info.finish(a.st.Header, a.st.Trailer, a.tr.Peer(), err)
 		cs.c.streams.remove(cs)
 		if unwatch != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 
+	"github.com/weir-rpc/weir/internal/binlog"
 	"github.com/weir-rpc/weir/internal/grpcwire"
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc/codes"
@@ -23,6 +24,7 @@ type codec struct {
 	once  bool // what is marshalled is not marshalled again: a Raw need not keep its octets
 	v2    encoding.CodecV2
 	v1    encoding.Codec
+	log   *binlog.Call // of the call, if it is logged
 }
 
 // codecFor gives the codec that is registered for a content-subtype. A codec
@@ -188,7 +190,7 @@ func (r *received) into(m *transport.Message, v any) error {
 		if len(m.Data) > r.limit {
 			return r.tooLarge(len(m.Data))
 		}
-		return r.codec.unmarshal(m.Data, v)
+		return r.decode(m.Data, v)
 	}
 	comp := grpcwire.Lookup(r.encoding)
 	switch {
@@ -210,9 +212,19 @@ func (r *received) into(m *transport.Message, v any) error {
 	if raw, ok := v.(*Raw); ok {
 		buf.SetBytes(b)
 		raw.b, buf = buf, raw.b // what it had is freed
+		r.codec.log.Received(b)
 		return nil
 	}
-	return r.codec.unmarshal(b, v)
+	return r.decode(b, v)
+}
+
+// decode unmarshals and logs a message.
+func (r *received) decode(data []byte, v any) error {
+	err := r.codec.unmarshal(data, v)
+	if err == nil {
+		r.codec.log.Received(data)
+	}
+	return err
 }
 
 func (r *received) tooLarge(n int) error {

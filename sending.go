@@ -23,6 +23,9 @@ func (o sending) encode(v any, c codec, comp encoding.Compressor) (m transport.B
 	}
 	m, err = c.marshal(v)
 	size = m.Len()
+	if err == nil && c.log != nil {
+		c.log.Marshalled(m.Bytes())
+	}
 	if err == nil && comp != nil && size >= o.least {
 		err = compress(&m, comp)
 	}

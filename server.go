@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/weir-rpc/weir/inspect"
+	"github.com/weir-rpc/weir/internal/binlog"
 	"github.com/weir-rpc/weir/internal/channel"
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc"
@@ -37,6 +38,8 @@ type Server struct {
 	streamInterceptor grpc.StreamServerInterceptor
 
 	stats stats.Handler // nil if there is none
+	log   *binlog.Log
+	fault error // of an option, for Serve
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -87,6 +90,7 @@ func NewServer(opts ...ServerOption) *Server {
 		s.cfg.creds = insecure.NewCredentials()
 	}
 	s.stats = s.cfg.stats.handler()
+	s.log, s.fault = s.cfg.telemetry.log("BinaryLog", false)
 	s.proto, _ = codecFor("proto") // grpc-go's own, which the codec's package registers, if no other
 	s.proto.vt = s.cfg.messages.vt
 	s.unaryInterceptor, s.streamInterceptor = s.cfg.chainInterceptors()
@@ -149,6 +153,10 @@ func (s *Server) Serve(lis net.Listener) error {
 	if err := checkFrameSize("MaxFrameSize", s.cfg.conn.MaxFrameSize); err != nil {
 		_ = lis.Close()
 		return err
+	}
+	if s.fault != nil {
+		_ = lis.Close()
+		return s.fault
 	}
 	s.mu.Lock()
 	if s.closing.Load() {

@@ -43,7 +43,7 @@ func (s *Server) handle(st transport.ServerStream) {
 			return
 		}
 	}
-	if s.stats != nil {
+	if s.stats != nil || s.log != nil {
 		call.stats, ctx = s.observe(ctx, st)
 	}
 	o := call.stats
@@ -57,6 +57,7 @@ func (s *Server) handle(st transport.ServerStream) {
 	o.begin(m)
 	defer o.end()
 	c, ok := s.codec(st.ContentSubtype(), m)
+	c.log = o.logged()
 	if !ok {
 		o.writeStatus(st, status.Newf(codes.Unimplemented, "no codec is registered here for content-subtype %q", st.ContentSubtype()))
 		return
@@ -169,6 +170,7 @@ func (s *Server) handleUnary(ctx context.Context, st transport.ServerStream, m *
 	wire := b.Len()
 	st.Reply(b)
 	call.stats.outPayload(reply, size, wire)
+	call.stats.logEnd(nil)
 	call.stats.outTrailer()
 }
 
@@ -268,6 +270,7 @@ func (ss *serverStream) SendMsg(v any) error {
 func (ss *serverStream) RecvMsg(v any) error {
 	m, err := ss.st.Recv()
 	if err != nil {
+		ss.stats.halfClosed(err)
 		if err == io.EOF && !ss.desc.ClientStreams && !ss.got {
 			return status.Error(codes.Unimplemented, "cardinality violation: the client sent no message where one was expected")
 		}

@@ -31,6 +31,7 @@ type serverConfig struct {
 	messages             messageConfig
 	intake               intakeConfig
 	inspect              inspectConfig
+	telemetry            telemetryConfig
 }
 
 type serverOption func(*serverConfig)

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/weir-rpc/weir/internal/binlog"
 	"github.com/weir-rpc/weir/internal/grpcwire"
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc"
@@ -15,6 +16,7 @@ import (
 // callStats tells a stats handler of one call. A nil *callStats has none.
 type callStats struct {
 	handler stats.Handler
+	log     *binlog.Call    // nil if the call is not logged
 	ctx     context.Context // as TagRPC made it
 	st      transport.ServerStream
 	begun   time.Time   // zero if there is no handler for the method
@@ -38,17 +40,23 @@ type callStats struct {
 
 // observe tells of a request and gives the context of its handler.
 func (s *Server) observe(ctx context.Context, st transport.ServerStream) (*callStats, context.Context) {
-	o := &callStats{handler: s.stats, st: st}
+	o := &callStats{handler: s.stats, st: st, log: s.log.Call(st.Method())}
+	if s.stats == nil {
+		if o.log == nil {
+			return nil, ctx
+		}
+		o.handler = unheard{}
+	}
 	o.stream = serverTransportStream{st: st, stats: o}
 	e := &o.events
 	e.tag.FullMethodName = st.Method()
-	o.ctx = s.stats.TagRPC(ctx, &e.tag)
+	o.ctx = o.handler.TagRPC(ctx, &e.tag)
 	p := st.Peer()
 	e.inHeader = stats.InHeader{
 		FullMethod: st.Method(), RemoteAddr: p.Addr, LocalAddr: p.LocalAddr,
 		Compression: st.Encoding(), Header: copyMetadata(st.Metadata()),
 	}
-	s.stats.HandleRPC(o.ctx, &e.inHeader)
+	o.handler.HandleRPC(o.ctx, &e.inHeader)
 	return o, grpc.NewContextWithServerTransportStream(o.ctx, &o.stream)
 }
 
@@ -64,6 +72,7 @@ func (o *callStats) begin(m *method) {
 		begin.IsClientStream, begin.IsServerStream = m.stream.ClientStreams, m.stream.ServerStreams
 	}
 	o.handler.HandleRPC(o.ctx, begin)
+	o.logBegin()
 }
 
 func (o *callStats) inPayload(v any, size, wire int) {
@@ -87,6 +96,7 @@ func (o *callStats) outHeader() {
 		e := &o.events.outHeader
 		e.Header, e.Compression = o.st.Header(), o.st.SendCompress()
 		o.handler.HandleRPC(o.ctx, e)
+		o.log.ServerHeader(e.Header, nil)
 	}
 }
 
@@ -96,6 +106,7 @@ func (o *callStats) outPayload(v any, size, wire int) {
 		return
 	}
 	o.outHeader()
+	o.log.Sent()
 	e := &o.events.outPayload
 	if !e.SentTime.IsZero() {
 		e = new(stats.OutPayload)
@@ -135,6 +146,7 @@ func (o *callStats) writeStatus(st transport.ServerStream, end *status.Status) {
 	}
 	over := st.Context().Err() != nil // the client does not get it any more
 	o.err = end.Err()
+	o.logEnd(end)
 	st.WriteStatus(end)
 	if !over {
 		o.outTrailer()

@@ -29,8 +29,12 @@ var floors = map[string]int{
 	// gRPC streams over one connection.
 	"transport": 2,
 
+	// Sinks of entries, which know no call.
+	"binarylog": 2,
+
 	// Addresses and connections.
 	"internal/channel": 3,
+	"internal/binlog":  3,
 	"internal/balance": 3,
 
 	// Calls.

@@ -1,0 +1,66 @@
+package weir
+
+import (
+	"github.com/weir-rpc/weir/binarylog"
+	"github.com/weir-rpc/weir/internal/binlog"
+)
+
+// telemetryConfig is what a Client or a Server tells besides stats handlers.
+type telemetryConfig struct {
+	logFilter string
+	logSink   binarylog.Sink
+}
+
+// WithBinaryLog logs the calls that filter names to sink, as gRPC's proposal
+// A16 has it: headers, messages, half-closes, trailers and cancellations, each
+// as an entry of grpc.binarylog.v1. Call ids are those of the process, so that
+// Clients and Servers may share a sink, which stays the caller's to close. The
+// filter is what grpc-go reads from GRPC_BINARY_LOG_FILTER, which has no effect
+// on weir: rules with commas between them, of which the most specific counts for
+// a method.
+//
+//   - all methods
+//     package.Service/*        those of one service
+//     package.Service/Method   one method
+//     -package.Service/Method  all but that, of what the others name
+//
+// Limits may follow all rules but the last kind, in octets: {h:256} logs that
+// much of the metadata of each header, with keys, and nothing of messages;
+// {m:1024} that much of each message and no metadata; {h:256;m:1024} both. {h}
+// and {m} have no limit. An empty filter or a nil sink logs nothing; NewClient
+// fails if the filter is wrong. Only the last WithBinaryLog counts.
+//
+// Metadata is logged as it is sent, in the order of its keys, without
+// credentials of calls and what is gRPC's own: authorization, user-agent,
+// lb-token and what begins with grpc-. An attempt that is repeated is not logged
+// again. A call that never gets to a server is not logged at all, as in grpc-go.
+func WithBinaryLog(filter string, sink binarylog.Sink) DialOption {
+	return dialOption(func(c *clientConfig) { c.telemetry.logFilter, c.telemetry.logSink = filter, sink })
+}
+
+// BinaryLog logs the calls of registered methods that filter names to sink. See
+// WithBinaryLog; it is Serve that fails if the filter is wrong. As in grpc-go,
+// the end of the client's messages is logged when a streaming handler comes to
+// it, and the trailer when the handler has returned, whether the client gets it
+// or not.
+func BinaryLog(filter string, sink binarylog.Sink) ServerOption {
+	return serverOption(func(c *serverConfig) { c.telemetry.logFilter, c.telemetry.logSink = filter, sink })
+}
+
+// log gives the binary log, or nil.
+func (c *telemetryConfig) log(option string, client bool) (*binlog.Log, error) {
+	l, err := binlog.New(c.logFilter, c.logSink, client)
+	if err != nil {
+		return nil, optionError{option, err}
+	}
+	return l, nil
+}
+
+// optionError is what an option is wrong with.
+type optionError struct {
+	option string
+	err    error
+}
+
+func (e optionError) Error() string { return "weir: " + e.option + ": " + e.err.Error() }
+func (e optionError) Unwrap() error { return e.err }
