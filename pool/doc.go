@@ -1,0 +1,23 @@
+// Package pool shares Clients: programs that talk to many targets, some of them
+// now and then, get the Client of a target while they need it, and the pool keeps
+// as many as it may for whoever comes next.
+//
+// A program with a few targets needs no pool. One Client carries any number of
+// calls at a time, and connects, reconnects and goes idle by itself.
+//
+//	p := pool.New(pool.Config{MaxClients: 50})
+//	defer p.Close()
+//	internal := pool.NewProfile(weir.WithTransportCredentials(creds))
+//	…
+//	c, err := p.Get(ctx, "dns:///tenant-17:443", internal)
+//	if err != nil {
+//		return err
+//	}
+//	defer c.Close()
+//	reply, err := pb.NewEchoClient(c).Echo(ctx, request)
+//
+// A Client is in use from Get to Conn.Close, and as long as a call of it runs. What
+// is in use is not closed, but by ConnectionPool.Close. Of those that are not the
+// least recently used one makes room where the pool is full, and each goes after
+// Config.IdleTimeout.
+package pool
