@@ -26,8 +26,6 @@ type response struct {
 	details     string
 	fault       string // what is malformed, or empty
 	regular     bool   // a regular field has been seen
-
-	md metadata.MD // in place of fields: see Reply.Fill
 }
 
 // parseResponse reads a header list. What it found out about fields that recur
@@ -175,11 +173,8 @@ func (r *response) status() (*status.Status, *StreamError) {
 // among them, as with grpc-go.
 func (r *response) metadata() metadata.MD {
 	md := metadata.MD{}
-	switch {
-	case r == nil:
+	if r == nil {
 		return md
-	case r.md != nil:
-		return r.md.Copy()
 	}
 	add := func(f field.Field) {
 		if isCustom(f) {

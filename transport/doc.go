@@ -14,7 +14,7 @@
 // ClientTransport, ServerTransport, ClientStream and ServerStream have
 // implementations in other packages, such as inproc, and are frozen: they get no
 // more methods. Who implements them uses Buffer.Message, Reply.Fill,
-// NewServerContext and ContextError, and hands the ends to weir.WithTransport
+// ServerContext and ContextError, and hands the ends to weir.WithTransport
 // and to ServeTransport of a weir.Server.
 //
 // # Errors

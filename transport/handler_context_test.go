@@ -26,7 +26,7 @@ type (
 	ownerKey struct{}
 )
 
-func TestNewServerContext(t *testing.T) {
+func TestServerContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := &foreignStream{peer: &peer.Peer{}, md: metadata.Pairs("k", "v")}
 		cfg := &ServerConfig{ContextValue: func(got ServerStream, key any) any {
@@ -37,9 +37,9 @@ func TestNewServerContext(t *testing.T) {
 		}}
 		base, endBase := context.WithCancel(context.WithValue(t.Context(), belowKey{}, "the base's"))
 		deadline := time.Now().Add(time.Minute)
-		ctx, cancel := NewServerContext(base, st, deadline, cfg)
-		timed, endTimed := NewServerContext(base, st, deadline, &ServerConfig{})
-		defer endTimed(nil)
+		ctx, timed := new(ServerContext), new(ServerContext)
+		ctx.Begin(base, st, deadline, cfg)
+		timed.Begin(base, st, deadline, &ServerConfig{})
 		endBase()
 		child, endChild := context.WithCancel(ctx)
 		defer endChild()
@@ -63,8 +63,9 @@ func TestNewServerContext(t *testing.T) {
 			t.Errorf("the end of the base has reached it: %v", ctx.Err())
 		}
 
-		why := errors.New("why")
-		cancel(why)
+		why := &StreamError{Code: CodeCancel}
+		ctx.End(why)
+		ctx.End(errReturned)
 		<-child.Done()
 		if ctx.Err() != context.Canceled || context.Cause(ctx) != why || context.Cause(child) != why {
 			t.Errorf("ended with %v, %v, its child with %v", ctx.Err(), context.Cause(ctx), context.Cause(child))

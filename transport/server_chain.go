@@ -191,7 +191,7 @@ type Workers struct {
 }
 
 type worker struct {
-	next  chan *chain
+	next  chan task
 	ends  int      // of chains
 	trace [80]byte // room for the first line of a trace
 }
@@ -226,29 +226,48 @@ func (p *Workers) Close() {
 	}
 }
 
-// run has a worker work for ch. It does not wait.
-func (p *Workers) run(ch *chain) {
+// task is what a worker does: the requests of a chain, or one function.
+type task interface {
+	// work reports whether the goroutine has been left locked to its thread.
+	work(w *worker) (locked bool)
+}
+
+// Go runs f on a goroutine that has a stack already, if one is idle, or on a
+// new one. It does not wait. A f that ends its goroutine takes nobody with it.
+func (p *Workers) Go(f func()) { p.run(function(f)) }
+
+type function func()
+
+func (f function) work(w *worker) (locked bool) {
+	f()
+	pprof.SetGoroutineLabels(context.Background()) // those of f are its own
+	w.ends++
+	return w.ends%lockCheckEvery == 1 && w.lockedToThread()
+}
+
+// run has a worker do t. It does not wait.
+func (p *Workers) run(t task) {
 	p.mu.Lock()
 	n := len(p.idle)
 	if n == 0 {
 		p.mu.Unlock()
-		go p.loop(ch)
+		go p.loop(t)
 		return
 	}
 	w := p.idle[n-1]
 	p.idle[n-1] = nil
 	p.idle = p.idle[:n-1]
 	p.mu.Unlock()
-	w.next <- ch // has room for one
+	w.next <- t // has room for one
 }
 
-func (p *Workers) loop(ch *chain) {
-	w := &worker{next: make(chan *chain, 1)}
+func (p *Workers) loop(t task) {
+	w := &worker{next: make(chan task, 1)}
 	for ok := true; ok; {
-		if ch.work(w) || !p.park(w) {
+		if t.work(w) || !p.park(w) {
 			return
 		}
-		ch, ok = <-w.next
+		t, ok = <-w.next
 	}
 }
 

@@ -2,7 +2,6 @@ package transport
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/metadata"
@@ -10,22 +9,11 @@ import (
 )
 
 // serverContext is the context of one RPC on the server: one object that
-// answers the keys of peer and metadata itself and makes a Done channel, and a
-// timer for the deadline, only when somebody asks for it. It is never pooled,
-// for handlers keep contexts.
+// answers the keys of peer and metadata itself. It is never pooled, for
+// handlers keep contexts.
 type serverContext struct {
 	st *http2ServerStream // immutable
-
-	cause atomic.Pointer[StreamError]     // why it ended; set before std is looked for
-	std   atomic.Pointer[standardContext] // from the first Done on; set before cause is looked for
-}
-
-// standardContext is a context of the standard library that ends with a
-// serverContext.
-type standardContext struct {
-	context.Context
-	finish context.CancelCauseFunc
-	stop   func() // its deadline's timer
+	contextEnd
 }
 
 // Deadline gives the client's deadline.
@@ -34,28 +22,7 @@ func (c *serverContext) Deadline() (time.Time, bool) {
 }
 
 // Done gives a channel that is closed when the stream ends.
-func (c *serverContext) Done() <-chan struct{} { return c.standard().Done() }
-
-// Err tells how the context ended.
-func (c *serverContext) Err() error {
-	if std := c.std.Load(); std != nil {
-		return std.Err()
-	}
-	if cause := c.cause.Load(); cause != nil {
-		return errOf(cause)
-	}
-	return nil
-}
-
-// ended reports whether the stream has ended.
-func (c *serverContext) ended() bool { return c.cause.Load() != nil }
-
-func errOf(cause *StreamError) error {
-	if cause.Cause == context.DeadlineExceeded { // not what a net.Conn may wrap
-		return context.DeadlineExceeded
-	}
-	return context.Canceled
-}
+func (c *serverContext) Done() <-chan struct{} { return c.standard(c.st.deadline).Done() }
 
 // Value answers what this object is itself, then what the owner of the
 // transport knows, then the values of the context of HandleStreams.
@@ -66,7 +33,7 @@ func (c *serverContext) Value(key any) any {
 	case keys.incoming:
 		return c.st.req.md
 	case keys.cancel:
-		return c.standard().Value(key)
+		return c.standard(c.st.deadline).Value(key)
 	}
 	if f := c.st.s.cfg.ContextValue; f != nil {
 		if v := f(c.st, key); v != nil {
@@ -74,52 +41,6 @@ func (c *serverContext) Value(key any) any {
 		}
 	}
 	return c.st.s.base.Value(key)
-}
-
-// standard gives a context of the standard library that ends with this one:
-// it has the Done channel, and children of this context hang on it without a
-// goroutine each.
-func (c *serverContext) standard() context.Context {
-	if std := c.std.Load(); std != nil {
-		return std.Context
-	}
-	base, stop := context.Background(), func() {}
-	if d := c.st.deadline; !d.IsZero() {
-		base, stop = context.WithDeadlineCause(base, d, errExpired)
-	}
-	std := &standardContext{stop: stop}
-	std.Context, std.finish = context.WithCancelCause(base)
-	if !c.std.CompareAndSwap(nil, std) {
-		std.finish(nil)
-		std.stop()
-		return c.std.Load().Context
-	}
-	if cause := c.cause.Load(); cause != nil {
-		std.end(cause)
-	}
-	return std.Context
-}
-
-var errExpired = &StreamError{Code: CodeCancel, By: ByLocal, Status: deadlineStatus, Cause: context.DeadlineExceeded}
-
-// cancel ends the context. The first call decides.
-func (c *serverContext) cancel(cause *StreamError) {
-	if !c.cause.CompareAndSwap(nil, cause) {
-		return
-	}
-	if std := c.std.Load(); std != nil {
-		std.end(cause)
-	}
-}
-
-// end ends the standard context the way its serverContext ended. It may be
-// called twice, with the same cause.
-func (std *standardContext) end(cause *StreamError) {
-	if errOf(cause) == context.DeadlineExceeded {
-		<-std.Done() // its own timer fires now, and says DeadlineExceeded
-	}
-	std.finish(cause)
-	std.stop()
 }
 
 // keys are the context keys of packages that do not export them, learned from

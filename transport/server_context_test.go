@@ -147,7 +147,7 @@ func (timeout) Is(err error) bool { return err == context.DeadlineExceeded }
 // have no deadline that could pass.
 func TestServerContext_TimeoutOfTheConn_Cancels(t *testing.T) {
 	c := &serverContext{st: &http2ServerStream{}}
-	std := c.standard()
+	std := c.standard(time.Time{})
 	c.cancel(&StreamError{Code: CodeCancel, Cause: timeout{}})
 	if <-std.Done(); c.Err() != context.Canceled || std.Err() != context.Canceled {
 		t.Errorf("the contexts end with %v and %v, want %v", c.Err(), std.Err(), context.Canceled)

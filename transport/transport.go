@@ -115,33 +115,40 @@ type Reply struct {
 
 	header, trailer *response // nil if there was no connection even
 	st              *stream
+
+	headerMD, trailerMD metadata.MD // in their place: see Fill
 }
 
 // Header gives a copy of the metadata that came before the message.
-func (r *Reply) Header() metadata.MD { return r.header.metadata() }
+func (r *Reply) Header() metadata.MD {
+	if r.headerMD != nil {
+		return r.headerMD.Copy()
+	}
+	return r.header.metadata()
+}
 
 // Trailer gives a copy of the metadata that came with the status.
-func (r *Reply) Trailer() metadata.MD { return r.trailer.metadata() }
+func (r *Reply) Trailer() metadata.MD {
+	if r.trailerMD != nil {
+		return r.trailerMD.Copy()
+	}
+	return r.trailer.metadata()
+}
 
 // GotHeader reports whether the server sent headers before its status.
-func (r *Reply) GotHeader() bool { return r.header != nil && r.header != &noResponse }
+func (r *Reply) GotHeader() bool {
+	return r.headerMD != nil || r.header != nil && r.header != &noResponse
+}
 
 // GotTrailer reports whether the server sent a status.
-func (r *Reply) GotTrailer() bool { return r.trailer != nil && r.trailer != &noResponse }
+func (r *Reply) GotTrailer() bool {
+	return r.trailerMD != nil || r.trailer != nil && r.trailer != &noResponse
+}
 
 // Fill makes r the answer m, for a RoundTrip of another package. A header or
 // trailer that is nil has not come; the others are kept and not changed.
 func (r *Reply) Fill(m Message, encoding string, header, trailer metadata.MD) {
-	r.Message, r.Encoding = m, encoding
-	r.header, r.trailer = filled(header), filled(trailer)
-}
-
-// filled gives the response that md stands for.
-func filled(md metadata.MD) *response {
-	if md == nil {
-		return nil
-	}
-	return &response{md: md}
+	*r = Reply{Message: m, Encoding: encoding, headerMD: header, trailerMD: trailer}
 }
 
 // Free gives the memory of the message back.
