@@ -31,7 +31,7 @@ func (p *pipe) newStream(ctx context.Context, call *transport.Call) (*stream, *t
 		return nil, faultf(transport.CodeCancel, codes.DeadlineExceeded, "%v before the call was sent", context.DeadlineExceeded)
 	}
 	st := &stream{
-		p: p, ctx: ctx, md: md, received: now,
+		p: p, ctx: ctx, md: md, responseMD: p.knownResponse(call.ContentSubtype), received: now,
 		method: call.Method, subtype: call.ContentSubtype, encoding: call.SendCompress,
 		recvLimit: messageLimit(call.MaxRecvMessageSize),
 	}

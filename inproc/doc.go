@@ -24,9 +24,10 @@
 // # What is not
 //
 // The octets of a message are handed over, not copied. A message is never
-// received in part. There are no PING frames: keepalive, and the ages of
-// connections, have no effect; so have read and write buffers, frame sizes and
-// windows that follow the bandwidth. Handlers run on goroutines of their own.
+// received in part. There are no PING frames: keepalive, idle timeouts and the
+// ages of connections have no effect; neither have buffers, frame sizes and
+// windows that follow the bandwidth. Every handler has a goroutine at once, that
+// of a unary call one of the Server's workers.
 //
 // # Ownership
 //

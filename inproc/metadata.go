@@ -2,6 +2,7 @@ package inproc
 
 import (
 	"cmp"
+	"maps"
 	"strings"
 
 	"github.com/weir-rpc/weir/internal/grpcwire"
@@ -17,28 +18,72 @@ func faultf(h2 transport.ErrCode, c codes.Code, format string, args ...any) *tra
 	return &transport.StreamError{Code: h2, By: transport.ByLocal, Status: status.Newf(c, format, args...)}
 }
 
+// known is the metadata of calls and answers that have none of their own. It is
+// shared, and so nobody may change it. Guarded by pipe.mu.
+type known struct {
+	request    requestKey
+	requestMD  metadata.MD
+	subtype    string
+	responseMD metadata.MD
+}
+
+type requestKey struct{ authority, subtype, accept string }
+
 // request gives the metadata of a call as the server sees it: a copy, with what
 // gRPC itself adds on the way.
 func (p *pipe) request(call *transport.Call) (metadata.MD, *transport.StreamError) {
+	shared := p.knownRequest(requestKey{
+		cmp.Or(call.Authority, p.cc.Authority), call.ContentSubtype, cmp.Or(call.AcceptEncoding, p.cc.AcceptEncoding),
+	})
+	if len(call.Metadata) == 0 {
+		return shared, nil
+	}
 	if err := grpcwire.ValidateMetadata(call.Metadata); err != nil {
 		return nil, faultf(transport.CodeCancel, codes.Internal, "cannot send the call's metadata: %v", err)
 	}
-	md := make(metadata.MD, len(call.Metadata)+4)
+	md := make(metadata.MD, len(call.Metadata)+len(shared))
 	addReceived(md, call.Metadata)
-	md[":authority"] = []string{cmp.Or(call.Authority, p.cc.Authority)}
-	md["content-type"] = []string{grpcwire.ContentType(call.ContentSubtype)}
-	md["user-agent"] = []string{p.cc.UserAgent}
-	if accept := cmp.Or(call.AcceptEncoding, p.cc.AcceptEncoding); accept != "" {
-		md["grpc-accept-encoding"] = []string{accept}
-	}
-	if limit := headerListLimit(&p.sc.ConnConfig); len(call.Metadata) > 0 {
-		if size := listSize(md) + len(call.Method); size > limit {
-			return nil, faultf(transport.CodeCancel, codes.Internal,
-				"the call's header list is about %d octets, the server accepts %d (its option MaxHeaderListSize)", size, limit)
-		}
+	maps.Copy(md, shared)
+	limit := headerListLimit(&p.sc.ConnConfig)
+	if size := listSize(md) + len(call.Method); size > limit {
+		return nil, faultf(transport.CodeCancel, codes.Internal,
+			"the call's header list is about %d octets, the server accepts %d (its option MaxHeaderListSize)", size, limit)
 	}
 	return md, nil
 }
+
+// knownRequest gives what gRPC itself says with a call.
+func (p *pipe) knownRequest(key requestKey) metadata.MD {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	k := &p.known
+	if k.requestMD == nil || k.request != key {
+		md := metadata.MD{
+			":authority":   {key.authority},
+			"content-type": {grpcwire.ContentType(key.subtype)},
+			"user-agent":   {p.cc.UserAgent},
+		}
+		if key.accept != "" {
+			md["grpc-accept-encoding"] = []string{key.accept}
+		}
+		k.request, k.requestMD = key, md
+	}
+	return k.requestMD
+}
+
+// knownResponse gives what gRPC itself says with an answer.
+func (p *pipe) knownResponse(subtype string) metadata.MD {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	k := &p.known
+	if k.responseMD == nil || k.subtype != subtype {
+		k.subtype, k.responseMD = subtype, metadata.MD{"content-type": {grpcwire.ContentType(subtype)}}
+	}
+	return k.responseMD
+}
+
+// noMD is the metadata of an answer that has none.
+var noMD = metadata.MD{}
 
 // addReceived adds md to dst, as it is when it has been sent.
 func addReceived(dst, md metadata.MD) {
@@ -77,9 +122,12 @@ func checkMetadata(md metadata.MD) error {
 
 // headers gives the server's headers as the client sees them.
 func (st *stream) headers() metadata.MD {
+	if len(st.header) == 0 && st.compress == "" {
+		return st.responseMD
+	}
 	md := make(metadata.MD, len(st.header)+2)
 	addReceived(md, st.header)
-	md["content-type"] = []string{grpcwire.ContentType(st.subtype)}
+	maps.Copy(md, st.responseMD)
 	if st.compress != "" {
 		md["grpc-encoding"] = []string{st.compress}
 	}
@@ -90,39 +138,49 @@ func (st *stream) headers() metadata.MD {
 // If there were no headers, they are one with these. What the client's limit
 // does not allow is left out, the code never.
 func (st *stream) trailers(end *status.Status) (*status.Status, metadata.MD) {
+	if !st.headerSent && len(st.header) > 0 {
+		st.sendHeaderLocked()
+	}
+	ok := end == nil || end.Code() == codes.OK
+	if ok && st.headerSent && len(st.trailer) == 0 {
+		return nil, noMD
+	}
 	md := make(metadata.MD, len(st.trailer)+2)
 	if !st.headerSent {
-		if len(st.header) > 0 {
-			st.sendHeaderLocked()
-		} else {
-			md = st.headers()
-		}
+		maps.Copy(md, st.headers())
 	}
-	own := len(md)
 	addReceived(md, st.trailer)
-	if end == nil || end.Code() == codes.OK {
-		if listSize(md) > headerListLimit(&st.p.cc.ConnConfig) {
-			return nil, metadata.MD{}
+	limit := headerListLimit(&st.p.cc.ConnConfig)
+	if ok {
+		if listSize(md) > limit {
+			md = noMD
 		}
 		return nil, md
 	}
-	var details string
+	return fitStatus(end, md, limit)
+}
+
+// fitStatus adds the details of a status to md, and makes both fit a header
+// list of limit octets: first without the metadata, then without the details,
+// then with the beginning of the message.
+func fitStatus(end *status.Status, md metadata.MD, limit int) (*status.Status, metadata.MD) {
+	const details = "grpc-status-details-bin"
+	size := func() int { return listSize(md) + len(end.Message()) + 100 }
+	var encoded []string
 	if p := end.Proto(); len(p.GetDetails()) > 0 {
 		if b, err := proto.Marshal(p); err == nil {
-			details = string(b)
-			md["grpc-status-details-bin"] = []string{details}
+			encoded = []string{string(b)}
+			md[details] = encoded
 		}
 	}
-	limit := headerListLimit(&st.p.cc.ConnConfig)
-	size := func() int { return listSize(md) + len(end.Message()) + 100 }
-	if size() > limit && len(md) > own {
+	if size() > limit {
 		md = metadata.MD{}
-		if details != "" {
-			md["grpc-status-details-bin"] = []string{details}
+		if encoded != nil {
+			md[details] = encoded
 		}
 	}
-	if size() > limit && details != "" {
-		delete(md, "grpc-status-details-bin")
+	if size() > limit {
+		md = metadata.MD{}
 		end = status.New(end.Code(), end.Message())
 	}
 	if n := size() - limit; n > 0 {

@@ -67,6 +67,7 @@ type pipe struct {
 	drained func() // what AfterDraining was given
 	ended   func() // what StartStreams was given
 	errs    [2]*transport.ConnError
+	known   known
 }
 
 type life uint8
@@ -169,13 +170,14 @@ func (p *pipe) err(end int) error {
 // refusedLocked is how a call ends for which no stream can be opened any more,
 // or nil.
 func (p *pipe) refusedLocked() *transport.StreamError {
+	if p.life == open {
+		return nil
+	}
 	e := &transport.StreamError{Code: transport.CodeRefusedStream, By: transport.ByLocal, Unprocessed: true, Unsent: true}
 	switch p.life {
-	case open:
-		return nil
 	case draining:
 		e.Status = status.New(codes.Unavailable, "the connection is draining: "+p.reason)
-	case closed:
+	default:
 		err := p.errs[clientEnd]
 		e.Code, e.By, e.Cause = err.Code, err.By, err
 		e.Status = status.New(codes.Unavailable, err.Error())

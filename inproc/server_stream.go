@@ -15,15 +15,14 @@ import (
 )
 
 // serverStream is the server's end of a stream.
-type serverStream struct{ *stream }
+type serverStream struct {
+	*stream
+	ctx transport.ServerContext // set when dispatched
+}
 
 var _ transport.ServerStream = (*serverStream)(nil)
 
-func (ss *serverStream) Context() context.Context {
-	ss.mu.Lock()
-	defer ss.mu.Unlock()
-	return ss.handlerCtx
-}
+func (ss *serverStream) Context() context.Context { return &ss.ctx }
 
 func (ss *serverStream) Method() string         { return ss.method }
 func (ss *serverStream) ContentSubtype() string { return ss.subtype }

@@ -20,14 +20,16 @@ type stream struct {
 	server serverStream
 
 	// Immutable.
-	ctx       context.Context // the client's
-	method    string
-	subtype   string
-	encoding  string
-	accept    string
-	md        metadata.MD // as the server sees it
-	received  time.Time
-	recvLimit int // of the client
+	ctx        context.Context // the client's
+	method     string
+	subtype    string
+	encoding   string
+	accept     string
+	md         metadata.MD // as the server sees it; shared
+	responseMD metadata.MD // of an answer without metadata; shared
+	received   time.Time
+	recvLimit  int                          // of the client
+	handle     func(transport.ServerStream) // set when dispatched
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -39,32 +41,30 @@ type stream struct {
 	dispatched bool                   // a handler runs, or has run
 	done       bool                   // the handler has returned
 	placeless  bool                   // its place is free
-	handlerCtx context.Context        // set when dispatched
-	cancelCtx  context.CancelCauseFunc
 
 	headerIn    chan struct{} // closed when headerKnown; nil if nobody waits for that
 	headerKnown bool          // the header was sent or never will be
 	headerSent  bool
 	statusSent  bool
 	header      metadata.MD    // what the server has set
-	headerMD    metadata.MD    // what the client sees of it
+	headerMD    metadata.MD    // what the client sees of it; not changed once it is set
 	compress    string         // the server's grpc-encoding
 	trailer     metadata.MD    // what the server has set
-	trailerMD   metadata.MD    // what the client sees of it
+	trailerMD   metadata.MD    // what the client sees of it; not changed once it is set
 	end         *status.Status // nil is OK
 }
 
 // dispatch runs the handler, on a goroutine of its own.
 func (st *stream) dispatch(base context.Context, handle func(transport.ServerStream)) {
 	deadline, _ := st.ctx.Deadline()
-	ctx, cancel := transport.NewServerContext(base, &st.server, deadline, &st.p.sc)
+	st.server.ctx.Begin(base, &st.server, deadline, &st.p.sc)
+	st.handle = handle
 	st.mu.Lock()
 	st.dispatched = true
-	st.handlerCtx, st.cancelCtx = ctx, cancel
 	err := st.serverErr
 	st.mu.Unlock()
 	if err != nil {
-		st.endContext(err)
+		st.server.ctx.End(err)
 		st.returned() // the client did not wait for a handler
 		return
 	}
@@ -73,19 +73,23 @@ func (st *stream) dispatch(base context.Context, handle func(transport.ServerStr
 		st.returned()
 		return
 	}
-	go st.run(handle)
+	if sc := &st.p.sc; sc.Workers != nil && sc.Unary != nil && sc.Unary(st.method) {
+		sc.Workers.Go(st.run)
+	} else {
+		go st.run()
+	}
 }
 
 // run is the handler's goroutine, whose end ends the stream, also if it is
 // runtime.Goexit. Of a panic nobody shall hear before the process ends.
-func (st *stream) run(handle func(transport.ServerStream)) {
+func (st *stream) run() {
 	defer func() {
 		if p := recover(); p != nil {
 			panic(p)
 		}
 		st.returned()
 	}()
-	handle(&st.server)
+	st.handle(&st.server)
 }
 
 // returned says that the handler has returned, or that none will run.
@@ -100,11 +104,11 @@ func (st *stream) returned() {
 	st.up.drop()
 	st.up.end()
 	left.place = st.freePlaceLocked()
-	cancel := st.cancelCtx
+	dispatched := st.dispatched
 	st.mu.Unlock()
 	st.p.leave(st, left)
-	if cancel != nil {
-		cancel(errReturned)
+	if dispatched {
+		st.server.ctx.End(errReturned)
 	}
 }
 
@@ -180,20 +184,14 @@ func (st *stream) lost(client, server *transport.ConnError) {
 	st.endContext(forServer)
 }
 
-// endContext ends the handler's context, if there is one. Where the deadline has
-// passed it is the context's own timer that ends it, now or in a moment: it has
-// to say DeadlineExceeded, and not Canceled.
+// endContext ends the handler's context, if there is one.
 func (st *stream) endContext(err *transport.StreamError) {
 	st.mu.Lock()
-	ctx, cancel := st.handlerCtx, st.cancelCtx
+	dispatched := st.dispatched
 	st.mu.Unlock()
-	if ctx == nil {
-		return // dispatch will
+	if dispatched { // else dispatch will
+		st.server.ctx.End(err)
 	}
-	if d, ok := ctx.Deadline(); ok && !time.Now().Before(d) {
-		<-ctx.Done()
-	}
-	cancel(err)
 }
 
 // knowHeaderLocked wakes those who wait for the header.
