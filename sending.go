@@ -21,13 +21,17 @@ func (o sending) encode(v any, c codec, comp encoding.Compressor) (m transport.B
 	if w, ok := v.(uncompressed); ok {
 		v, comp = w.message, nil
 	}
-	m, err = c.marshal(v)
-	size = m.Len()
-	if err == nil && c.log != nil {
-		c.log.Marshalled(m.Bytes())
-	}
-	if err == nil && comp != nil && size >= o.least {
-		err = compress(&m, comp)
+	if e, ok := v.(*Encoded); ok {
+		m, size, err = e.encode(c, comp, o.least)
+	} else {
+		m, err = c.marshal(v)
+		size = m.Len()
+		if err == nil && c.log != nil {
+			c.log.Marshalled(m.Bytes())
+		}
+		if err == nil && comp != nil && size >= o.least {
+			err = compress(&m, comp)
+		}
 	}
 	if err == nil && m.Len() > o.limit {
 		err = status.Errorf(codes.ResourceExhausted, "cannot send a message of %d octets: the limit here is %d (option %s)", m.Len(), o.limit, o.option)
@@ -53,7 +57,10 @@ type uncompressed struct{ message any }
 // payload gives the message that stats handlers get to see of v.
 func payload(v any) any {
 	if w, ok := v.(uncompressed); ok {
-		return w.message
+		v = w.message
+	}
+	if e, ok := v.(*Encoded); ok {
+		v = e.message
 	}
 	return v
 }

@@ -1,6 +1,7 @@
 package inproc_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -259,6 +260,23 @@ var behaviours = []struct {
 		cs = w.open(t.Context())
 		s.end("send", cs.SendMsg(wrapperspb.Bytes(make([]byte, 2000))))
 		s.end("server's limit, stream", cs.RecvMsg(new(wrapperspb.BytesValue)))
+	}},
+	{name: "messages that are encoded once", want: "as it was", do: func(t *testing.T, w *world, s *seen) {
+		for _, n := range []int{0, 300, 40_000} {
+			e := weir.NewEncoded(wrapperspb.Bytes(bytes.Repeat([]byte("e"), n)))
+			cs, out := w.open(t.Context()), new(wrapperspb.BytesValue)
+			for range 4 {
+				err := w.client.Invoke(t.Context(), unaryMethod, e, out)
+				if err == nil && len(out.GetValue()) == n {
+					err = errors.Join(cs.SendMsg(e), cs.RecvMsg(out))
+				}
+				_, other := w.call(t.Context(), strings.Repeat("x", n)) // takes memory that is free
+				s.end("client", errors.Join(err, other))
+				if string(out.GetValue()) == strings.Repeat("e", n) {
+					s.say("%d octets as it was", n)
+				}
+			}
+		}
 	}},
 	{name: "methods that are not there", want: "Unimplemented", do: func(t *testing.T, w *world, s *seen) {
 		for _, m := range []string{"/test.Both/Other", "/other/Unary", "no slash"} {

@@ -84,7 +84,7 @@ func (cs *http2ClientStream) sendMessage(m Buffer, last bool) error {
 		m.Free()
 		return io.EOF
 	}
-	return cs.send(m.seal(), last)
+	return cs.send(m, last)
 }
 
 func (cs *http2ClientStream) CloseSend() {

@@ -12,12 +12,25 @@ import (
 type Buffer struct {
 	b          *[]byte // prefix and payload
 	Compressed bool    // the payload is compressed with the stream's grpc-encoding
+	shared     bool    // b is sealed, others refer to it, and nobody writes to it
 }
 
 // NewBuffer gives a Buffer whose Bytes are n octets long. Their contents are
 // undefined.
 func NewBuffer(n int) Buffer {
 	return Buffer{b: buffer.Get(grpcwire.PrefixLen + n)}
+}
+
+// NewSharedBuffer gives a Buffer with a copy of p that may be sent any number of
+// times, by several goroutines and on streams of several connections: a stream
+// refers to it and does not copy it. Compressed says what p is, and must not be
+// changed later, nor must the octets. The garbage collector has the memory in the
+// end: Free does nothing.
+func NewSharedBuffer(p []byte, compressed bool) Buffer {
+	b := make([]byte, grpcwire.PrefixLen+len(p))
+	grpcwire.PutPrefix(b, compressed, len(p))
+	copy(b[grpcwire.PrefixLen:], p)
+	return Buffer{b: &b, Compressed: compressed, shared: true}
 }
 
 // Bytes gives the message without its prefix.
@@ -35,7 +48,7 @@ func (m Buffer) Len() int { return len(m.Bytes()) }
 // start on, as it does after an encoder appended to Bytes()[:0] and had room;
 // else p is copied.
 func (m *Buffer) SetBytes(p []byte) {
-	if b := m.Bytes(); len(p) > 0 && cap(b) >= len(p) && &b[:1][0] == &p[0] {
+	if b := m.Bytes(); !m.shared && len(p) > 0 && cap(b) >= len(p) && &b[:1][0] == &p[0] {
 		*m.b = (*m.b)[:grpcwire.PrefixLen+len(p)]
 		return
 	}
@@ -48,15 +61,20 @@ func (m *Buffer) SetBytes(p []byte) {
 
 // Free gives the memory back. The Buffer is then empty.
 func (m *Buffer) Free() {
-	if m.b != nil {
+	if m.b != nil && !m.shared {
 		buffer.Put(m.b)
-		m.b = nil
 	}
+	m.b, m.shared = nil, false
 }
 
 // seal writes the prefix and gives the octets to be framed and their owner.
 func (m Buffer) seal() *[]byte {
 	b := m.b
+	if m.shared {
+		b = buffer.Get(len(*m.b))
+		copy(*b, *m.b)
+		return b
+	}
 	if b == nil {
 		b = buffer.Get(grpcwire.PrefixLen)
 	}
@@ -68,7 +86,11 @@ func (m Buffer) seal() *[]byte {
 // other packages hand on what a stream was sent, or what they have read. It
 // takes the place of m, whose memory goes back with Message.Free.
 func (m Buffer) Message() Message {
-	return Message{Data: m.Bytes(), Compressed: m.Compressed, buf: m.b}
+	msg := Message{Data: m.Bytes(), Compressed: m.Compressed}
+	if !m.shared {
+		msg.buf = m.b
+	}
+	return msg
 }
 
 // A Message is one message received. Its Data are valid until Free, or until

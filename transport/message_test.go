@@ -36,6 +36,33 @@ func TestBuffer_SetBytes_CopiesOnlyWhatLiesElsewhere(t *testing.T) {
 	}
 }
 
+// A shared Buffer stays as it is, whatever is done to a copy of it.
+func TestBuffer_Shared_IsNotWrittenTo(t *testing.T) {
+	for _, text := range []string{"", "octets that many share"} {
+		b := NewSharedBuffer([]byte(text), true)
+		once := b
+		once.SetBytes([]byte("other"))
+		once.Free()
+		gone := b
+		gone.Free()
+		if string(b.Bytes()) != text || gone.Bytes() != nil {
+			t.Errorf("the message is %q, want %q; one that is freed %q", b.Bytes(), text, gone.Bytes())
+		}
+		received := b.Message()
+		if string(received.Data) != text || !received.Compressed {
+			t.Errorf("received it is %q", received.Data)
+		}
+		received.Free()
+		// What a unary call sends is a copy, that its pool gets.
+		sealed := b.seal()
+		if sealed == b.b || !bytes.Equal(*sealed, *b.b) || (*sealed)[0] != 1 || int((*sealed)[4]) != len(text) {
+			t.Errorf("sealed it is %q", *sealed)
+		}
+		done := Buffer{b: sealed}
+		done.Free()
+	}
+}
+
 // The zero Buffer is an empty message, that of zero octets too.
 func TestBuffer_Zero_IsAnEmptyMessage(t *testing.T) {
 	for _, b := range []Buffer{{}, NewBuffer(0)} {

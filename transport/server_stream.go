@@ -213,7 +213,7 @@ func (st *http2ServerStream) Send(m Buffer) error {
 	if !st.headerSent && !st.out.left {
 		st.sendHeaderLocked()
 	}
-	if st.sendLocked(m.seal(), false) != nil {
+	if st.sendLocked(m, false) != nil {
 		return st.err()
 	}
 	return nil

@@ -58,6 +58,7 @@ type outMessage struct {
 	buf    *[]byte
 	rest   []byte
 	copied bool // frames take a copy, else they refer to buf
+	shared bool // buf goes back to no pool: see NewSharedBuffer
 }
 
 // writeQuota is how much of a stream's messages may wait to be framed before
@@ -72,9 +73,11 @@ func (o *outbound) ready() bool { return o.queued > 0 && o.flow.Available() > 0 
 func (o *outbound) popLocked(c *conn) {
 	m := &o.queue[o.head]
 	untouched := len(m.rest) == len(*m.buf)
-	if m.copied || untouched || !c.writing && c.out.empty() {
+	switch {
+	case m.shared: // the garbage collector's
+	case m.copied || untouched || !c.writing && c.out.empty():
 		buffer.Put(m.buf)
-	} else {
+	default:
 		c.out.keep(m.buf)
 	}
 	*m = outMessage{}
@@ -144,9 +147,11 @@ func (st *stream) openLocked() {
 
 // enqueueLocked takes a sealed message and frames as much of it as can go at
 // once: all of it, as a rule. It never waits.
-func (st *stream) enqueueLocked(b *[]byte, end bool) {
+func (st *stream) enqueueLocked(b *[]byte, end bool) { st.queueLocked(b, false, end) }
+
+func (st *stream) queueLocked(b *[]byte, shared, end bool) {
 	c, o := st.c, &st.out
-	o.queue = append(o.queue, outMessage{buf: b, rest: *b, copied: len(*b) <= copyLimit || c.sock.copies()})
+	o.queue = append(o.queue, outMessage{buf: b, rest: *b, copied: len(*b) <= copyLimit || c.sock.copies(), shared: shared})
 	o.queued += len(*b)
 	o.messages++
 	c.tally.messagesOut++
@@ -169,15 +174,15 @@ func (c *conn) pushLocked(st *stream) {
 	}
 }
 
-// send queues a sealed message. If too much of the stream waits already, it
-// waits first, for as long as the stream lives. It consumes b in any case.
-func (st *stream) send(b *[]byte, end bool) error {
+// send queues a message. If too much of the stream waits already, it waits
+// first, for as long as the stream lives. It consumes m in any case.
+func (st *stream) send(m Buffer, end bool) error {
 	st.c.mu.Lock()
-	return st.sendLocked(b, end)
+	return st.sendLocked(m, end)
 }
 
 // sendLocked is send with mu held, which it releases.
-func (st *stream) sendLocked(b *[]byte, end bool) error {
+func (st *stream) sendLocked(m Buffer, end bool) error {
 	c := st.c
 	mode := flushInline
 	if st.sends.Add(1) > producerSends {
@@ -196,10 +201,14 @@ func (st *stream) sendLocked(b *[]byte, end bool) error {
 	}
 	if st.out.left || !st.state.canSend() || st.out.end {
 		c.mu.Unlock()
-		buffer.Put(b)
+		m.Free()
 		return io.EOF
 	}
-	st.enqueueLocked(b, end)
+	b := m.b
+	if !m.shared {
+		b = m.seal()
+	}
+	st.queueLocked(b, m.shared, end)
 	c.flush(mode)
 	return nil
 }
