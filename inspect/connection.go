@@ -169,9 +169,11 @@ func (o *Open) Note(st *Stream) {
 type Socket struct {
 	State                                 string // as in RFC 9293: "ESTABLISHED"
 	RoundTrip, RoundTripVar, RoundTripMin time.Duration
-	CongestionWindow                      uint32 // segments
-	SegmentSize                           uint32 // octets
-	Unacked, Lost, Retrans                uint32 // segments
+	RetransmitTimeout                     time.Duration
+	LastSent, LastReceived                time.Duration // how long ago data was
+	CongestionWindow                      uint32        // segments
+	SegmentSize, PathMTU                  uint32        // octets
+	Unacked, Lost, Retrans                uint32        // segments
 	TotalRetrans                          uint32
 	NotSent                               uint32        // octets that were written and not sent
 	DeliveryRate                          uint64        // octets a second

@@ -46,7 +46,10 @@ func askSocket(fd int) *inspect.Socket {
 	}
 	s := &inspect.Socket{
 		RoundTrip: micro(info.Rtt), RoundTripVar: micro(info.Rttvar), RoundTripMin: micro(info.Min_rtt),
-		CongestionWindow: info.Snd_cwnd, SegmentSize: info.Snd_mss,
+		RetransmitTimeout: micro(info.Rto),
+		LastSent:          time.Duration(info.Last_data_sent) * time.Millisecond,
+		LastReceived:      time.Duration(info.Last_data_recv) * time.Millisecond,
+		CongestionWindow:  info.Snd_cwnd, SegmentSize: info.Snd_mss, PathMTU: info.Pmtu,
 		Unacked: info.Unacked, Lost: info.Lost, Retrans: info.Retrans, TotalRetrans: info.Total_retrans,
 		NotSent: info.Notsent_bytes, DeliveryRate: info.Delivery_rate,
 		UserTimeout: time.Duration(option(unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT)) * time.Millisecond,
