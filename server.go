@@ -45,7 +45,8 @@ type Server struct {
 	// Guarded by mu.
 	services  map[string]grpc.ServiceInfo
 	listeners map[net.Listener]struct{}
-	conns     map[*serverConn]struct{}
+	conns     map[*ServerConn]struct{}
+	admission admission
 	serving   bool
 	stopped   bool
 	draining  bool
@@ -59,12 +60,6 @@ type Server struct {
 	health  interface{ Shutdown() }
 }
 
-// serverConn is a connection, from accept to its end.
-type serverConn struct {
-	nc net.Conn
-	tr transport.ServerTransport // nil during the handshakes
-}
-
 var _ grpc.ServiceRegistrar = (*Server)(nil)
 
 // NewServer makes a Server without services.
@@ -76,7 +71,7 @@ func NewServer(opts ...ServerOption) *Server {
 		finished:  make(chan struct{}),
 		services:  make(map[string]grpc.ServiceInfo),
 		listeners: make(map[net.Listener]struct{}),
-		conns:     make(map[*serverConn]struct{}),
+		conns:     make(map[*ServerConn]struct{}),
 		methods:   make(map[string]*method),
 		names:     make(map[string]bool),
 	}
@@ -213,11 +208,19 @@ func (s *Server) accept(lis net.Listener) error {
 
 // serve serves one connection, on a goroutine of its own.
 func (s *Server) serve(nc net.Conn) {
-	c := &serverConn{nc: nc}
+	c := s.newConn(nc, nil)
 	s.mu.Lock()
 	if s.closing.Load() {
 		s.mu.Unlock()
 		_ = nc.Close()
+		return
+	}
+	if err := s.admission.admitLocked(&s.cfg.intake, nc); err != nil {
+		s.mu.Unlock()
+		_ = nc.Close()
+		if s.cfg.intake.connState != nil {
+			go c.reach(ConnClosed, err)
+		}
 		return
 	}
 	s.conns[c] = struct{}{}
@@ -226,41 +229,50 @@ func (s *Server) serve(nc net.Conn) {
 }
 
 // ended forgets a connection.
-func (s *Server) ended(c *serverConn) {
+func (s *Server) ended(c *ServerConn, err error) {
 	last := lastLook(c.tr)
+	c.reach(ConnClosed, err)
 	s.mu.Lock()
 	s.inspect.endedLocked(&last)
 	delete(s.conns, c)
+	if c.nc != nil {
+		s.admission.leaveLocked(c.nc)
+	}
 	s.quiet.Broadcast()
 	s.mu.Unlock()
 }
 
 // serveConn makes the security handshake, and does not stay: the stack that it
 // takes would be held as long as the connection lives.
-func (s *Server) serveConn(c *serverConn) {
-	tr := s.shakeHands(c.nc)
-	if tr == nil {
-		s.ended(c)
+func (s *Server) serveConn(c *ServerConn) {
+	c.reach(ConnNew, nil)
+	tr, err := s.shakeHands(c)
+	if err != nil {
+		s.ended(c, err)
 		return
 	}
 	s.mu.Lock()
 	c.tr = tr
-	stopped, draining := s.stopped, s.draining
+	stopped, draining := s.stopped, c.draining
+	if s.draining {
+		draining = "the server stops"
+	}
 	s.mu.Unlock()
 	switch {
 	case stopped:
 		tr.Close("the server has stopped")
-	case draining:
-		tr.Drain("the server stops")
+	case draining != "":
+		tr.Drain(draining)
 	}
 	s.start(c)
 }
 
-// shakeHands makes a connection one of HTTP/2, or ends it and gives nil.
-func (s *Server) shakeHands(nc net.Conn) transport.ServerTransport {
+// shakeHands makes a connection one of HTTP/2, or ends it.
+func (s *Server) shakeHands(c *ServerConn) (transport.ServerTransport, error) {
+	nc := c.nc
 	if s.cfg.connectionTimeout <= 0 {
 		_ = nc.Close()
-		return nil
+		return nil, errNoTime
 	}
 	channel.SetUserTimeout(nc, channel.ServerUserTimeout(s.cfg.keepalive))
 	deadline := time.Now().Add(s.cfg.connectionTimeout)
@@ -268,22 +280,23 @@ func (s *Server) shakeHands(nc net.Conn) transport.ServerTransport {
 	secured, info, err := s.cfg.creds.ServerHandshake(nc)
 	if err != nil {
 		_ = nc.Close()
-		return nil
+		return nil, err
 	}
-	if channel.CheckALPN(info) != nil {
+	if err := channel.CheckALPN(info); err != nil {
 		_ = secured.Close()
-		return nil
+		return nil, err
 	}
 	_ = secured.SetDeadline(time.Time{})
 	cfg := s.TransportConfig()
 	cfg.ConnectionTimeout = max(time.Until(deadline), 1) // zero would be the default
-	cfg.AuthInfo = info
-	tr, err := transport.NewServerTransport(secured, cfg)
-	if err != nil {
-		return nil
+	cfg.AuthInfo, cfg.InspectID = info, c.id
+	if s.cfg.intake.connState != nil {
+		cfg.Draining = func() { c.reach(ConnDraining, nil) }
 	}
-	return tr
+	return transport.NewServerTransport(secured, cfg)
 }
+
+var errNoTime = errors.New("weir: there is no time for handshakes (option ConnectionTimeout)")
 
 func (s *Server) isUnary(path string) bool {
 	m := s.methods[path]

@@ -15,6 +15,9 @@ type intakeConfig struct {
 	codec           *codec // of all calls; nil means that of the content-subtype
 	tap             tap.ServerInHandle
 	waitForHandlers bool
+	connState       func(*ServerConn, ConnState)
+	maxConns        int
+	maxConnsPerIP   int
 }
 
 // WaitForHandlers makes Stop wait for the handlers that still run, and Shutdown

@@ -94,7 +94,7 @@ func (s *Server) drain() {
 	s.closeListenersLocked()
 	for c := range s.conns {
 		if c.tr != nil {
-			c.tr.Drain("the server stops")
+			c.drain(c.tr, "the server stops")
 		}
 	}
 	if s.silent == nil {

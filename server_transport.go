@@ -1,7 +1,6 @@
 package weir
 
 import (
-	"context"
 	"errors"
 
 	"github.com/weir-rpc/weir/transport"
@@ -34,7 +33,7 @@ func (s *Server) ServeTransport(tr transport.ServerTransport) error {
 	if tr == nil {
 		return errors.New("weir: ServeTransport(nil)")
 	}
-	c := &serverConn{tr: tr}
+	c := s.newConn(nil, tr)
 	s.mu.Lock()
 	if s.closing.Load() {
 		s.mu.Unlock()
@@ -49,16 +48,18 @@ func (s *Server) ServeTransport(tr transport.ServerTransport) error {
 }
 
 // start serves a connection that has its transport.
-func (s *Server) start(c *serverConn) {
+func (s *Server) start(c *ServerConn) {
+	c.reach(ConnReady, nil)
+	ctx := c.context()
 	if s.stats == nil {
-		c.tr.StartStreams(context.Background(), s.handle, func() { s.ended(c) })
+		c.tr.StartStreams(ctx, s.handle, func() { s.ended(c, c.tr.Err()) })
 		return
 	}
 	p := c.tr.Peer()
-	ctx := s.stats.TagConn(context.Background(), &stats.ConnTagInfo{RemoteAddr: p.Addr, LocalAddr: p.LocalAddr})
+	ctx = s.stats.TagConn(ctx, &stats.ConnTagInfo{RemoteAddr: p.Addr, LocalAddr: p.LocalAddr})
 	s.stats.HandleConn(ctx, &stats.ConnBegin{})
 	c.tr.StartStreams(ctx, s.handle, func() {
 		s.stats.HandleConn(ctx, &stats.ConnEnd{})
-		s.ended(c)
+		s.ended(c, c.tr.Err())
 	})
 }

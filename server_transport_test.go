@@ -90,6 +90,7 @@ func (endedTransport) StartStreams(_ context.Context, _ func(transport.ServerStr
 	go ended()
 }
 func (endedTransport) Close(string) {}
+func (endedTransport) Err() error   { return nil }
 
 func TestServeTransportAfterStop(t *testing.T) {
 	srv := weirServing(t)

@@ -86,6 +86,9 @@ type ConnConfig struct {
 	// AuthInfo is what the security handshake found out about the peer. It may
 	// be nil.
 	AuthInfo credentials.AuthInfo
+	// InspectID is the id of the connection in package inspect, one that
+	// inspect.NextID gave. Zero takes the next.
+	InspectID int64
 }
 
 // A ConnTuning is what is seldom set about a connection. The zero value means
@@ -278,6 +281,10 @@ type ServerConfig struct {
 	// ContextValue answers what the context of a handler does not know itself.
 	// It may be nil, and gives nil for keys that it does not know either.
 	ContextValue func(st ServerStream, key any) any
+	// Draining is called, on a goroutine of its own, when the connection begins to
+	// drain: by Drain, because it is old or idle, or because the client wants no
+	// more of it. It may be nil.
+	Draining func()
 	// Workers lends the goroutines on which unary handlers run. If it is nil,
 	// the connection has its own.
 	Workers *Workers

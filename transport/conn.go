@@ -156,7 +156,9 @@ func (c *conn) init(nc net.Conn, client bool, r role, cfg *ConnConfig) {
 	c.parts.Store(3)
 	c.deadline.c = c
 	c.record.begun = time.Now()
-	c.tally.id = inspect.NextID()
+	if c.tally.id = cfg.InspectID; c.tally.id == 0 {
+		c.tally.id = inspect.NextID()
+	}
 }
 
 // start sends the preface and what must follow it.

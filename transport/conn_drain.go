@@ -58,7 +58,7 @@ func (c *conn) drainServerLocked(reason string) {
 	if c.life == lifeClosed || c.drain.begun {
 		return
 	}
-	c.life = lifeDraining
+	c.role.(*http2Server).drainsLocked()
 	c.drain.begun, c.drain.reason = true, reason
 	c.goAwayLocked(1<<31-1, CodeNoError, reason)
 	c.hbuf = frame.AppendPing(c.hbuf[:0], false, drainPing)

@@ -361,11 +361,19 @@ func (s *http2Server) goAway(uint32, ErrCode, []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.life == lifeOpen {
-		s.life = lifeDraining
+		s.drainsLocked()
 		s.drain.reason = "the client sent GOAWAY"
 	}
 	s.drain.peerGone = true
 	s.drainedLocked()
+}
+
+// drainsLocked makes an open connection one that drains.
+func (s *http2Server) drainsLocked() {
+	if s.life == lifeOpen && s.cfg.Draining != nil {
+		go s.cfg.Draining()
+	}
+	s.life = lifeDraining
 }
 
 func (s *http2Server) closed(*ConnError) {
