@@ -38,6 +38,7 @@ type Client struct {
 
 	streams openStreams // they hear of Close
 	inspect inspection
+	closed  chan struct{} // by Close
 }
 
 var _ grpc.ClientConnInterface = (*Client)(nil)
@@ -93,6 +94,7 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 		agent = cfg.userAgent + " " + agent
 	}
 	c := &Client{
+		closed:    make(chan struct{}),
 		target:    target,
 		authority: authority,
 		callOpts:  cfg.callOpts,
@@ -149,7 +151,11 @@ func (c *Client) Close() error {
 	}
 	defer c.inspect.end()
 	defer c.streams.end() // what a stream says of its end is said by then
-	return c.ch.Close()
+	err := c.ch.Close()
+	if err == nil { // it is the first
+		close(c.closed)
+	}
+	return err
 }
 
 // info reads a call's options. If they are wrong the call ends here.
@@ -187,6 +193,8 @@ type invocation struct {
 	reply    transport.Reply
 	metadata metadata.MD // the caller's
 	stats    attemptStats
+	retries  retries
+	kept     kept
 }
 
 // invocations hold nothing of a Client or a call between two.
@@ -219,6 +227,7 @@ func (c *Client) invoke(ctx context.Context, inv *invocation, method string, arg
 		return err
 	}
 	inv.call = inv.info.call(method)
+	inv.retries.begin(&inv.info)
 	if inv.info.method == nil {
 		return c.attempts(ctx, inv, method, comp, args, reply)
 	}
@@ -229,20 +238,27 @@ func (c *Client) invoke(ctx context.Context, inv *invocation, method string, arg
 
 // attempts makes a unary call as often as it takes.
 func (c *Client) attempts(ctx context.Context, inv *invocation, method string, comp encoding.Compressor, args, reply any) error {
-	var retries retries
-	for attempt := 1; ; attempt++ {
+	for {
 		inv.stats = attemptStats{}
-		p, err := c.attempt(inv.stats.begin(ctx, c, inv.info.begin(attempt), method), inv, comp, args, reply)
+		p, err := c.attempt(inv.stats.begin(ctx, c, inv.info.begin(inv.retries.transparent), method), inv, comp, args, reply)
 		inv.told(err)
-		if err != nil && retries.again(ctx, err) {
+		again := err != nil && inv.retries.again(ctx, err)
+		if err != nil && !again && inv.retries.policy != nil {
+			again, err = c.retry(ctx, inv, err)
+		}
+		if again {
 			inv.reply.Free()
 			inv.reply = transport.Reply{}
 			continue
 		}
 		inv.info.logHeader(inv.reply.GotHeader(), inv.reply.Header, p)
 		inv.info.logEnd(inv.reply.GotTrailer(), inv.reply.Trailer, p, err)
+		if err == nil {
+			inv.info.succeeded()
+		}
 		inv.info.finish(inv.reply.Header, inv.reply.Trailer, p, err)
 		inv.reply.Free()
+		inv.kept.message.Free()
 		return err
 	}
 }
@@ -263,7 +279,8 @@ func (c *Client) attempt(ctx context.Context, inv *invocation, comp encoding.Com
 			return tr.Peer(), err
 		}
 	}
-	m, size, err := info.encode(args, comp)
+	inv.call.Metadata = numbered(inv.call.Metadata, inv.retries.made)
+	m, size, err := inv.request(args, comp)
 	if err != nil {
 		return tr.Peer(), err
 	}
@@ -315,9 +332,9 @@ func (ci *callInfo) encode(v any, comp encoding.Compressor) (m transport.Buffer,
 	return sending{ci.least, ci.maxSend, ci.sendOption()}.encode(v, ci.codec, comp)
 }
 
-// begin is how an attempt begins. The first is number 1.
-func (ci *callInfo) begin(attempt int) stats.Begin {
-	return stats.Begin{FailFast: !ci.waitForReady, IsTransparentRetryAttempt: attempt > 1}
+// begin is how an attempt begins.
+func (ci *callInfo) begin(transparent bool) stats.Begin {
+	return stats.Begin{FailFast: !ci.waitForReady, IsTransparentRetryAttempt: transparent}
 }
 
 // call gives what the transport needs to know.
@@ -358,6 +375,7 @@ func (c *Client) stream(ctx context.Context, desc *grpc.StreamDesc, method strin
 	if err != nil {
 		return nil, err
 	}
+	cs.retries.begin(&cs.info)
 	cs.comp, cs.info.codec = comp, cs.info.codec.forStream()
 	if cs.info.method != nil {
 		cs.parent, cs.expire = cs.info.bounded(ctx)

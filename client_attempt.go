@@ -2,40 +2,11 @@ package weir
 
 import (
 	"context"
-	"errors"
 	"sync/atomic"
 
 	"github.com/weir-rpc/weir/transport"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 )
-
-// retries are the transparent retries of one call.
-//
-// "In the first case, in which the RPC never leaves the client, the client
-// library can transparently retry until a success occurs, or the RPC's deadline
-// passes. If the RPC reaches the gRPC server library, but has never been seen by
-// the server application logic (the second case), the client library will
-// immediately retry it once."
-// https://github.com/grpc/proposal/blob/master/A6-client-retries.md#transparent-retries
-type retries struct {
-	refused bool // a server has refused the call
-}
-
-// again reports whether a call whose attempt failed is to be tried again.
-func (r *retries) again(ctx context.Context, err error) bool {
-	var se *transport.StreamError
-	if !errors.As(err, &se) || !se.Unprocessed || ctx.Err() != nil {
-		return false
-	}
-	if se.Unsent {
-		// Else the context has ended that a stats handler gave the attempt.
-		return se.Status.Code() == codes.Unavailable
-	}
-	first := !r.refused
-	r.refused = true
-	return first
-}
 
 // attempt is one stream of the transport that a call runs on. It is immutable
 // once it has the stream.
@@ -58,7 +29,7 @@ func (cs *clientStream) open() (*attempt, error) {
 			ctx = cs.lifetime()
 		}
 		if cs.c.stats != nil {
-			begin := cs.info.begin(int(cs.attempts))
+			begin := cs.info.begin(cs.retries.transparent)
 			begin.IsClientStream, begin.IsServerStream = cs.desc.ClientStreams, cs.desc.ServerStreams
 			a.stats = new(attemptStats)
 			ctx = a.stats.begin(cs.lifetime(), cs.c, begin, cs.method)
@@ -68,7 +39,14 @@ func (cs *clientStream) open() (*attempt, error) {
 			return a, nil
 		}
 		a.stats.end(nil, err)
-		if !cs.retries.again(cs.parent, err) {
+		if cs.retries.again(cs.parent, err) {
+			continue
+		}
+		delay, ok := cs.retries.later(err, nil)
+		if !ok {
+			return nil, err
+		}
+		if err := cs.c.pause(cs.lifetime(), delay, err); err != nil {
 			return nil, err
 		}
 	}
@@ -92,6 +70,7 @@ func (a *attempt) open(ctx context.Context, cs *clientStream) (err error) {
 			return err
 		}
 	}
+	call.Metadata = numbered(call.Metadata, cs.retries.made)
 	if a.st, err = a.tr.NewStream(ctx, &call); err != nil {
 		return err
 	}
@@ -100,12 +79,17 @@ func (a *attempt) open(ctx context.Context, cs *clientStream) (err error) {
 	return nil
 }
 
-// send sends a message.
-func (a *attempt) send(m transport.Buffer, last bool) error {
+// send sends a message. The note is nil without a stats handler.
+func (a *attempt) send(m transport.Buffer, last bool, note *sentNote) (err error) {
 	if last {
-		return a.st.SendLast(m)
+		err = a.st.SendLast(m)
+	} else {
+		err = a.st.Send(m)
 	}
-	return a.st.Send(m)
+	if err == nil && note != nil {
+		a.stats.outPayload(note.v, note.size, note.wire)
+	}
+	return err
 }
 
 // told ends the attempt for who observes it.

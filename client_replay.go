@@ -5,6 +5,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/weir-rpc/weir/internal/grpcwire"
 	"github.com/weir-rpc/weir/transport"
@@ -14,27 +15,35 @@ import (
 // unless grpc.MaxRetryRPCBufferSize says otherwise.
 const defaultMaxReplay = 256 << 10
 
-// replay keeps what a stream has sent as long as the server may still refuse
-// the stream without having looked at it. It is then opened once more, and all
-// of it sent again. That time is over with the first answer, or when too much
-// is kept.
+// replay keeps what a stream has sent as long as another attempt may have to
+// send it again: because the server refuses the stream without having looked at
+// it, or because a retry policy says so. That time is over with the first
+// answer, or when too much is kept.
 type replay struct {
 	// order is held to send, and to open the stream again, until over is set.
 	// Before mu.
-	order sync.Mutex
+	order turn
 	over  atomic.Bool // nothing is kept any more; written with mu
 
 	mu sync.Mutex
 	// Guarded by mu, as is the change of clientStream.at.
-	sent      []byte // messages with their prefixes
-	ended     bool   // and then the end
-	reopening bool   // sent is taken: over is set when it is sent again
-	cause     error  // with this the call has ended
-	failure   error  // with this the second attempt, before it had a stream
+	sent      []byte     // messages with their prefixes
+	notes     []sentNote // of them, if there is a stats handler
+	ended     bool       // and then the end
+	reopening bool       // another attempt is made and gets what is sent:
+	committed bool       // there is none after it, and over is set then
+	cause     error      // with this the call has ended
+	failure   error      // with this an attempt, before it had a stream
+}
+
+// sentNote is what a stats handler is told of a message.
+type sentNote struct {
+	v          any
+	size, wire int // before it was compressed, and after
 }
 
 // keep keeps a message.
-func (r *replay) keep(m transport.Buffer, limit int) {
+func (r *replay) keep(m transport.Buffer, note *sentNote, limit int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.over.Load() {
@@ -47,6 +56,9 @@ func (r *replay) keep(m transport.Buffer, limit int) {
 	var prefix [grpcwire.PrefixLen]byte
 	grpcwire.PutPrefix(prefix[:], m.Compressed, m.Len())
 	r.sent = append(append(r.sent, prefix[:]...), m.Bytes()...)
+	if note != nil {
+		r.notes = append(r.notes, *note)
+	}
 }
 
 // release says that the stream will not be opened again.
@@ -60,9 +72,9 @@ func (r *replay) release() {
 }
 
 func (r *replay) releaseLocked() {
-	if !r.reopening { // else who sends it all again says so, when it is sent
+	if r.committed = true; !r.reopening { // else who sends it all again says so, when it is sent
 		r.over.Store(true)
-		r.sent = nil
+		r.sent, r.notes = nil, nil
 	}
 }
 
@@ -84,20 +96,20 @@ func (r *replay) fault() error {
 	return r.failure
 }
 
-// send sends a message, on another attempt if this one is refused.
-func (cs *clientStream) send(m transport.Buffer, last bool) error {
+// send sends a message, on another attempt if this one ends before its answer.
+func (cs *clientStream) send(m transport.Buffer, last bool, note *sentNote) error {
 	r := &cs.replay
 	if r.over.Load() {
-		return cs.at.Load().send(m, last)
+		return cs.at.Load().send(m, last, note)
 	}
 	r.order.Lock()
 	defer r.order.Unlock()
-	r.keep(m, cs.info.maxReplay)
+	r.keep(m, note, cs.info.maxReplay)
 	if last {
 		cs.noteEnd()
 	}
 	a := cs.at.Load()
-	err := a.send(m, last)
+	err := a.send(m, last, note)
 	if err == io.EOF {
 		resend, ok := cs.reopen(a)
 		if resend != nil {
@@ -149,9 +161,10 @@ func (cs *clientStream) goesOn(a *attempt) bool {
 	return ok
 }
 
-// reopen puts another attempt in the place of a, if a was refused and nobody
-// has done so yet. It reports whether there is one, and gives what sends all
-// again on it, or nil. With replay.order held, also when that is called.
+// reopen puts another attempt in the place of a, if a has ended so that there is
+// to be one, and nobody has done so yet. It reports whether there is one, and
+// gives what sends all again on it, or nil. With replay.order held, also when
+// that is called.
 func (cs *clientStream) reopen(a *attempt) (resend func(), ok bool) {
 	if cs.at.Load() != a {
 		return nil, true
@@ -160,8 +173,8 @@ func (cs *clientStream) reopen(a *attempt) (resend func(), ok bool) {
 	if r.over.Load() {
 		return nil, false
 	}
-	refused := a.st.Refused()
-	if refused == nil || !cs.retries.again(cs.parent, refused) {
+	delay, failure := cs.another(a)
+	if failure == nil {
 		return nil, false
 	}
 	r.mu.Lock()
@@ -169,11 +182,11 @@ func (cs *clientStream) reopen(a *attempt) (resend func(), ok bool) {
 		r.mu.Unlock()
 		return nil, false
 	}
-	sent, ended := r.sent, r.ended
-	r.sent, r.reopening = nil, true
+	sent, notes, ended := r.sent, r.notes, r.ended
+	r.reopening = true
 	r.mu.Unlock()
-	a.told(refused)
-	next, err := cs.open()
+	a.told(failure)
+	next, err := cs.openAfter(delay, failure)
 	r.mu.Lock()
 	if err == nil && r.cause != nil {
 		next.st.Cancel(r.cause) // the end of the call did not know of it
@@ -186,28 +199,63 @@ func (cs *clientStream) reopen(a *attempt) (resend func(), ok bool) {
 	r.failure = err
 	r.mu.Unlock()
 	if err != nil {
-		r.reopened()
+		r.reopened(true)
 		return nil, false
 	}
 	return func() {
-		next.resend(sent, ended)
-		a.st.Cancel(refused)
-		r.reopened()
+		next.resend(sent, notes, ended)
+		a.st.Cancel(failure)
+		r.reopened(cs.retries.policy == nil)
 	}, true
 }
 
-// reopened says that all is sent again, or cannot be.
-func (r *replay) reopened() {
+// another gives how an attempt has failed after which there is to be another,
+// and how long to wait; no error if there is to be none. It waits until that is
+// known.
+func (cs *clientStream) another(a *attempt) (delay time.Duration, failure error) {
+	if refused := a.st.Refused(); refused != nil && cs.retries.again(cs.parent, refused) {
+		return 0, refused
+	}
+	if cs.retries.policy == nil {
+		return 0, nil
+	}
+	if !a.st.GotHeader() { // so it has ended
+		failure = a.st.Status().Err()
+	}
+	if failure != nil {
+		if delay, ok := cs.retries.later(failure, a.st.Trailer()[pushbackKey]); ok {
+			return delay, failure
+		}
+	}
+	cs.replay.release() // who asks next must not count it again
+	return 0, nil
+}
+
+// openAfter makes the attempt that follows one that failed.
+func (cs *clientStream) openAfter(delay time.Duration, failure error) (*attempt, error) {
+	if !cs.retries.transparent {
+		if err := cs.c.pause(cs.lifetime(), delay, failure); err != nil {
+			return nil, err
+		}
+	}
+	return cs.open()
+}
+
+// reopened says that all is sent again, or cannot be, and whether that was the
+// last time.
+func (r *replay) reopened(last bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.reopening = false
-	r.releaseLocked()
+	if last || r.committed {
+		r.releaseLocked()
+	}
 }
 
 // resend sends messages that were sent before. If the attempt ends meanwhile,
 // who receives hears of it.
-func (a *attempt) resend(sent []byte, ended bool) {
-	for len(sent) > 0 {
+func (a *attempt) resend(sent []byte, notes []sentNote, ended bool) {
+	for i := 0; len(sent) > 0; i++ {
 		compressed, n, _ := grpcwire.ParsePrefix(sent) // as keep put it
 		whole := grpcwire.PrefixLen + int(n)
 		m := transport.NewBuffer(int(n))
@@ -215,7 +263,11 @@ func (a *attempt) resend(sent []byte, ended bool) {
 		copy(m.Bytes(), sent[grpcwire.PrefixLen:whole])
 		sent = sent[whole:]
 		last := ended && len(sent) == 0
-		if err := a.send(m, last); err != nil || last {
+		var note *sentNote
+		if i < len(notes) {
+			note = &notes[i]
+		}
+		if err := a.send(m, last, note); err != nil || last {
 			return
 		}
 	}

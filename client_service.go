@@ -187,6 +187,13 @@ func (ci *callInfo) bounded(ctx context.Context) (context.Context, context.Cance
 
 func noop() {}
 
+// succeeded says that the call has ended well.
+func (ci *callInfo) succeeded() {
+	if ci.service != nil {
+		ci.service.throttle.succeeded()
+	}
+}
+
 // policy gives the retry policy of a call, or nil.
 func (ci *callInfo) policy() *serviceconfig.Retry {
 	if ci.method == nil || ci.service.noRetry {

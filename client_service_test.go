@@ -103,10 +103,10 @@ func TestGetMethodConfig(t *testing.T) {
 	}
 }
 
+// Feature: service config timeouts
+//
 // A call takes no longer than the service config says, or its context if that
 // is sooner.
-//
-// Feature: service config timeouts
 func TestServiceConfig_Timeout(t *testing.T) {
 	for name, tt := range map[string]struct {
 		config  string
@@ -168,10 +168,10 @@ func TestServiceConfig_TimeoutIsSent(t *testing.T) {
 	})
 }
 
+// Feature: service config wait-for-ready
+//
 // Calls wait for a connection if the service config says so, unless the call
 // says that it does not.
-//
-// Feature: service config wait-for-ready
 func TestServiceConfig_WaitForReady(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newWeirClient(t, "passthrough:///svc:80", weir.WithDefaultServiceConfig(methodConfig(`"waitForReady": true`)),
@@ -184,10 +184,10 @@ func TestServiceConfig_WaitForReady(t *testing.T) {
 	})
 }
 
+// Feature: service config message sizes
+//
 // A message is no larger than the service config says, nor than options say;
 // without an option it may be larger than the default.
-//
-// Feature: service config message sizes
 func TestServiceConfig_MessageSizes(t *testing.T) {
 	request := func(n int) *testpb.SimpleRequest {
 		return &testpb.SimpleRequest{Payload: &testpb.Payload{Body: make([]byte, n)}}

@@ -123,13 +123,15 @@ func (cs *clientStream) SendMsg(v any) error {
 		cs.finish(err)
 		return err
 	}
-	wire := m.Len()
+	var note *sentNote
+	if cs.c.stats != nil {
+		note = &sentNote{v, size, m.Len()}
+	}
 	last := !cs.desc.ClientStreams
 	if last {
 		cs.sentLast.Store(true)
 	}
-	if err = cs.send(m, last); err == nil {
-		cs.at.Load().stats.outPayload(v, size, wire)
+	if err = cs.send(m, last, note); err == nil {
 		cs.info.codec.log.Sent()
 	}
 	if last {
@@ -256,6 +258,9 @@ func (cs *clientStream) finish(err error) {
 		cause := err
 		if cause == nil {
 			cause = errCallOver
+		}
+		if err == nil {
+			cs.info.succeeded()
 		}
 		a, unwatch, cancel := cs.ends(cause)
 		a.st.Cancel(cause) // nothing, unless the end came from here

@@ -12,7 +12,7 @@ import (
 )
 
 // grpcParser gives the parser of grpc-go, which a resolver may use.
-func grpcParser(t *testing.T) func(js string) (*grpc.ServiceConfig, error) {
+func grpcParser(t *testing.T) func(js string) (*grpc.ServiceConfig, error) { //nolint:staticcheck // there is no other way to it
 	t.Helper()
 	r := manual.NewBuilderWithScheme("parser")
 	r.InitialState(resolver.State{})
@@ -22,9 +22,9 @@ func grpcParser(t *testing.T) func(js string) (*grpc.ServiceConfig, error) {
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	conn.Connect() // builds the resolver, which has no address to dial
-	return func(js string) (*grpc.ServiceConfig, error) {
+	return func(js string) (*grpc.ServiceConfig, error) { //nolint:staticcheck // the same
 		res := r.CC().ParseServiceConfig(js)
-		sc, _ := res.Config.(*grpc.ServiceConfig)
+		sc, _ := res.Config.(*grpc.ServiceConfig) //nolint:staticcheck // the same
 		return sc, res.Err
 	}
 }
@@ -111,7 +111,7 @@ func TestParse_AsGRPC(t *testing.T) {
 	}
 }
 
-func compare(t *testing.T, js, path string, m *Method, want grpc.MethodConfig) {
+func compare(t *testing.T, js, path string, m *Method, want grpc.MethodConfig) { //nolint:staticcheck // the same
 	t.Helper()
 	if m == nil {
 		t.Errorf("%s has nothing for %q", js, path)

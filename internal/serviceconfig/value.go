@@ -25,8 +25,7 @@ func read(at string, js json.RawMessage, v any) error {
 
 // fault says where something is wrong, in the words of JSON.
 func fault(at string, err error) error {
-	var mismatch *json.UnmarshalTypeError
-	if errors.As(err, &mismatch) {
+	if mismatch, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		if mismatch.Field != "" {
 			at += "." + mismatch.Field
 		}

@@ -1,0 +1,30 @@
+package weir
+
+import "sync"
+
+// turn is a lock that is held for as long as it takes: while a call waits for
+// credit, or for its next attempt. Who waits for it does so as one waits for a
+// channel, so that fake time (testing/synctest) passes meanwhile. The zero value
+// is free. It may be given back by another goroutine than took it.
+type turn struct {
+	mu    sync.Mutex
+	freed sync.Cond // its lock is set by who waits
+	taken bool      // guarded by mu
+}
+
+func (t *turn) Lock() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for t.taken {
+		t.freed.L = &t.mu
+		t.freed.Wait()
+	}
+	t.taken = true
+}
+
+func (t *turn) Unlock() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.taken = false
+	t.freed.Signal()
+}
