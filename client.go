@@ -109,8 +109,9 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 			Dial:        cfg.dial,
 			Proxy:       cfg.proxy(),
 			Connect:     cfg.transport,
-			Observer:    cfg.observer,
+			Observer:    cfg.telemetry.observer(target, cfg.observer),
 			Stats:       cfg.stats.handler(),
+			Log:         cfg.telemetry.conns(target),
 
 			Backoff:           cfg.connect.Backoff,
 			MinConnectTimeout: cfg.connect.MinConnectTimeout,

@@ -3,6 +3,7 @@ package weir
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net"
 	"reflect"
@@ -39,6 +40,7 @@ type Server struct {
 
 	stats stats.Handler // nil if there is none
 	log   *binlog.Log
+	conn  *channel.ConnLog
 	fault error // of an option, for Serve
 
 	mu sync.Mutex
@@ -85,6 +87,7 @@ func NewServer(opts ...ServerOption) *Server {
 		s.cfg.creds = insecure.NewCredentials()
 	}
 	s.stats = s.cfg.stats.handler()
+	s.conn = s.cfg.telemetry.conns("")
 	s.log, s.fault = s.cfg.telemetry.log("BinaryLog", false)
 	s.proto, _ = codecFor("proto") // grpc-go's own, which the codec's package registers, if no other
 	s.proto.vt = s.cfg.messages.vt
@@ -170,6 +173,7 @@ func (s *Server) Serve(lis net.Listener) error {
 		delete(s.inspect.ids, lis)
 		s.mu.Unlock()
 	}()
+	s.cfg.telemetry.say(slog.LevelInfo, "server serves", slog.String("address", lis.Addr().String()))
 	return s.accept(lis)
 }
 
@@ -196,6 +200,7 @@ func (s *Server) accept(lis net.Listener) error {
 		if !errors.As(err, &passing) || !passing.Temporary() {
 			return err
 		}
+		s.cfg.telemetry.say(slog.LevelWarn, "cannot accept connections", slog.Any("error", err), slog.Duration("pause", pause))
 		t := time.NewTimer(pause)
 		select {
 		case <-t.C:
@@ -232,6 +237,7 @@ func (s *Server) serve(nc net.Conn) {
 func (s *Server) ended(c *ServerConn, err error) {
 	last := lastLook(c.tr)
 	c.reach(ConnClosed, err)
+	s.conn.Over(c.tr, c.nc, err)
 	s.mu.Lock()
 	s.inspect.endedLocked(&last)
 	delete(s.conns, c)

@@ -36,6 +36,11 @@ func (s *Server) handle(st transport.ServerStream) {
 	call := s.begin(st)
 	defer call.end() // also if the handler ends its goroutine
 	ctx := st.Context()
+	if s.cfg.telemetry.calls {
+		var over func()
+		ctx, over = s.cfg.telemetry.around(ctx, st)
+		defer over()
+	}
 	if s.cfg.intake.tap != nil {
 		var refused *status.Status
 		if ctx, refused = s.tapped(ctx, st); refused != nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net"
 	"slices"
@@ -24,6 +25,7 @@ func (s *Server) Stop() {
 	s.mu.Lock()
 	s.stopped = true
 	s.closeListenersLocked()
+	open := len(s.conns)
 	for c := range s.conns {
 		tr := c.tr
 		closing.Go(func() {
@@ -36,6 +38,7 @@ func (s *Server) Stop() {
 	}
 	s.quiet.Broadcast() // nobody waits for handlers any more
 	s.mu.Unlock()
+	s.cfg.telemetry.say(slog.LevelInfo, "server stops", slog.Int("connections", open))
 	closing.Wait()
 	s.awaitQuiet(context.Background())
 	s.finish()
@@ -88,6 +91,7 @@ func (s *Server) drain() {
 	if health != nil {
 		health.Shutdown()
 	}
+	s.cfg.telemetry.say(slog.LevelInfo, "server drains")
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.draining = true

@@ -50,6 +50,7 @@ func (s *Server) ServeTransport(tr transport.ServerTransport) error {
 // start serves a connection that has its transport.
 func (s *Server) start(c *ServerConn) {
 	c.reach(ConnReady, nil)
+	s.conn.Begins(c.tr)
 	ctx := c.context()
 	if s.stats == nil {
 		c.tr.StartStreams(ctx, s.handle, func() { s.ended(c, c.tr.Err()) })

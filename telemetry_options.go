@@ -1,6 +1,8 @@
 package weir
 
 import (
+	"log/slog"
+
 	"github.com/weir-rpc/weir/binarylog"
 	"github.com/weir-rpc/weir/internal/binlog"
 )
@@ -9,6 +11,10 @@ import (
 type telemetryConfig struct {
 	logFilter string
 	logSink   binarylog.Sink
+
+	logger *slog.Logger // nil logs nothing
+	labels bool         // of the goroutines of handlers
+	calls  bool         // one of the two is about calls of a server
 }
 
 // WithBinaryLog logs the calls that filter names to sink, as gRPC's proposal

@@ -46,6 +46,8 @@ type Config struct {
 	Observer func(from, to connectivity.State, err error)
 	// Stats is told of each connection. It may be nil.
 	Stats stats.Handler
+	// Log is told of each connection. It may be nil.
+	Log *ConnLog
 }
 
 // A Channel keeps a connection to its target as long as it is used: the first
@@ -78,7 +80,7 @@ func New(cfg Config) *Channel {
 	p.addresses = newAddresses(&p.dialer.target, cfg.Resolver)
 	p.addresses.remote = p.dialer.remoteDNS
 	p.use.timeout = cfg.Transport.IdleTimeout
-	p.stats, p.early = cfg.Stats, cfg.Transport.EarlyCalls
+	p.stats, p.log, p.early = cfg.Stats, cfg.Log, cfg.Transport.EarlyCalls
 	p.pacing = newPacing(cfg.Backoff, cfg.MinConnectTimeout)
 	c.states.begin(p.idle())
 	return c

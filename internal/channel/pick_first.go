@@ -36,8 +36,9 @@ type pickFirst struct {
 	dialer    *dialer
 	pacing    pacing
 	stats     stats.Handler // may be nil
-	early     bool          // calls do not wait for SETTINGS
-	wary      bool          // the latest early call was too early; owned by the goroutine that connects
+	log       *ConnLog
+	early     bool // calls do not wait for SETTINGS
+	wary      bool // the latest early call was too early; owned by the goroutine that connects
 
 	work sync.WaitGroup
 	use  use
@@ -162,7 +163,7 @@ func (p *pickFirst) round(ctx context.Context, timeout time.Duration, early bool
 // server's SETTINGS, and gives the error of a server that turns out to be none.
 // When they have come, the backoff starts anew with the next loss.
 func (p *pickFirst) connected(ctx context.Context, tr transport.ClientTransport, timeout time.Duration, early bool) error {
-	ended := connBegins(p.stats, tr.Peer())
+	ended := connBegins(p.stats, p.log, tr)
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()

@@ -3,17 +3,22 @@ package channel
 import (
 	"context"
 
-	"google.golang.org/grpc/peer"
+	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc/stats"
 )
 
-// connBegins tells h, which may be nil, of a connection, and gives what tells
-// of its end.
-func connBegins(h stats.Handler, p *peer.Peer) (ended func()) {
+// connBegins tells h, which may be nil, and the log of a connection, and gives
+// what tells of its end.
+func connBegins(h stats.Handler, l *ConnLog, tr transport.ClientTransport) (ended func()) {
+	l.Begins(tr)
 	if h == nil {
-		return func() {}
+		return func() { l.Ends(tr) }
 	}
+	p := tr.Peer()
 	ctx := h.TagConn(context.Background(), &stats.ConnTagInfo{RemoteAddr: p.Addr, LocalAddr: p.LocalAddr})
 	h.HandleConn(ctx, &stats.ConnBegin{Client: true})
-	return func() { h.HandleConn(ctx, &stats.ConnEnd{Client: true}) }
+	return func() {
+		h.HandleConn(ctx, &stats.ConnEnd{Client: true})
+		l.Ends(tr)
+	}
 }

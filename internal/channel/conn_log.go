@@ -1,0 +1,105 @@
+package channel
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+
+	"github.com/weir-rpc/weir/transport"
+	"google.golang.org/grpc/peer"
+)
+
+// ConnLog logs the life of connections: their beginnings and ends in order on
+// the level debug, what is wrong with them as warnings. Nil logs nothing.
+type ConnLog struct{ to *slog.Logger }
+
+// NewConnLog gives what logs to l, which may be nil.
+func NewConnLog(l *slog.Logger) *ConnLog {
+	if l == nil {
+		return nil
+	}
+	return &ConnLog{l}
+}
+
+// conn is a connection, of either side.
+type conn interface {
+	Peer() *peer.Peer
+	Err() error
+}
+
+// Begins logs that a connection is there.
+func (l *ConnLog) Begins(c conn) {
+	if l != nil {
+		p := c.Peer()
+		security := "none"
+		if p.AuthInfo != nil {
+			security = p.AuthInfo.AuthType()
+		}
+		l.log(slog.LevelDebug, "connection begins", append(ends(p), slog.String("security", security)))
+	}
+}
+
+// Ends logs that a connection is no more, and why.
+func (l *ConnLog) Ends(c conn) {
+	if l == nil {
+		return
+	}
+	attrs, err := ends(c.Peer()), c.Err()
+	level := slog.LevelDebug
+	if ce, ok := errors.AsType[*transport.ConnError](err); ok {
+		attrs = append(attrs, slog.String("by", ce.By.String()), slog.String("code", ce.Code.String()),
+			slog.Duration("age", ce.Age), slog.Uint64("sent", ce.Sent), slog.Uint64("received", ce.Received))
+		if ce.By == transport.ByNetwork || ce.Code != transport.CodeNoError || ce.Cause != nil && !harmless(ce) {
+			level = slog.LevelWarn
+		}
+	}
+	l.log(level, "connection ended", append(attrs, slog.Any("error", err)))
+}
+
+// harmless reports whether the cause of an end is nobody's fault.
+func harmless(e *transport.ConnError) bool {
+	return e.Cause == io.EOF || errors.Is(e.Cause, transport.ErrIdle) || errors.Is(e.Cause, net.ErrClosed)
+}
+
+// Over logs the end of a server's connection nc: that of its transport, if it
+// has come that far.
+func (l *ConnLog) Over(tr transport.ServerTransport, nc net.Conn, err error) {
+	switch {
+	case l == nil:
+	case tr != nil:
+		l.Ends(tr)
+	default:
+		l.Refused(nc, err)
+	}
+}
+
+// Refused logs a connection that did not come about. Who connects and leaves
+// without a word, as probes of load balancers do, is nothing to warn of.
+func (l *ConnLog) Refused(nc net.Conn, err error) {
+	if l == nil {
+		return
+	}
+	level := slog.LevelWarn
+	if ce, ok := errors.AsType[*transport.ConnError](err); ok && ce.Received == 0 && ce.By != transport.ByLocal || errors.Is(err, io.EOF) {
+		level = slog.LevelDebug
+	}
+	l.log(level, "connection refused", append(ends(&peer.Peer{Addr: nc.RemoteAddr(), LocalAddr: nc.LocalAddr()}), slog.Any("error", err)))
+}
+
+func (l *ConnLog) log(level slog.Level, text string, attrs []slog.Attr) {
+	l.to.LogAttrs(context.Background(), level, text, attrs...)
+}
+
+// ends are the ends of a connection.
+func ends(p *peer.Peer) []slog.Attr {
+	var attrs []slog.Attr
+	if p.Addr != nil {
+		attrs = append(attrs, slog.String("remote", p.Addr.String()))
+	}
+	if p.LocalAddr != nil {
+		attrs = append(attrs, slog.String("local", p.LocalAddr.String()))
+	}
+	return attrs
+}
