@@ -113,9 +113,13 @@ func (cs *clientStream) Context() context.Context {
 
 // SendMsg sends a message. See grpc.ClientStream.
 func (cs *clientStream) SendMsg(v any) error {
+	v, within := sendWithin(v)
 	if cs.sentLast.Load() {
 		err := status.Error(codes.Internal, "SendMsg after CloseSend, or a second message where the method takes one")
 		cs.finish(err)
+		return err
+	}
+	if err := cs.waitSend(within); err != nil {
 		return err
 	}
 	m, size, err := cs.info.encode(v, cs.comp)

@@ -1,6 +1,9 @@
 package weir
 
-import "sync"
+import (
+	"context"
+	"sync"
+)
 
 // turn is a lock that is held for as long as it takes: while a call waits for
 // credit, or for its next attempt. Who waits for it does so as one waits for a
@@ -20,6 +23,29 @@ func (t *turn) Lock() {
 		t.freed.Wait()
 	}
 	t.taken = true
+}
+
+// lockWithin reports whether the turn could be taken until ctx ended.
+func (t *turn) lockWithin(ctx context.Context) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.taken && ctx.Err() == nil {
+		t.freed.L = &t.mu
+		stop := context.AfterFunc(ctx, func() {
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			t.freed.Broadcast()
+		})
+		defer stop()
+		for t.taken && ctx.Err() == nil {
+			t.freed.Wait()
+		}
+	}
+	if t.taken {
+		return false
+	}
+	t.taken = true
+	return true
 }
 
 func (t *turn) Unlock() {

@@ -1,6 +1,7 @@
 package weir
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,5 +35,30 @@ func TestTurn(t *testing.T) {
 		if d := time.Since(start); n != 5 || d != 5*time.Second {
 			t.Errorf("%d had the turn in %v", n, d)
 		}
+	})
+}
+
+func TestTurn_LockWithin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var tr turn
+		if !tr.lockWithin(noTime) {
+			t.Fatal("a turn that is free takes time")
+		}
+		if tr.lockWithin(noTime) {
+			t.Fatal("two have the turn")
+		}
+		start := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if tr.lockWithin(ctx) || time.Since(start) != time.Second {
+			t.Fatalf("two have the turn, or it was given up after %v", time.Since(start))
+		}
+		time.AfterFunc(time.Second, tr.Unlock)
+		if !tr.lockWithin(t.Context()) || time.Since(start) != 2*time.Second {
+			t.Errorf("no turn after %v", time.Since(start))
+		}
+		tr.Unlock()
+		tr.Lock()
+		tr.Unlock()
 	})
 }

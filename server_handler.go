@@ -259,6 +259,10 @@ func (ss *serverStream) SendHeader(md metadata.MD) error {
 
 // SendMsg sends a message. See grpc.ServerStream.
 func (ss *serverStream) SendMsg(v any) error {
+	v, within := sendWithin(v)
+	if err := waitSend(within, ss.st); err != nil {
+		return err
+	}
 	m, size, err := ss.s.sending().encode(v, ss.codec, answerCompression(ss.st, ss.comp))
 	if err != nil {
 		return err

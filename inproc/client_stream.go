@@ -97,7 +97,7 @@ func (cs *clientStream) send(m transport.Buffer, last bool) error {
 	}
 	cs.mu.Lock()
 	for cs.up.full() && !cs.over && !cs.up.ended {
-		cs.awaitRoom(&cs.up)
+		_ = cs.awaitRoom(background, &cs.up)
 	}
 	if cs.over || cs.up.ended {
 		cs.mu.Unlock()

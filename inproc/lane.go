@@ -90,16 +90,17 @@ func signal(c chan struct{}) {
 // background is for waits that the end of the stream ends.
 var background = context.Background()
 
-// awaitRoom waits until the receiver has taken something, with st.mu, which it
-// lets go of meanwhile.
-func (st *stream) awaitRoom(l *lane) {
+// awaitRoom waits until the receiver has taken something, or ctx ends, with st.mu,
+// which it lets go of meanwhile.
+func (st *stream) awaitRoom(ctx context.Context, l *lane) error {
 	if l.room == nil {
 		l.room = make(chan struct{}, 1)
 	}
 	room := l.room
 	st.mu.Unlock()
-	_ = wait.For(background, wait.StreamWindow, wait.Holder{}, room)
+	err := wait.For(ctx, wait.StreamWindow, wait.Holder{}, room)
 	st.mu.Lock()
+	return err
 }
 
 // awaitNews waits until the sender has sent something, with st.mu, which it

@@ -179,7 +179,7 @@ func (ss *serverStream) Send(m transport.Buffer) error {
 		ss.sendHeaderLocked()
 	}
 	for ss.down.full() && !ss.over {
-		ss.awaitRoom(&ss.down)
+		_ = ss.awaitRoom(background, &ss.down)
 	}
 	switch {
 	case ss.statusSent:

@@ -15,7 +15,7 @@
 // implementations in other packages, such as inproc, and are frozen: they get no
 // more methods. Who implements them uses Buffer.Message, Reply.Fill,
 // ServerContext and ContextError, and hands the ends to weir.WithTransport
-// and to ServeTransport of a weir.Server.
+// and to ServeTransport of a weir.Server. Streams may be a SendWaiter besides.
 //
 // # Errors
 //

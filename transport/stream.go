@@ -188,16 +188,8 @@ func (st *stream) sendLocked(m Buffer, end bool) error {
 	if st.sends.Add(1) > producerSends {
 		mode = flushAsync // a producer: it goes on with the next message meanwhile
 	}
-	for st.out.queued >= writeQuota && !st.out.left {
-		st.out.waiting = true
-		st.out.quota.Init() // most streams never need it
-		reason := st.out.reason
-		c.mu.Unlock()
-		if reason == 0 {
-			reason = wait.WriteQuota
-		}
-		_ = wait.For(contextBackground, reason, wait.Holder{Stream: st.id}, st.out.quota.C())
-		c.mu.Lock()
+	if st.out.queued >= writeQuota {
+		_ = st.waitQuotaLocked(contextBackground)
 	}
 	if st.out.left || !st.state.canSend() || st.out.end {
 		c.mu.Unlock()

@@ -18,7 +18,7 @@ import (
 var waitPoints = map[string]int{
 	"transport NewHTTP2Client: wait.Connect":            1, // the server's SETTINGS
 	"transport slots.wait: wait.StreamSlot":             1,
-	"transport stream.sendLocked: reason":               1, // write quota, a window, or the socket: what holds the queue up
+	"transport stream.waitQuotaLocked: reason":          1, // write quota, a window, or the socket: what holds the queue up
 	"transport stream.recv: wait.Peer":                  1,
 	"transport conn.sendPing: wait.Peer":                1,
 	"transport http2ClientStream.waitHeader: wait.Peer": 1,
