@@ -53,6 +53,9 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 	for _, o := range opts {
 		o.apply(&cfg)
 	}
+	if err := cfg.unbundle(); err != nil {
+		return nil, err
+	}
 	if cfg.creds == nil {
 		return nil, errNoCredentials
 	}

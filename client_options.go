@@ -19,6 +19,7 @@ type DialOption interface{ apply(*clientConfig) }
 
 type clientConfig struct {
 	creds     credentials.TransportCredentials
+	bundle    credentials.Bundle
 	perRPC    []credentials.PerRPCCredentials
 	dial      func(context.Context, string) (net.Conn, error)
 	network   network

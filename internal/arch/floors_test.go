@@ -47,6 +47,7 @@ var floors = map[string]int{
 	"grpcconn": 5,
 	"inproc":   5,
 	"weirtest": 5,
+	"certs":    5,
 
 	"internal/allocs": testFloor,
 	"internal/arch":   testFloor,

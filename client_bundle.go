@@ -1,0 +1,36 @@
+package weir
+
+import (
+	"errors"
+
+	"google.golang.org/grpc/credentials"
+)
+
+// WithCredentialsBundle takes the credentials for connections and those for
+// calls from a bundle, in the place of WithTransportCredentials; NewClient fails
+// with both. What else WithPerRPCCredentials adds comes before the bundle's.
+//
+// NewWithMode of the bundle is not called: its modes are for balancers that
+// grpc-go brings along, which choose another bundle for some of their
+// connections.
+func WithCredentialsBundle(b credentials.Bundle) DialOption {
+	return dialOption(func(c *clientConfig) { c.bundle = b })
+}
+
+// unbundle takes the credentials out of the bundle.
+func (c *clientConfig) unbundle() error {
+	b := c.bundle
+	if b == nil {
+		return nil
+	}
+	if c.creds != nil {
+		return errors.New("weir: both WithCredentialsBundle and WithTransportCredentials are set: leave one of them out")
+	}
+	if c.creds = b.TransportCredentials(); c.creds == nil {
+		return errors.New("weir: the bundle of WithCredentialsBundle has no TransportCredentials: insecure.NewCredentials() says that there is no security")
+	}
+	if p := b.PerRPCCredentials(); p != nil {
+		c.perRPC = append(c.perRPC, p)
+	}
+	return nil
+}
