@@ -129,6 +129,11 @@ conformance: ## the connectrpc conformance suite over weir's client, server and 
 h2spec: ## h2spec --strict against weir's interop server, over h2c and TLS
 	go run ./conformance/h2spec
 
+.PHONY: prometheus
+prometheus: ## a real Prometheus, fetched from Debian, scrapes weir's metrics and is asked for them
+	metrics/prometheus.sh $(BIN)/prometheus
+	go run ./metrics/scrape -dir $(BIN)/prometheus/usr/bin
+
 .PHONY: demo
 demo: ## the demo: calls checked, then a few seconds of load
 	go run ./cmd/weir demo
@@ -156,7 +161,7 @@ bench-check: ## fail when a ratio to grpc-go is a fifth below its floor in bench
 # Everything, cheap and telling steps first.
 .PHONY: check
 check: ## all of the above that can fail, from a bare machine
-	tools/check build cross fmt-check tidy-check vet test alone rows mutants interop conformance h2spec race bench-once fuzz check-generate lint demo
+	tools/check build cross fmt-check tidy-check vet test alone rows mutants interop conformance h2spec prometheus race bench-once fuzz check-generate lint demo
 
 .PHONY: proof
 proof: ## the long form: check, then each fuzz target for PROOF_FUZZTIME, the race suite ten times, bench-check and bench
