@@ -13,6 +13,7 @@ import (
 	testgrpc "google.golang.org/grpc/interop/grpc_testing"
 
 	"github.com/weir-rpc/weir"
+	"github.com/weir-rpc/weir/inproc"
 	"github.com/weir-rpc/weir/interop/internal/testservice"
 )
 
@@ -47,16 +48,39 @@ func target(t *testing.T, register func(*weir.Server)) (*Target, *bytes.Buffer) 
 	}}, log
 }
 
+// inProcess is target without a socket.
+func inProcess(t *testing.T, register func(*weir.Server)) (*Target, *bytes.Buffer) {
+	t.Helper()
+	to, log := target(t, func(*weir.Server) {})
+	server := weir.NewServer()
+	register(server)
+	to.Dial = func() (*weir.Client, error) { return inproc.NewClient(server) }
+	client, err := to.Dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	to.Client = client
+	t.Cleanup(func() {
+		client.Close()
+		server.Stop()
+	})
+	return to, log
+}
+
 func TestCasesPass(t *testing.T) {
-	for _, c := range All {
-		t.Run(c.Name, func(t *testing.T) {
-			to, log := target(t, testservice.Register)
-			err := c.Run(t.Context(), to)
-			switch {
-			case c.Defect == "" && err != nil:
-				t.Errorf("%v\n%s", err, log)
-			case c.Defect != "" && err == nil:
-				t.Error("it passes: take out the note of the defect")
+	for name, target := range map[string]func(*testing.T, func(*weir.Server)) (*Target, *bytes.Buffer){"http2": target, "inproc": inProcess} {
+		t.Run(name, func(t *testing.T) {
+			for _, c := range All {
+				t.Run(c.Name, func(t *testing.T) {
+					to, log := target(t, testservice.Register)
+					err := c.Run(t.Context(), to)
+					switch {
+					case c.Defect == "" && err != nil:
+						t.Errorf("%v\n%s", err, log)
+					case c.Defect != "" && err == nil:
+						t.Error("it passes: take out the note of the defect")
+					}
+				})
 			}
 		})
 	}
