@@ -41,13 +41,14 @@ var floors = map[string]int{
 	".": 4,
 
 	// What stands beside calls, and is optional.
-	"tuning":   5,
-	"pool":     5,
-	"channelz": 5,
-	"grpcconn": 5,
-	"inproc":   5,
-	"weirtest": 5,
-	"certs":    5,
+	"tuning":    5,
+	"pool":      5,
+	"channelz":  5,
+	"grpcconn":  5,
+	"inproc":    5,
+	"weirtest":  5,
+	"certs":     5,
+	"servehttp": 5,
 
 	"internal/allocs": testFloor,
 	"internal/arch":   testFloor,

@@ -1,0 +1,290 @@
+package servehttp
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/weir-rpc/weir/internal/grpcwire"
+	"github.com/weir-rpc/weir/transport"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+)
+
+// stream is a ServerStream: a request and its answer.
+type stream struct {
+	tr  requestTransport
+	ctx transport.ServerContext
+
+	// Immutable.
+	cfg      *transport.ServerConfig
+	r        *http.Request
+	subtype  string
+	md       metadata.MD
+	received time.Time
+	deadline time.Time
+	control  *http.ResponseController
+
+	writing sync.Mutex
+	w       http.ResponseWriter // guarded by writing
+
+	mu sync.Mutex
+	// Guarded by mu.
+	fault      *transport.StreamError // why nothing can be sent or received any more, or nil
+	wrong      error                  // what Recv has found
+	sending    bool                   // a Send may wait for the client
+	headerSent bool
+	statusSent bool // it is known, and goes when the handler returns
+	done       bool // the handler has returned
+	header     metadata.MD
+	trailer    metadata.MD
+	compress   string
+	end        *status.Status // nil is OK
+}
+
+var _ transport.ServerStream = (*stream)(nil)
+
+func newStream(cfg *transport.ServerConfig, w http.ResponseWriter, r *http.Request, subtype string, received, deadline time.Time) *stream {
+	st := &stream{
+		cfg: cfg, w: w, r: r, subtype: subtype, received: received, deadline: deadline,
+		md: requestMetadata(r), control: http.NewResponseController(w),
+	}
+	st.tr.st, st.tr.peer, st.tr.done = st, peerOf(r), make(chan struct{})
+	return st
+}
+
+// serve runs the handler, on net/http's goroutine.
+func (st *stream) serve() {
+	t := &st.tr
+	t.mu.Lock()
+	base, handle := t.base, t.handle
+	t.mu.Unlock()
+	st.ctx.Begin(requestContext{st.r.Context(), base}, st, st.deadline, st.cfg)
+	unwatch := context.AfterFunc(st.r.Context(), func() {
+		st.fail(&transport.StreamError{
+			Code: transport.CodeCancel, By: transport.ByPeer,
+			Status: status.New(codes.Canceled, "the client left, or its connection broke"), Cause: context.Cause(st.r.Context()),
+		})
+	})
+	expire := func() bool { return true }
+	if !st.deadline.IsZero() {
+		expire = context.AfterFunc(&st.ctx, func() {
+			st.fail(&transport.StreamError{Code: transport.CodeCancel, By: transport.ByLocal, Status: deadlineStatus, Cause: context.DeadlineExceeded})
+		})
+	}
+	returned := false
+	defer func() {
+		unwatch()
+		expire()
+		if returned { // else the handler panicked: that is net/http's
+			st.finish()
+		}
+		st.mu.Lock()
+		st.done = true
+		st.mu.Unlock()
+		st.ctx.End(errReturned)
+		if ended := t.end(&transport.ConnError{By: transport.ByLocal, Reason: "the request has ended", Addr: t.peer.Addr}); ended != nil {
+			ended()
+		}
+	}()
+	handle(st)
+	returned = true
+}
+
+var (
+	errReturned    = faultf(codes.Canceled, "the handler has returned")
+	errHeaderSent  = faultf(codes.Internal, "the headers are sent already")
+	errStatusSent  = faultf(codes.Internal, "the status is sent already")
+	deadlineStatus = status.New(codes.DeadlineExceeded, "the deadline passed while the server worked on the call")
+)
+
+// fail ends the stream for its handler, and whoever waits in it.
+func (st *stream) fail(err *transport.StreamError) {
+	st.mu.Lock()
+	if st.fault != nil || st.done {
+		st.mu.Unlock()
+		return
+	}
+	st.fault = err
+	past := time.Unix(1, 0) // with mu: net/http's objects must not be used when the handler has returned
+	_ = st.control.SetReadDeadline(past)
+	if st.sending {
+		_ = st.control.SetWriteDeadline(past) // resets the stream: there is no other way to end a Write
+	}
+	st.mu.Unlock()
+	st.ctx.End(err)
+}
+
+func (st *stream) Context() context.Context { return &st.ctx }
+func (st *stream) Method() string           { return st.r.URL.Path }
+func (st *stream) ContentSubtype() string   { return st.subtype }
+func (st *stream) Encoding() string         { return st.r.Header.Get("Grpc-Encoding") }
+func (st *stream) AcceptEncoding() string   { return st.r.Header.Get("Grpc-Accept-Encoding") }
+
+func (st *stream) AcceptsEncoding(name string) bool {
+	return slices.ContainsFunc(strings.Split(st.AcceptEncoding(), ","), func(s string) bool { return strings.TrimSpace(s) == name })
+}
+
+func (st *stream) Metadata() metadata.MD { return st.md }
+func (st *stream) Received() time.Time   { return st.received }
+func (st *stream) Peer() *peer.Peer      { return st.tr.peer }
+
+// limit is what a message of the client may have, in octets.
+func (st *stream) limit() uint32 {
+	switch n := st.cfg.MaxRecvMessageSize; {
+	case n == 0:
+		return transport.DefaultMaxRecvMessageSize
+	case n < 0 || uint64(n) > math.MaxUint32:
+		return math.MaxUint32
+	default:
+		return uint32(n)
+	}
+}
+
+func (st *stream) Recv() (transport.Message, error) {
+	st.mu.Lock()
+	wrong, fault, done := st.wrong, st.fault, st.done
+	st.mu.Unlock()
+	switch {
+	case fault != nil:
+		return transport.Message{}, fault
+	case wrong != nil:
+		return transport.Message{}, wrong
+	case done:
+		return transport.Message{}, errReturned
+	}
+	m, err := receive(st.r.Body, st.limit())
+	if err == nil {
+		return m.Message(), nil
+	}
+	return transport.Message{}, st.wrongWith(err)
+}
+
+// wrongWith makes an error of receive that of Recv, now and later.
+func (st *stream) wrongWith(err error) error {
+	var e *transport.StreamError
+	if err != io.EOF && !errors.As(err, &e) {
+		// net/http ends the body before the context when a connection breaks.
+		st.fail(&transport.StreamError{
+			Code: transport.CodeCancel, By: transport.ByPeer,
+			Status: status.Newf(codes.Canceled, "the client left, or its connection broke: %v", err), Cause: err,
+		})
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.fault != nil {
+		return st.fault
+	}
+	if st.wrong == nil {
+		st.wrong = err
+	}
+	return st.wrong
+}
+
+// Request takes the one message and the end of the request behind it.
+func (st *stream) Request() (transport.Message, error) {
+	m, err := st.Recv()
+	if err != nil {
+		return m, err
+	}
+	more, err := st.Recv()
+	if err == io.EOF {
+		return m, nil
+	}
+	m.Free()
+	if err != nil {
+		return transport.Message{}, err
+	}
+	more.Free()
+	return transport.Message{}, transport.ErrManyMessages
+}
+
+func (st *stream) SetHeader(md metadata.MD) error {
+	if err := checkMetadata(md); err != nil {
+		return err
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.headerSent || st.statusSent {
+		return errHeaderSent
+	}
+	st.header = metadata.Join(st.header, md)
+	return nil
+}
+
+func (st *stream) SetTrailer(md metadata.MD) error {
+	if err := checkMetadata(md); err != nil {
+		return err
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.statusSent {
+		return errStatusSent
+	}
+	st.trailer = metadata.Join(st.trailer, md)
+	return nil
+}
+
+func (st *stream) Header() metadata.MD {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.header.Copy()
+}
+
+func (st *stream) Trailer() metadata.MD {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.trailer.Copy()
+}
+
+func (st *stream) SetSendCompress(name string) error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.headerSent || st.statusSent {
+		return errHeaderSent
+	}
+	st.compress = name
+	return nil
+}
+
+func (st *stream) SendCompress() string {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.compress
+}
+
+func (st *stream) WriteStatus(end *status.Status) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.endLocked(end)
+}
+
+// endLocked notes the status, unless one is.
+func (st *stream) endLocked(end *status.Status) {
+	if !st.statusSent && !st.done {
+		st.statusSent, st.end = true, end
+	}
+}
+
+// grpcStatus adds the status to what net/http sends.
+func grpcStatus(h http.Header, prefix string, end *status.Status) {
+	h.Set(prefix+"Grpc-Status", strconv.Itoa(int(end.Code())))
+	if end.Code() == codes.OK {
+		return
+	}
+	if text := grpcwire.EncodeMessage(end.Message()); text != "" {
+		h.Set(prefix+"Grpc-Message", text)
+	}
+	if details := grpcwire.EncodeDetails(end); details != "" {
+		h.Set(prefix+"Grpc-Status-Details-Bin", details)
+	}
+}
