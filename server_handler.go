@@ -73,6 +73,10 @@ func (s *Server) handle(st transport.ServerStream) {
 		return
 	}
 	if m.unary != nil {
+		if late := s.cfg.intake.late(st); late != nil {
+			o.writeStatus(st, late)
+			return
+		}
 		call.codec = c
 		s.handleUnary(ctx, st, m, call, comp)
 	} else {

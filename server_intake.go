@@ -2,6 +2,7 @@ package weir
 
 import (
 	"context"
+	"time"
 
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc/codes"
@@ -18,6 +19,7 @@ type intakeConfig struct {
 	connState       func(*ServerConn, ConnState)
 	maxConns        int
 	maxConnsPerIP   int
+	maxQueueAge     time.Duration
 }
 
 // WaitForHandlers makes Stop wait for the handlers that still run, and Shutdown
@@ -55,4 +57,30 @@ func (s *Server) tapped(ctx context.Context, st transport.ServerStream) (context
 		refused = status.New(codes.PermissionDenied, err.Error())
 	}
 	return nil, refused
+}
+
+// MaxQueueAge refuses unary calls that could not begin in time: whose request
+// has been here, whole, for longer than d before the handler and its interceptors
+// get it, and so most likely is of no use to its client any more. They end with
+// RESOURCE_EXHAUSTED, and no handler sees them. A server that has more to do than
+// it can spends its time on those calls then that it can still answer. What an
+// InTapHandle waits for counts. Streams have no queue. Zero, which is the default,
+// and less mean no bound. grpc-go has no such option.
+func MaxQueueAge(d time.Duration) ServerOption {
+	return serverOption(func(c *serverConfig) { c.intake.maxQueueAge = d })
+}
+
+// late gives the status of a unary call that has waited for too long, or nil.
+func (c *intakeConfig) late(st transport.ServerStream) *status.Status {
+	if c.maxQueueAge <= 0 {
+		return nil
+	}
+	q, ok := st.(interface{ Queued() time.Duration })
+	if !ok {
+		return nil // a transport without a queue
+	}
+	if d := q.Queued(); d > c.maxQueueAge {
+		return status.Newf(codes.ResourceExhausted, "the server is overloaded: the request waited for %v, %v is the most (option MaxQueueAge of the server), and no handler saw it", d.Round(time.Millisecond), c.maxQueueAge)
+	}
+	return nil
 }

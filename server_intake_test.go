@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -183,4 +185,72 @@ func TestInTapHandle_Slow(t *testing.T) {
 		calls.Wait()
 		s.Stop()
 	})
+}
+
+// Feature: Admission control on queue age
+//
+// A unary request that waits for too long is answered without its handler; one
+// that waits no longer than that is not, however long it took to arrive, and
+// streams wait as long as they have to.
+func TestMaxQueueAge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &runCounter{}
+		s := simulate(t, h, weir.MaxQueueAge(2*time.Second), weir.InTapHandle(func(ctx context.Context, info *tap.Info) (context.Context, error) {
+			for _, v := range info.Header.Get("x-tap") {
+				d, err := time.ParseDuration(v)
+				if err != nil {
+					return nil, err
+				}
+				<-time.After(d)
+			}
+			return ctx, nil
+		}))
+		c := s.client(t)
+		for _, tt := range []struct {
+			wait string
+			want codes.Code
+			runs int64
+		}{{"1.9s", codes.OK, 1}, {"2s", codes.OK, 2}, {"2.1s", codes.ResourceExhausted, 2}} {
+			ctx := metadata.AppendToOutgoingContext(t.Context(), "x-tap", tt.wait)
+			_, err := c.UnaryCall(ctx, &testpb.SimpleRequest{})
+			if status.Code(err) != tt.want || h.runs.Load() != tt.runs {
+				t.Errorf("a request that waits for %s: %v, and the handler ran %d times, want %d", tt.wait, err, h.runs.Load(), tt.runs)
+			}
+			st, err := c.FullDuplexCall(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := st.CloseSend(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := st.Recv(); err != io.EOF {
+				t.Errorf("a stream that waits for %s: %v", tt.wait, err)
+			}
+		}
+		conn := newWeirClient(t, "passthrough:///svc:80", weir.WithContextDialer(s.net.Dial))
+		slow, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true}, testpb.TestService_UnaryCall_FullMethodName)
+		if err != nil {
+			t.Fatal(err)
+		}
+		simnet.Advance(time.Minute)
+		if err := slow.SendMsg(&testpb.SimpleRequest{}); err != nil {
+			t.Fatal(err)
+		}
+		_ = slow.CloseSend()
+		if err := slow.RecvMsg(new(testpb.SimpleResponse)); err != nil {
+			t.Errorf("a request that took a minute to arrive: %v", err)
+		}
+		s.Stop()
+	})
+}
+
+// runCounter counts the calls of its handler.
+type runCounter struct {
+	streamer
+	runs atomic.Int64
+}
+
+func (h *runCounter) UnaryCall(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+	h.runs.Add(1)
+	return &testpb.SimpleResponse{}, nil
 }

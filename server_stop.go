@@ -13,6 +13,7 @@ import (
 	"time"
 	"weak"
 
+	"github.com/weir-rpc/weir/inspect"
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc/peer"
 )
@@ -190,6 +191,7 @@ func (s *Server) held() string {
 		h.methods[c.method]++
 	}
 	all := make([]*holder, 0, len(holders))
+	var idle []transport.ServerTransport // no handler runs for them
 	s.mu.Lock()
 	conns := len(s.conns)
 	for c := range s.conns {
@@ -198,10 +200,13 @@ func (s *Server) held() string {
 		} else if h := holders[c.tr.Peer()]; h != nil {
 			h.state = ""
 		} else {
-			all = append(all, &holder{who: address(c.tr.Peer().Addr), state: " is not drained, though no handler runs for it: a request has not come whole, an answer is not read, or GOAWAY not heard"})
+			idle = append(idle, c.tr)
 		}
 	}
 	s.mu.Unlock()
+	for _, tr := range idle {
+		all = append(all, unhandled(tr))
+	}
 	all = slices.AppendSeq(all, maps.Values(holders))
 	slices.SortFunc(all, func(a, b *holder) int {
 		return cmp.Or(cmp.Compare(b.oldest, a.oldest), cmp.Compare(a.who, b.who))
@@ -217,6 +222,22 @@ func (s *Server) held() string {
 		h.appendTo(&text)
 	}
 	return text.String()
+}
+
+// unhandled tells what a client holds for which no handler runs.
+func unhandled(tr transport.ServerTransport) *holder {
+	h := &holder{who: address(tr.Peer().Addr), state: " is not drained: it has not heard GOAWAY, or does not close", methods: make(map[string]int)}
+	c, ok := tr.(inspect.Connection)
+	if !ok {
+		return h
+	}
+	for _, st := range c.Inspect(true).Streams {
+		h.state = ", for which no handler runs since requests have not come whole or answers are not read,"
+		h.calls++
+		h.oldest = max(h.oldest, time.Since(st.Since))
+		h.methods[st.Method]++
+	}
+	return h
 }
 
 // maxTold bounds the clients that an error names, and the methods of each.

@@ -341,6 +341,7 @@ func (s *http2Server) received(st *stream) {
 	ss.dispatched = ss.dispatched || complete
 	st.in.Unlock(false)
 	if complete {
+		ss.uploadedAt(s.readAt)
 		s.requests = append(s.requests, ss)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -35,6 +36,7 @@ type http2ServerStream struct {
 
 	// Owned by the handler.
 	chained bool    // runs in the chain, which flushes
+	upload  uint32  // milliseconds that a unary request took to come whole; the reader wrote it before
 	reply   *[]byte // leaves when the handler returns
 
 	// Guarded by conn.mu.
@@ -81,6 +83,18 @@ func (st *http2ServerStream) AcceptEncoding() string { return st.req.acceptEncod
 func (st *http2ServerStream) Metadata() metadata.MD { return st.req.md }
 
 func (st *http2ServerStream) Received() time.Time { return st.s.record.begun.Add(st.received) }
+
+// Queued tells for how long a unary request has been whole: what its handler has
+// had to wait, when it begins.
+func (st *http2ServerStream) Queued() time.Duration {
+	return time.Since(st.Received()) - time.Duration(st.upload)*time.Millisecond
+}
+
+// uploadedAt notes when the request was whole, no later than that. On the reader.
+func (st *http2ServerStream) uploadedAt(at time.Duration) {
+	const ms = time.Millisecond
+	st.upload = uint32(min((at-st.received+ms-1)/ms, math.MaxUint32))
+}
 
 func (st *http2ServerStream) Peer() *peer.Peer { return st.s.peer }
 

@@ -1,0 +1,85 @@
+package weir_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/weir-rpc/weir"
+	"github.com/weir-rpc/weir/internal/simnet"
+	"google.golang.org/grpc"
+
+	testpb "google.golang.org/grpc/interop/grpc_testing"
+)
+
+// exhausted is a listener that cannot accept, and notes when it was asked.
+type exhausted struct {
+	net.Listener
+	asked []time.Time
+	most  int // then the error does not pass
+}
+
+func (l *exhausted) Accept() (net.Conn, error) {
+	l.asked = append(l.asked, time.Now())
+	if len(l.asked) == l.most {
+		return nil, errors.New("broken")
+	}
+	return nil, passing{errors.New("too many open files")}
+}
+
+func (*exhausted) Close() error   { return nil }
+func (*exhausted) Addr() net.Addr { return &net.UnixAddr{} }
+
+// A failure to accept that passes is waited out, twice as long each time, up to
+// a second; Stop does not wait for that.
+func TestAcceptBackoff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lis := &exhausted{most: 12}
+		if err := weir.NewServer().Serve(lis); err == nil || err.Error() != "broken" {
+			t.Errorf("Serve gives %v", err)
+		}
+		var pauses []time.Duration
+		for i, at := range lis.asked[1:] {
+			pauses = append(pauses, at.Sub(lis.asked[i]))
+		}
+		ms := time.Millisecond
+		if want := []time.Duration{5 * ms, 10 * ms, 20 * ms, 40 * ms, 80 * ms, 160 * ms, 320 * ms, 640 * ms, time.Second, time.Second, time.Second}; !slices.Equal(pauses, want) {
+			t.Errorf("the pauses are %v, want %v", pauses, want)
+		}
+		s := weir.NewServer()
+		served := make(chan error)
+		go func() { served <- s.Serve(&exhausted{most: 1000}) }()
+		simnet.Advance(700 * ms)
+		begun := time.Now()
+		s.Stop()
+		if err := <-served; err != nil || time.Since(begun) != 0 {
+			t.Errorf("Serve gives %v, %v after Stop", err, time.Since(begun))
+		}
+	})
+}
+
+// Shutdown names calls that no handler has, too: those whose requests have not
+// come whole.
+func TestShutdownNamesCallsWithoutHandler(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := simulate(t, echo{})
+		c := newWeirClient(t, "passthrough:///svc:80", weir.WithContextDialer(s.net.Dial))
+		for range 2 {
+			if _, err := c.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true}, testpb.TestService_UnaryCall_FullMethodName); err != nil {
+				t.Fatal(err)
+			}
+			simnet.Advance(time.Second)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		const want = "0 handlers running, 1 connections open; client:1, for which no handler runs since requests have not come whole or answers are not read, has 2, the oldest for 5s: /grpc.testing.TestService/UnaryCall (2)"
+		if err := s.Shutdown(ctx); err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("Shutdown gives\n%v, want\n%v", err, want)
+		}
+	})
+}
