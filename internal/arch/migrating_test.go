@@ -21,16 +21,16 @@ var coming = []string{
 
 // A migration is a row of a table in docs/migrating.md.
 type migration struct {
-	line                    int
-	names                   []string
-	deprecated              []bool // as names
-	equal, remark           string // the second cell and the third
-	isInterface, isVariable bool
+	line          int
+	kind          string // of the table: the title of its first column
+	names         []string
+	deprecated    []bool // as names
+	equal, remark string // the second cell and the third
 }
 
 var (
 	codeSpan   = regexp.MustCompile("`([^`]+)`( d)?")
-	tableTitle = regexp.MustCompile(`^\| (grpc-go|interface|variable) \|`)
+	tableTitle = regexp.MustCompile(`^\| (grpc-go|interface|variable|option) \|`)
 )
 
 // migrations reads the tables.
@@ -48,7 +48,7 @@ func migrations(text string) (rows []migration) {
 			continue
 		}
 		cells := strings.Split(strings.Trim(line, "|"), "|")
-		r := migration{line: n + 1, isInterface: kind == "interface", isVariable: kind == "variable"}
+		r := migration{line: n + 1, kind: kind}
 		for _, m := range codeSpan.FindAllStringSubmatch(cells[0], -1) {
 			r.names, r.deprecated = append(r.names, m[1]), append(r.deprecated, m[2] != "")
 		}
@@ -63,98 +63,121 @@ func migrations(text string) (rows []migration) {
 	return rows
 }
 
-// migrated: docs/migrating.md knows all of grpc-go, and what it says of weir is
-// so.
+// A comparison holds the tables against grpc-go and weir.
+type comparison struct {
+	api       *grpcAPI
+	exports   map[string]bool
+	known     map[string]bool // of grpc-go's names
+	told      map[string]bool // of weir's
+	variables []string
+	faults    []string
+}
+
+func (c *comparison) fault(line int, format string, args ...any) {
+	c.faults = append(c.faults, fmt.Sprintf("docs/migrating.md:%d: ", line)+fmt.Sprintf(format, args...))
+}
+
+// migrated: docs/migrating.md knows all of grpc-go and all options of weir, and
+// what it says of weir is so.
 func migrated(api *grpcAPI, text string, t *tree) (faults []string) {
-	fault := func(line int, format string, args ...any) {
-		faults = append(faults, fmt.Sprintf("docs/migrating.md:%d: ", line)+fmt.Sprintf(format, args...))
-	}
-	exports := exported(t)
-	read := callOptionsRead(t)
-	known := make(map[string]bool)
-	var variables []string
+	exports, options := exported(t)
+	c := &comparison{api: api, exports: exports, known: make(map[string]bool), told: make(map[string]bool)}
 	for _, r := range migrations(text) {
 		for i, name := range r.names {
-			switch {
-			case r.isVariable:
-				variables = append(variables, name)
-				continue
-			case known[name]:
-				fault(r.line, "%s is in two rows", name)
-			case r.isInterface:
-				want, ok := api.interfaces[name]
-				if !ok {
-					fault(r.line, "grpc-go has no interface %s", name)
-				} else if got := spans(r.equal); !slices.Equal(got, want) {
-					fault(r.line, "%s has the methods %q, the table says %q: look whether weir has to do something about it", name, want, got)
-				}
-			default:
-				deprecated, ok := api.funcs[name]
-				switch {
-				case !ok:
-					fault(r.line, "grpc-go has no %s", name)
-				case deprecated != r.deprecated[i]:
-					fault(r.line, "%s: deprecated in grpc-go is %v, the table says %v", name, deprecated, r.deprecated[i])
-				}
-				for _, f := range equals(name, r, exports) {
-					fault(r.line, "%s", f)
-				}
-			}
-			known[name] = true
+			c.name(r, name, r.deprecated[i])
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(api.funcs)) {
-		if !known[name] {
-			fault(1, "%s is in no table", name)
+		if !c.known[name] {
+			c.fault(1, "%s is in no table", name)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(api.interfaces)) {
-		if !known[name] {
-			fault(1, "the interface %s is in no table", name)
+		if !c.known[name] {
+			c.fault(1, "the interface %s is in no table", name)
 		}
 	}
+	read := callOptionsRead(t)
 	for _, name := range api.callOptions {
 		if !read[name] {
-			fault(1, "no file of the root package reads %s", name)
+			c.fault(1, "no file of the root package reads %s", name)
 		}
 	}
 	for _, name := range api.env {
-		if !slices.ContainsFunc(variables, func(pattern string) bool {
+		if !slices.ContainsFunc(c.variables, func(pattern string) bool {
 			prefix, all := strings.CutSuffix(pattern, "*")
 			return name == pattern || all && strings.HasPrefix(name, prefix)
 		}) {
-			fault(1, "the variable %s is in no table", name)
+			c.fault(1, "the variable %s is in no table", name)
 		}
 	}
-	return faults
+	for _, name := range options {
+		if !c.told[name] {
+			c.fault(1, "%s is in no table: if grpc-go has no equal it belongs to \"Options that grpc-go has not\"", name)
+		}
+	}
+	return c.faults
 }
 
-// equals checks what the second cell says.
-func equals(name string, r migration, exports map[string]bool) (faults []string) {
-	missing := func(full string) {
-		if i := strings.LastIndexByte(full, '.'); !exports[full] && !slices.Contains(coming, full[i+1:]) {
-			faults = append(faults, fmt.Sprintf("for %s the table says %s, which is not exported", name, full))
+// name checks one name of a row.
+func (c *comparison) name(r migration, name string, deprecated bool) {
+	switch {
+	case r.kind == "variable":
+		c.variables = append(c.variables, name)
+		return
+	case r.kind == "option":
+		c.tell(r, name, name)
+		return
+	case c.known[name]:
+		c.fault(r.line, "%s is in two rows", name)
+	case r.kind == "interface":
+		want, ok := c.api.interfaces[name]
+		if !ok {
+			c.fault(r.line, "grpc-go has no interface %s", name)
+		} else if got := spans(r.equal); !slices.Equal(got, want) {
+			c.fault(r.line, "%s has the methods %q, the table says %q: look whether weir has to do something about it", name, want, got)
 		}
+	default:
+		is, ok := c.api.funcs[name]
+		switch {
+		case !ok:
+			c.fault(r.line, "grpc-go has no %s", name)
+		case is != deprecated:
+			c.fault(r.line, "%s: deprecated in grpc-go is %v, the table says %v", name, is, deprecated)
+		}
+		c.equal(r, name)
 	}
+	c.known[name] = true
+}
+
+// equal checks what the second cell says.
+func (c *comparison) equal(r migration, name string) {
 	switch names := spans(r.equal); {
 	case r.equal == "same":
 		short := name[strings.IndexByte(name, '.')+1:]
-		missing("weir." + strings.Replace(short, "ClientConn.", "Client.", 1))
+		c.tell(r, name, "weir."+strings.Replace(short, "ClientConn.", "Client.", 1))
 	case r.equal == "grpc's":
 	case r.equal == "none":
 		if r.remark == "" {
-			faults = append(faults, fmt.Sprintf("for %s the table says none, and not what to do", name))
+			c.fault(r.line, "for %s the table says none, and not what to do", name)
 		}
 	case len(names) == 0:
-		faults = append(faults, fmt.Sprintf("for %s the table says %q, it can be same, grpc's, none, or names of weir's", name, r.equal))
+		c.fault(r.line, "for %s the table says %q, it can be same, grpc's, none, or names of weir's", name, r.equal)
 	default:
 		for _, n := range names {
-			if pkg, _, _ := strings.Cut(n, "."); pkg == "weir" || exports[pkg] {
-				missing(n)
+			if pkg, _, _ := strings.Cut(n, "."); pkg == "weir" || c.exports[pkg] {
+				c.tell(r, name, n)
 			}
 		}
 	}
-	return faults
+}
+
+// tell notes that a row names something of weir's, which has to be there.
+func (c *comparison) tell(r migration, name, full string) {
+	c.told[full] = true
+	if !c.exports[full] && !slices.Contains(coming, full[strings.LastIndexByte(full, '.')+1:]) {
+		c.fault(r.line, "for %s the table says %s, which is not exported", name, full)
+	}
 }
 
 func spans(cell string) (names []string) {
@@ -165,9 +188,10 @@ func spans(cell string) (names []string) {
 }
 
 // exported gives the names of the root module's public packages and of what
-// they export, as importers write them: weir.Client.Close.
-func exported(t *tree) map[string]bool {
-	names := make(map[string]bool)
+// they export, as importers write them: weir.Client.Close. Options are those that
+// make a DialOption or ServerOption.
+func exported(t *tree) (names map[string]bool, options []string) {
+	names = make(map[string]bool)
 	for _, p := range t.pkgs {
 		if strings.Contains(p.name, "/") {
 			continue
@@ -183,8 +207,11 @@ func exported(t *tree) map[string]bool {
 				case *ast.FuncDecl:
 					if d.Recv != nil {
 						names[pkg+"."+receiver(d)+"."+d.Name.Name] = d.Name.IsExported()
-					} else {
-						names[pkg+"."+d.Name.Name] = d.Name.IsExported()
+						continue
+					}
+					names[pkg+"."+d.Name.Name] = d.Name.IsExported()
+					if d.Name.IsExported() && makesOption(d) {
+						options = append(options, pkg+"."+d.Name.Name)
 					}
 				case *ast.GenDecl:
 					for _, spec := range d.Specs {
@@ -196,7 +223,21 @@ func exported(t *tree) map[string]bool {
 			}
 		}
 	}
-	return names
+	return names, options
+}
+
+// makesOption reports whether a function gives a DialOption or ServerOption, and
+// nothing else.
+func makesOption(d *ast.FuncDecl) bool {
+	if d.Type.Results == nil || len(d.Type.Results.List) != 1 {
+		return false
+	}
+	t := d.Type.Results.List[0].Type
+	if sel, ok := t.(*ast.SelectorExpr); ok {
+		t = sel.Sel
+	}
+	id, ok := t.(*ast.Ident)
+	return ok && (id.Name == "DialOption" || id.Name == "ServerOption")
 }
 
 // callOptionsRead gives the options of grpc-go's that the root package names.
@@ -276,6 +317,16 @@ func TestMigratingBites(t *testing.T) {
 			bites(t, migrated(api, tt.table, tree), tt.fault)
 		})
 	}
+	t.Run("an option of weir's that is new", func(t *testing.T) {
+		tree, err := load(fstest.MapFS{"a.go": &fstest.MapFile{Data: []byte(
+			"package weir\nfunc WithA() DialOption { return nil }\nfunc WithB() DialOption { return nil }\nfunc (x T) WithC() DialOption { return nil }")}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		const table = "| option | for what |\n|---|---|\n| `weir.WithA` | that |"
+		bites(t, migrated(new(grpcAPI), table, tree), "weir.WithB is in no table")
+		bites(t, migrated(new(grpcAPI), table+"\n| `weir.WithB`, `weir.WithLost` | that |", tree), "says weir.WithLost, which is not exported")
+	})
 	t.Run("a variable that is new", func(t *testing.T) {
 		api := &grpcAPI{env: []string{"GRPC_A_B", "GRPC_NEW"}}
 		bites(t, migrated(api, "| variable | in weir |\n|---|---|\n| `GRPC_A_*` | no |", new(tree)), "the variable GRPC_NEW is in no table")
