@@ -56,7 +56,7 @@ type writer struct {
 
 func (w *writer) Write(entry *pb.GrpcLogEntry) error {
 	size := proto.Size(entry)
-	if size > math.MaxUint32 {
+	if uint64(size) > math.MaxUint32 {
 		return fmt.Errorf("binarylog: an entry of %d octets is too long for its length field (limit messages: {m:…})", size)
 	}
 	b := binary.BigEndian.AppendUint32(make([]byte, 0, 4+size), uint32(size))

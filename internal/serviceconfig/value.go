@@ -143,7 +143,7 @@ func parseDuration(s string) (time.Duration, error) {
 		return 0, err
 	}
 	if sec > maxSeconds {
-		return 0, fmt.Errorf("it is more than %d s", maxSeconds)
+		return 0, fmt.Errorf("it is more than %d s", int64(maxSeconds))
 	}
 	ns, err := number((part + "000000000")[:9])
 	if err != nil {
