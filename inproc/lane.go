@@ -18,6 +18,7 @@ type lane struct {
 	first    [1]transport.Buffer // backs messages at first
 	head     int
 	ended    bool // nothing more is sent
+	sent     uint64
 
 	// Made when somebody first waits: news is for who receives, room for who
 	// sends.
@@ -36,6 +37,7 @@ func (l *lane) full() bool { return l.octets >= l.window }
 func (l *lane) push(m transport.Buffer) {
 	l.messages = append(l.messages, m)
 	l.octets += grpcwire.PrefixLen + m.Len()
+	l.sent++
 	signal(l.news)
 }
 

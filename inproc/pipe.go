@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/weir-rpc/weir/inspect"
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -35,6 +36,7 @@ func Pipe(client transport.ClientConfig, server transport.ServerConfig) (transpo
 		p.places.limit = transport.DefaultMaxConcurrentStreams
 	}
 	p.client.pipe, p.server.pipe = p, p
+	p.tally.ids = [...]int64{clientEnd: inspect.NextID(), serverEnd: inspect.NextID()}
 	p.client.peer = newPeer(p.cc.AuthInfo)
 	p.server.peer = newPeer(p.sc.AuthInfo)
 	return &p.client, &p.server
@@ -68,6 +70,7 @@ type pipe struct {
 	ended   func() // what StartStreams was given
 	errs    [2]*transport.ConnError
 	known   known
+	tally   tally
 }
 
 type life uint8
@@ -214,6 +217,7 @@ func (p *pipe) begin(ctx context.Context, st *stream) *transport.StreamError {
 		}
 	}
 	p.streams[st] = struct{}{}
+	p.tally.begin(st)
 	if p.handle == nil {
 		p.early = append(p.early, st)
 		p.mu.Unlock()
@@ -243,6 +247,9 @@ func (p *pipe) leave(st *stream, left leaving) {
 		p.places.free()
 	}
 	if left.ended {
+		if _, ok := p.streams[st]; ok {
+			p.tally.end(st)
+		}
 		delete(p.streams, st)
 		p.restLocked()
 	}
