@@ -12,12 +12,9 @@ import (
 	testgrpc "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/weir-rpc/weir"
 	"github.com/weir-rpc/weir/interop/internal/compressedflag"
 )
-
-// The descriptions have compressed messages and others in one stream. A weir
-// client compresses all messages of a call or none, as grpc-go's does, so that
-// the streams of these cases are one for each message.
 
 func boolean(v bool) *testgrpc.BoolValue { return &testgrpc.BoolValue{Value: v} }
 
@@ -79,64 +76,65 @@ func serverCompressedUnary(ctx context.Context, t *Target) error {
 }
 
 func clientCompressedStreaming(ctx context.Context, t *Target) error {
-	service := t.service()
-	call := func(size int, expect, compress bool) error {
-		stream, err := service.StreamingInputCall(ctx, compressing(compress)...)
-		if err != nil {
-			return err
-		}
-		// If it fails because the server has answered, CloseAndRecv tells.
-		err = stream.Send(&testgrpc.StreamingInputCallRequest{ExpectCompressed: boolean(expect), Payload: zeros(size)})
-		if err != nil && err != io.EOF {
-			return err
-		}
-		out, err := stream.CloseAndRecv()
-		if err != nil {
-			return err
-		}
-		if got := int(out.GetAggregatedPayloadSize()); got != size {
-			return fmt.Errorf("the server has got %d octets, want %d", got, size)
-		}
-		return nil
-	}
-	if err := failsWith(probe, codes.InvalidArgument, call(27182, true, false)); err != nil {
+	stream, err := t.service().StreamingInputCall(ctx, compressing(false)...)
+	if err != nil {
 		return err
 	}
-	if err := call(27182, true, true); err != nil {
+	message := func(size int, expect bool) *testgrpc.StreamingInputCallRequest {
+		return &testgrpc.StreamingInputCallRequest{ExpectCompressed: boolean(expect), Payload: zeros(size)}
+	}
+	// If it fails because the server has answered, CloseAndRecv tells.
+	if err := stream.Send(message(27182, true)); err != nil && err != io.EOF {
+		return err
+	}
+	_, err = stream.CloseAndRecv()
+	if err := failsWith(probe, codes.InvalidArgument, err); err != nil {
+		return err
+	}
+	if stream, err = t.service().StreamingInputCall(ctx, compressing(true)...); err != nil {
+		return err
+	}
+	if err := stream.Send(message(27182, true)); err != nil {
 		return fmt.Errorf("a compressed request: %w", err)
 	}
-	if err := call(45904, false, false); err != nil {
+	if err := stream.SendMsg(weir.Uncompressed(message(45904, false))); err != nil && err != io.EOF {
 		return fmt.Errorf("an uncompressed request: %w", err)
+	}
+	out, err := stream.CloseAndRecv()
+	if err != nil {
+		return fmt.Errorf("a compressed request and an uncompressed one: %w", err)
+	}
+	if got := out.GetAggregatedPayloadSize(); got != 27182+45904 {
+		return fmt.Errorf("the server has got %d octets, want %d", got, 27182+45904)
 	}
 	return nil
 }
 
 func serverCompressedStreaming(ctx context.Context, t *Target) error {
-	for _, tt := range []struct {
-		size       int32
-		compressed bool
-	}{{31415, true}, {92653, false}} {
-		stream, err := t.service().StreamingOutputCall(ctx, &testgrpc.StreamingOutputCallRequest{
-			ResponseParameters: []*testgrpc.ResponseParameters{{Size: tt.size, Compressed: boolean(tt.compressed)}},
-		})
-		if err != nil {
-			return err
-		}
+	want := []*testgrpc.ResponseParameters{
+		{Size: 31415, Compressed: boolean(true)},
+		{Size: 92653, Compressed: boolean(false)},
+	}
+	stream, err := t.service().StreamingOutputCall(ctx, &testgrpc.StreamingOutputCallRequest{ResponseParameters: want})
+	if err != nil {
+		return err
+	}
+	for _, p := range want {
 		out, err := stream.Recv()
 		if err != nil {
-			return fmt.Errorf("compressed %v: %w", tt.compressed, err)
+			return fmt.Errorf("compressed %v: %w", p.GetCompressed().GetValue(), err)
 		}
-		if got := len(out.GetPayload().GetBody()); got != int(tt.size) {
-			return fmt.Errorf("a body of %d octets, want %d", got, tt.size)
+		if got := len(out.GetPayload().GetBody()); got != int(p.GetSize()) {
+			return fmt.Errorf("a body of %d octets, want %d", got, p.GetSize())
 		}
-		if err := cameAs(tt.compressed, out); err != nil {
+		if err := cameAs(p.GetCompressed().GetValue(), out); err != nil {
 			return err
 		}
-		if _, err := stream.Recv(); err == nil {
-			return errors.New("more responses than the one that was asked for")
-		} else if err != io.EOF {
-			return fmt.Errorf("after the last response: %w", err)
-		}
+	}
+	if _, err := stream.Recv(); err == nil {
+		return errors.New("more responses than those that were asked for")
+	} else if err != io.EOF {
+		return fmt.Errorf("after the last response: %w", err)
 	}
 	return nil
 }

@@ -51,19 +51,30 @@ func (s service) StreamingInputCall(stream testgrpc.TestService_StreamingInputCa
 }
 
 func (s service) StreamingOutputCall(in *testgrpc.StreamingOutputCallRequest, stream testgrpc.TestService_StreamingOutputCallServer) error {
-	var first *testgrpc.BoolValue
-	for i, p := range in.GetResponseParameters() {
-		switch c := p.GetCompressed(); {
-		case i == 0:
-			first = c
-		case (c == nil) != (first == nil) || c.GetValue() != first.GetValue():
-			return status.Error(codes.Unimplemented, "a weir server compresses all messages of a call or none: response_parameters.compressed has to be the same in all of them")
+	for _, p := range in.GetResponseParameters() {
+		if p.GetCompressed().GetValue() {
+			if err := answer(stream.Context(), p.GetCompressed()); err != nil {
+				return err
+			}
+			break
 		}
 	}
-	if err := answer(stream.Context(), first); err != nil {
-		return err
+	return s.TestServiceServer.StreamingOutputCall(in, &choosing{stream, in.GetResponseParameters()})
+}
+
+// choosing leaves those responses uncompressed for which the client wants that.
+type choosing struct {
+	testgrpc.TestService_StreamingOutputCallServer
+	next []*testgrpc.ResponseParameters
+}
+
+func (c *choosing) Send(m *testgrpc.StreamingOutputCallResponse) error {
+	p := c.next[0]
+	c.next = c.next[1:]
+	if p.GetCompressed() != nil && !p.GetCompressed().GetValue() {
+		return c.SendMsg(weir.Uncompressed(m))
 	}
-	return s.TestServiceServer.StreamingOutputCall(in, stream)
+	return c.TestService_StreamingOutputCallServer.Send(m)
 }
 
 // expectant checks of each message what it says about itself.
