@@ -23,10 +23,11 @@ type method struct {
 	info   *grpc.StreamServerInfo // of a stream, for interceptors
 
 	unregistered bool // what UnknownServiceHandler makes of a path
+	watch        bool // ends when the server begins to stop
 }
 
 func streamMethod(impl any, path string, desc *grpc.StreamDesc) *method {
-	return &method{impl: impl, stream: desc, info: &grpc.StreamServerInfo{
+	return &method{impl: impl, stream: desc, watch: path == watchMethod, info: &grpc.StreamServerInfo{
 		FullMethod: path, IsClientStream: desc.ClientStreams, IsServerStream: desc.ServerStreams,
 	}}
 }
@@ -223,6 +224,9 @@ func handlerStatus(err error) *status.Status {
 }
 
 func (s *Server) handleStream(m *method, ss *serverStream) {
+	if m.watch {
+		defer s.untilStop(ss)()
+	}
 	var err error
 	if s.streamInterceptor == nil {
 		err = m.stream.Handler(m.impl, ss)
@@ -232,6 +236,9 @@ func (s *Server) handleStream(m *method, ss *serverStream) {
 	var end *status.Status // OK
 	if err != nil {
 		end = handlerStatus(err)
+	}
+	if m.watch {
+		end = ss.stopped(end)
 	}
 	ss.stats.writeStatus(ss.st, end)
 }

@@ -49,7 +49,8 @@ func (s *Server) Stop() {
 // clients to open no more calls here, and waits until the last handler and the
 // last connection have ended, however long that takes. Stop ends the wait. If
 // the registered grpc.health.v1.Health has a method Shutdown(), as that of
-// google.golang.org/grpc/health has, this is called before anything else.
+// google.golang.org/grpc/health has, this is called before anything else; who
+// watches the health is told UNAVAILABLE then, and not waited for.
 func (s *Server) GracefulStop() {
 	s.drain()
 	s.awaitQuiet(context.Background())
