@@ -102,7 +102,7 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 		authority: authority,
 		callOpts:  cfg.callOpts,
 		messages:  cfg.messages,
-		codec:     codec,
+		codec:     codec.handingOver(cfg.handOver),
 		perRPC:    cfg.perRPC,
 		stats:     cfg.stats.handler(),
 		log:       log,
@@ -111,7 +111,7 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 			Credentials: cfg.creds.Clone(),
 			Dial:        cfg.dial,
 			Proxy:       cfg.proxy(),
-			Connect:     cfg.transport,
+			Connect:     cfg.whole(),
 			Observer:    cfg.telemetry.observer(target, cfg.observer),
 			Stats:       cfg.stats.handler(),
 			Log:         cfg.telemetry.conns(target),
@@ -350,6 +350,7 @@ func (ci *callInfo) call(method string) transport.Call {
 		SendCompress:       ci.compressor,
 		AcceptEncoding:     ci.acceptField,
 		MaxRecvMessageSize: recvLimit(ci.maxRecv),
+		TakesValues:        ci.codec.hands,
 	}
 }
 

@@ -37,6 +37,7 @@ type clientConfig struct {
 	messages  messageConfig
 	service   serviceOptions
 	transport TransportFunc // nil: connections are dialed
+	handOver  bool
 	telemetry telemetryConfig
 
 	interceptors []grpc.DialOption // grpc-go's own, which keeps their order

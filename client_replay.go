@@ -49,7 +49,7 @@ func (r *replay) keep(m transport.Buffer, note *sentNote, limit int) {
 	if r.over.Load() {
 		return
 	}
-	if len(r.sent)+grpcwire.PrefixLen+m.Len() > limit {
+	if len(r.sent)+grpcwire.PrefixLen+m.Len() > limit || m.Value() != nil {
 		r.releaseLocked()
 		return
 	}

@@ -185,6 +185,9 @@ func (inv *invocation) request(args any, comp encoding.Compressor) (m transport.
 }
 
 func duplicate(m transport.Buffer) transport.Buffer {
+	if m.Value() != nil {
+		return m // which may be sent again
+	}
 	c := transport.NewBuffer(m.Len())
 	c.Compressed = m.Compressed
 	copy(c.Bytes(), m.Bytes())

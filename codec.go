@@ -21,6 +21,7 @@ import (
 type codec struct {
 	proto bool // the codec that grpc-go registers as "proto": done here, without its copies
 	vt    bool // with proto: the methods of vtprotobuf come first
+	hands bool // with proto: the other end takes the message itself
 	once  bool // what is marshalled is not marshalled again: a Raw need not keep its octets
 	v2    encoding.CodecV2
 	v1    encoding.Codec
@@ -62,6 +63,11 @@ func (c codec) marshal(v any) (transport.Buffer, error) {
 	case v == nil:
 		return transport.Buffer{}, nil
 	case c.proto:
+		if c.hands && c.log == nil {
+			if p, ok := v.(proto.Message); ok {
+				return transport.NewValue(p), nil
+			}
+		}
 		if c.vt {
 			if p, ok := v.(vtMessage); ok {
 				return marshalVT(p)
@@ -186,6 +192,9 @@ type received struct {
 
 func (r *received) into(m *transport.Message, v any) error {
 	r.size, r.wire = len(m.Data), len(m.Data)
+	if value := m.Value(); value != nil {
+		return r.codec.take(value, v)
+	}
 	if !m.Compressed {
 		if len(m.Data) > r.limit {
 			return r.tooLarge(len(m.Data))

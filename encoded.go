@@ -87,7 +87,7 @@ func (e *Encoded) formLocked(c codec) *encodedForm {
 			return f
 		}
 	}
-	c.log, c.once = nil, false // which are a call's
+	c.log, c.once, c.hands = nil, false, false // which are a call's
 	b, err := c.marshal(e.message)
 	f := &encodedForm{codec: c, size: b.Len(), err: err, sent: map[string]transport.Buffer{"": share(b)}}
 	if c.same(c) { // else nobody would find it again

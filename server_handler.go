@@ -33,7 +33,11 @@ func streamMethod(impl any, path string, desc *grpc.StreamDesc) *method {
 }
 
 // handle handles one stream.
-func (s *Server) handle(st transport.ServerStream) {
+func (s *Server) handle(st transport.ServerStream) { s.handleWith(st, false) }
+
+// handleWith handles one stream. If hands is set, its client takes messages
+// themselves.
+func (s *Server) handleWith(st transport.ServerStream, hands bool) {
 	call := s.begin(st)
 	defer call.end() // also if the handler ends its goroutine
 	ctx := st.Context()
@@ -63,7 +67,7 @@ func (s *Server) handle(st transport.ServerStream) {
 	o.begin(m)
 	defer o.end()
 	c, ok := s.codec(st.ContentSubtype(), m)
-	c.log = o.logged()
+	c.log, c.hands = o.logged(), hands
 	if !ok {
 		o.writeStatus(st, status.Newf(codes.Unimplemented, "no codec is registered here for content-subtype %q", st.ContentSubtype()))
 		return

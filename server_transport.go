@@ -53,13 +53,13 @@ func (s *Server) start(c *ServerConn) {
 	s.conn.Begins(c.tr)
 	ctx := c.context()
 	if s.stats == nil {
-		c.tr.StartStreams(ctx, s.handle, func() { s.ended(c, c.tr.Err()) })
+		c.tr.StartStreams(ctx, s.handlerFor(c.tr), func() { s.ended(c, c.tr.Err()) })
 		return
 	}
 	p := c.tr.Peer()
 	ctx = s.stats.TagConn(ctx, &stats.ConnTagInfo{RemoteAddr: p.Addr, LocalAddr: p.LocalAddr})
 	s.stats.HandleConn(ctx, &stats.ConnBegin{})
-	c.tr.StartStreams(ctx, s.handle, func() {
+	c.tr.StartStreams(ctx, s.handlerFor(c.tr), func() {
 		s.stats.HandleConn(ctx, &stats.ConnEnd{})
 		s.ended(c, c.tr.Err())
 	})

@@ -56,7 +56,14 @@ func (w *world) desc() *grpc.ServiceDesc {
 // overBoth runs f over HTTP/2 and in-process, each in a bubble of its own.
 func overBoth(t *testing.T, f func(t *testing.T, w *world), opts ...any) {
 	t.Helper()
-	for _, name := range []string{"http2", "inproc"} {
+	over(t, []string{"http2", "inproc"}, f, opts)
+}
+
+// over is overBoth for other ways: "hand over" is in-process with messages
+// handed over.
+func over(t *testing.T, names []string, f func(t *testing.T, w *world), opts []any) {
+	t.Helper()
+	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, name, opts)
@@ -86,9 +93,12 @@ func newWorld(t *testing.T, name string, opts []any) *world {
 	w.srv = weir.NewServer(serve...)
 	w.srv.RegisterService(w.desc(), nil)
 	var err error
-	if name == "inproc" {
+	switch name {
+	case "inproc":
 		w.client, err = inproc.NewClient(w.srv, dial...)
-	} else {
+	case "hand over":
+		w.client, err = inproc.NewClient(w.srv, append(dial, weir.WithHandOver())...)
+	default:
 		lis := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
 		go func() { _ = w.srv.Serve(lis) }()
 		dial = append([]weir.DialOption{weir.WithTransportCredentials(insecure.NewCredentials()), weir.WithContextDialer(lis.dial)}, dial...)

@@ -103,6 +103,9 @@ func (t *clientTransport) Ping(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
+// CarriesValues implements transport.ValueCarrier.
+func (t *clientTransport) CarriesValues() {}
+
 func (t *clientTransport) Peer() *peer.Peer       { return t.peer }
 func (t *clientTransport) Ready() <-chan struct{} { return t.ready }
 

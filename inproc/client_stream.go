@@ -32,7 +32,7 @@ func (p *pipe) newStream(ctx context.Context, call *transport.Call) (*stream, *t
 	}
 	st := &stream{
 		p: p, ctx: ctx, md: md, responseMD: p.knownResponse(call.ContentSubtype), received: now,
-		method: call.Method, subtype: call.ContentSubtype, encoding: call.SendCompress,
+		method: call.Method, values: call.TakesValues, subtype: call.ContentSubtype, encoding: call.SendCompress,
 		recvLimit: messageLimit(call.MaxRecvMessageSize),
 	}
 	if accept := md["grpc-accept-encoding"]; accept != nil {

@@ -35,16 +35,20 @@ func (echo) FullDuplexCall(s grpc.BidiStreamingServer[testpb.StreamingOutputCall
 	}
 }
 
-// connect makes a client and its server, in-process or over bufconn.
+// connect makes a client and its server, in-process, so with messages handed
+// over, or over bufconn.
 func connect(tb testing.TB, name string) testpb.TestServiceClient {
 	tb.Helper()
 	srv := weir.NewServer()
 	testpb.RegisterTestServiceServer(srv, echo{})
 	var client *weir.Client
 	var err error
-	if name == "inproc" {
+	switch name {
+	case "inproc":
 		client, err = inproc.NewClient(srv)
-	} else {
+	case "handover":
+		client, err = inproc.NewClient(srv, weir.WithHandOver())
+	default:
 		lis := bufconn.Listen(1 << 20)
 		go func() { _ = srv.Serve(lis) }()
 		client, err = weir.NewClient("passthrough:///bufconn",
@@ -96,7 +100,7 @@ func TestAllocationBudget(t *testing.T) {
 }
 
 func BenchmarkUnary(b *testing.B) {
-	for _, name := range []string{"inproc", "bufconn"} {
+	for _, name := range []string{"inproc", "handover", "bufconn"} {
 		b.Run(name, func(b *testing.B) {
 			c := connect(b, name)
 			small := &testpb.SimpleRequest{Payload: payload(32)}
@@ -111,7 +115,7 @@ func BenchmarkUnary(b *testing.B) {
 }
 
 func BenchmarkStream(b *testing.B) {
-	for _, name := range []string{"inproc", "bufconn"} {
+	for _, name := range []string{"inproc", "handover", "bufconn"} {
 		for _, size := range []int{32, 64 << 10} {
 			b.Run(name+map[bool]string{true: "-small", false: "-64KiB"}[size == 32], func(b *testing.B) {
 				s, err := connect(b, name).FullDuplexCall(b.Context())

@@ -29,6 +29,9 @@
 // windows that follow the bandwidth. Every handler has a goroutine at once, that
 // of a unary call one of the Server's workers.
 //
+// weir.WithHandOver has the messages themselves handed over, and not their
+// octets. What they point to is the sender's and the receiver's then.
+//
 // # Ownership
 //
 // pipe.mu guards the table of streams, their places and the life of the pipe;

@@ -36,7 +36,7 @@ func (l *lane) full() bool { return l.octets >= l.window }
 // push adds a message, however large.
 func (l *lane) push(m transport.Buffer) {
 	l.messages = append(l.messages, m)
-	l.octets += grpcwire.PrefixLen + m.Len()
+	l.octets += weight(m)
 	l.sent++
 	signal(l.news)
 }
@@ -52,12 +52,23 @@ func (l *lane) pop() (m transport.Buffer, ok bool) {
 		l.messages, l.head = l.messages[:0], 0
 	}
 	was := l.full()
-	l.octets -= grpcwire.PrefixLen + m.Len()
+	l.octets -= weight(m)
 	if was && !l.full() {
 		signal(l.room)
 	}
 	return m, true
 }
+
+// weight is what a message takes of the window, in octets. Of a value nobody
+// knows.
+func weight(m transport.Buffer) int {
+	if m.Value() != nil {
+		return valueWeight
+	}
+	return grpcwire.PrefixLen + m.Len()
+}
+
+const valueWeight = 4 << 10
 
 // count is how many messages wait.
 func (l *lane) count() int { return len(l.messages) - l.head }

@@ -25,6 +25,9 @@ func (t *serverTransport) StartStreams(ctx context.Context, handle func(transpor
 	t.serve(ctx, handle, ended)
 }
 
+// CarriesValues implements transport.ValueCarrier.
+func (t *serverTransport) CarriesValues() {}
+
 func (t *serverTransport) Drain(reason string)   { t.drain(transport.ByPeer, reason) }
 func (t *serverTransport) Peer() *peer.Peer      { return t.peer }
 func (t *serverTransport) Close(reason string)   { t.close(transport.ByPeer, reason) }

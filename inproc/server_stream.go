@@ -20,7 +20,7 @@ type serverStream struct {
 	ctx transport.ServerContext // set when dispatched
 }
 
-var _ transport.ServerStream = (*serverStream)(nil)
+var _ transport.ValueStream = (*serverStream)(nil)
 
 func (ss *serverStream) Context() context.Context { return &ss.ctx }
 
@@ -32,6 +32,9 @@ func (ss *serverStream) AcceptEncoding() string { return ss.accept }
 func (ss *serverStream) AcceptsEncoding(name string) bool {
 	return slices.ContainsFunc(strings.Split(ss.accept, ","), func(s string) bool { return strings.TrimSpace(s) == name })
 }
+
+// TakesValues implements transport.ValueStream.
+func (ss *serverStream) TakesValues() bool { return ss.values }
 
 func (ss *serverStream) Metadata() metadata.MD { return ss.md }
 func (ss *serverStream) Received() time.Time   { return ss.received }

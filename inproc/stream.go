@@ -25,6 +25,7 @@ type stream struct {
 	subtype    string
 	encoding   string
 	accept     string
+	values     bool        // the client takes values
 	md         metadata.MD // as the server sees it; shared
 	responseMD metadata.MD // of an answer without metadata; shared
 	received   time.Time

@@ -13,6 +13,7 @@ type Buffer struct {
 	b          *[]byte // prefix and payload
 	Compressed bool    // the payload is compressed with the stream's grpc-encoding
 	shared     bool    // b is sealed, others refer to it, and nobody writes to it
+	value      any     // in place of b: see NewValue
 }
 
 // NewBuffer gives a Buffer whose Bytes are n octets long. Their contents are
@@ -64,12 +65,15 @@ func (m *Buffer) Free() {
 	if m.b != nil && !m.shared {
 		buffer.Put(m.b)
 	}
-	m.b, m.shared = nil, false
+	m.b, m.shared, m.value = nil, false, nil
 }
 
 // seal writes the prefix and gives the octets to be framed and their owner.
 func (m Buffer) seal() *[]byte {
 	b := m.b
+	if m.value != nil {
+		panic("weir: a Buffer of NewValue is sent over HTTP/2, which takes octets")
+	}
 	if m.shared {
 		b = buffer.Get(len(*m.b))
 		copy(*b, *m.b)
@@ -86,7 +90,7 @@ func (m Buffer) seal() *[]byte {
 // other packages hand on what a stream was sent, or what they have read. It
 // takes the place of m, whose memory goes back with Message.Free.
 func (m Buffer) Message() Message {
-	msg := Message{Data: m.Bytes(), Compressed: m.Compressed}
+	msg := Message{Data: m.Bytes(), Compressed: m.Compressed, value: m.value}
 	if !m.shared {
 		msg.buf = m.b
 	}
@@ -101,6 +105,7 @@ type Message struct {
 	number     uint32
 	inbox      *inbox
 	buf        *[]byte // of a Buffer; nil if there is an inbox
+	value      any     // in place of Data
 }
 
 // Free gives the memory back.
@@ -113,5 +118,5 @@ func (m *Message) Free() {
 		buffer.Put(m.buf)
 		m.buf = nil
 	}
-	m.Data = nil
+	m.Data, m.value = nil, nil
 }

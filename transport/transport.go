@@ -98,6 +98,9 @@ type Call struct {
 	// before it is decompressed, in octets. Zero means
 	// DefaultMaxRecvMessageSize, a negative value no bound but the wire's.
 	MaxRecvMessageSize int
+	// TakesValues says that the messages of the answer may be values: see
+	// NewValue. It has no effect but on a ValueCarrier.
+	TakesValues bool
 	// Watched says that whoever opens a stream cancels it when its context ends.
 	// The stream does not watch the context then. RoundTrip has no use for it.
 	Watched bool
