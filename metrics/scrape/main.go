@@ -44,6 +44,7 @@ func main() {
 func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	flags := flag.NewFlagSet("scrape", flag.ContinueOnError)
 	flags.SetOutput(errOut)
+	doc := flags.String("doc", "docs/observe.md", "a document whose queries Prometheus has to understand")
 	dir := flags.String("dir", "bin/prometheus/usr/bin", "the directory with prometheus and promtool")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -56,7 +57,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("it took longer than %v", patience))
 	defer cancel()
-	if err := scrape(ctx, *dir, out); err != nil {
+	if err := scrape(ctx, *dir, *doc, out); err != nil {
 		fmt.Fprintln(errOut, "scrape:", err)
 		return statusFailed
 	}
@@ -79,7 +80,11 @@ var questions = []question{
 }
 
 // scrape shows weir at work to the Prometheus of dir.
-func scrape(ctx context.Context, dir string, out io.Writer) error {
+func scrape(ctx context.Context, dir, doc string, out io.Writer) error {
+	text, err := os.ReadFile(doc)
+	if err != nil {
+		return err
+	}
 	registry := inspect.NewRegistry()
 	stop, err := work(ctx, registry)
 	if err != nil {
@@ -110,5 +115,15 @@ func scrape(ctx context.Context, dir string, out io.Writer) error {
 		}
 		fmt.Fprintf(out, "ok  %s is %s\n", q.query, q.want)
 	}
+	queries := examples(string(text))
+	for _, q := range queries {
+		if _, err := askAll(ctx, p.address, q); err != nil {
+			return fmt.Errorf("%s has the query %s: %w", doc, q, err)
+		}
+	}
+	if len(queries) == 0 {
+		return fmt.Errorf("%s has no queries", doc)
+	}
+	fmt.Fprintf(out, "ok  the %d queries of %s\n", len(queries), doc)
 	return nil
 }

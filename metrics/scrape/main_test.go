@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,6 +42,7 @@ func TestRun_Fails(t *testing.T) {
 		"an option":     {args: []string{"-x"}, status: statusUsage, says: "-x"},
 		"no programs":   {dir: programs(t, nil), status: statusFailed, says: "make prometheus"},
 		"no Prometheus": {dir: programs(t, map[string]string{"promtool": "cat > /dev/null"}), status: statusFailed, says: "cannot start Prometheus"},
+		"no document":   {args: []string{"-doc", "none.md"}, status: statusFailed, says: "none.md"},
 		"promtool finds fault": {
 			dir:    programs(t, map[string]string{"promtool": "cat > /dev/null; echo a bad name; exit 3", "prometheus": "exit 0"}),
 			status: statusFailed, says: "a bad name",
@@ -53,7 +55,7 @@ func TestRun_Fails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			args := tt.args
 			if tt.dir != "" {
-				args = []string{"-dir", tt.dir}
+				args = []string{"-dir", tt.dir, "-doc", "main.go"}
 			}
 			var out, errOut bytes.Buffer
 			if status := run(t.Context(), args, &out, &errOut); status != tt.status || !strings.Contains(errOut.String(), tt.says) {
@@ -61,6 +63,13 @@ func TestRun_Fails(t *testing.T) {
 			}
 			http.DefaultClient.CloseIdleConnections()
 		})
+	}
+}
+
+func TestExamples(t *testing.T) {
+	const doc = "a\n```promql\n# why\nup > 0\n\nup < 1\n```\nb\n```go\nc\n```\n"
+	if got := examples(doc); !slices.Equal(got, []string{"up > 0", "up < 1"}) {
+		t.Errorf("queries %q", got)
 	}
 }
 

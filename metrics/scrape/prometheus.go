@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -112,9 +113,23 @@ func (p *promServer) until(ctx context.Context, q question) error {
 
 // ask gives the value of the one series of a query, or "" if there is none.
 func ask(ctx context.Context, address, query string) (value string, err error) {
+	all, err := askAll(ctx, address, query)
+	switch {
+	case err != nil:
+		return "", err
+	case len(all) == 0:
+		return "", nil
+	case len(all) > 1:
+		return "", fmt.Errorf("%s gives %d series, want one", query, len(all))
+	}
+	return all[0], nil
+}
+
+// askAll gives the values of all series of a query.
+func askAll(ctx context.Context, address, query string) (values []string, err error) {
 	body, err := get(ctx, "http://"+address+"/api/v1/query?query="+url.QueryEscape(query))
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	var answer struct {
 		Status, Error string
@@ -123,17 +138,31 @@ func ask(ctx context.Context, address, query string) (value string, err error) {
 		}
 	}
 	if err := json.Unmarshal(body, &answer); err != nil {
-		return "", fmt.Errorf("%s answered %q: %w", address, body, err)
+		return nil, fmt.Errorf("%s answered %q: %w", address, body, err)
 	}
-	switch n := len(answer.Data.Result); {
-	case answer.Status != "success":
-		return "", fmt.Errorf("%s answered %s: %s", address, answer.Status, answer.Error)
-	case n == 0:
-		return "", nil
-	case n > 1:
-		return "", fmt.Errorf("%s gives %d series, want one", query, n)
+	if answer.Status != "success" {
+		return nil, fmt.Errorf("%s answered %s: %s", address, answer.Status, answer.Error)
 	}
-	return fmt.Sprint(answer.Data.Result[0].Value[1]), nil
+	for _, r := range answer.Data.Result {
+		values = append(values, fmt.Sprint(r.Value[1]))
+	}
+	return values, nil
+}
+
+// examples gives the queries of a document: the lines of its promql blocks that
+// are no comments.
+func examples(doc string) (queries []string) {
+	inside := false
+	for line := range strings.Lines(doc) {
+		line = strings.TrimSpace(line)
+		switch {
+		case strings.HasPrefix(line, "```"):
+			inside = line == "```promql"
+		case inside && line != "" && line[0] != '#':
+			queries = append(queries, line)
+		}
+	}
+	return queries
 }
 
 func get(ctx context.Context, address string) ([]byte, error) {
