@@ -1,7 +1,12 @@
 package weir_test
 
 import (
+	"bytes"
 	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -9,6 +14,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	stockgzip "google.golang.org/grpc/encoding/gzip"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/stats"
 	"google.golang.org/protobuf/proto"
@@ -259,4 +265,59 @@ func TestAnswerOfUnacceptedCompressor(t *testing.T) {
 	wantText(t, err, codes.Internal, `"gzip"`, "WithAcceptCompressors", "renamed-gzip")
 	err = ping(t.Context(), stubOf(c), grpc.UseCompressor("gzip"))
 	wantText(t, err, codes.Internal, `"gzip"`, "WithAcceptCompressors", "renamed-gzip")
+}
+
+// Feature: Compression level of gzip
+//
+// gzip.SetLevel, which is for init functions, sets the level of both sides: the
+// test runs itself with one level and another.
+func TestGzipLevel(t *testing.T) {
+	const variable = "WEIR_TEST_GZIP_LEVEL"
+	if level := os.Getenv(variable); level != "" {
+		n, err := strconv.Atoi(level)
+		if err == nil {
+			err = stockgzip.SetLevel(n)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, client, _ := weighed(t, mixed{}, nil, nil)
+		text := bytes.Repeat([]byte("ever the same text"), 2000)
+		s, err := stubOf(c).FullDuplexCall(t.Context(), grpc.UseCompressor("gzip"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			if err := s.Send(&testpb.StreamingOutputCallRequest{Payload: &testpb.Payload{Body: text}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := s.Recv(); err != nil {
+			t.Fatal(err)
+		}
+		in, out := client.take()
+		fmt.Printf("sizes: %d %d\n", out[0].wire, in[0].wire)
+		return
+	}
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sizes := func(level string) (request, answer int) {
+		cmd := exec.CommandContext(t.Context(), program, "-test.run=^TestGzipLevel$")
+		cmd.Env = append(os.Environ(), variable+"="+level)
+		out, err := cmd.CombinedOutput()
+		if err == nil {
+			_, err = fmt.Sscanf(string(out), "sizes: %d %d", &request, &answer)
+		}
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return request, answer
+	}
+	request, answer := sizes("9")
+	storedRequest, storedAnswer := sizes("0")
+	if request >= 1000 || answer >= 1000 || storedRequest < 36_000 || storedAnswer < 3000 {
+		t.Errorf("with level 9 the messages have %d and %d octets, with level 0 %d and %d", request, answer, storedRequest, storedAnswer)
+	}
 }

@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/grpc-ecosystem/go-grpc-middleware/v2 v2.3.4
 	github.com/grpc-ecosystem/grpc-gateway/v2 v2.32.0
+	github.com/planetscale/vtprotobuf v0.6.1-0.20240319094008-0393e58bdf10
 	github.com/soheilhy/cmux v0.1.5
 	github.com/weir-rpc/weir v0.0.0-00010101000000-000000000000
 	github.com/weir-rpc/weir/zstd v0.0.0-00010101000000-000000000000
