@@ -16,7 +16,6 @@ import (
 // coming are names of docs/migrating.md that are being built.
 var coming = []string{
 	"WithResolvers",
-	"WithCredentialsBundle", "ClientSupportedCompressors",
 }
 
 // A migration is a row of a table in docs/migrating.md.
