@@ -24,8 +24,12 @@ type Options struct {
 // DefaultMaxEndpoints is the default of Options.MaxEndpoints.
 const DefaultMaxEndpoints = 100
 
-// other is the endpoint of those that are too many.
-const other = "other"
+// The endpoints of those that are too many, and of servers that have had calls
+// and no listener, but in-process clients or net/http.
+const (
+	other = "other"
+	none  = "none"
+)
 
 // A FlowControlMonitor is a prometheus.Collector for the Clients and Servers of
 // weir: connections, streams, the credit that they have, what they wait for, and
@@ -110,7 +114,10 @@ func (m *FlowControlMonitor) gather() []*endpoint {
 		e := m.members[one.id]
 		if e == nil {
 			if one.key.name == "" {
-				continue // a server that has never served
+				if one.counters.Calls.Started == 0 {
+					continue // a server that has never served
+				}
+				one.key.name = none
 			}
 			e = m.endpoint(one.key)
 			m.members[one.id] = e

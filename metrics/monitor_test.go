@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/weir-rpc/weir"
+	"github.com/weir-rpc/weir/inproc"
 	"github.com/weir-rpc/weir/inspect"
 	"github.com/weir-rpc/weir/internal/leak"
 	"github.com/weir-rpc/weir/internal/simnet"
@@ -282,7 +283,8 @@ func TestFlowControlMonitor_Bounded(t *testing.T) {
 	}
 }
 
-// A Server that has never served has no address, and no series.
+// A Server that has never served has no address, and no series; one that serves
+// in-process has no address either, but series.
 func TestFlowControlMonitor_IdleServer(t *testing.T) {
 	r := inspect.NewRegistry()
 	srv := weir.NewServer(weir.InspectRegistry(r))
@@ -290,5 +292,14 @@ func TestFlowControlMonitor_IdleServer(t *testing.T) {
 	if v := values(t, m); len(v) != 0 {
 		t.Errorf("an idle server: %v", v)
 	}
+	c, err := inproc.NewClient(srv, weir.WithInspectRegistry(r))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Invoke(t.Context(), "/a.B/C", new(testpb.Empty), new(testpb.Empty)) // not implemented
+	if n := testutil.CollectAndCount(m, "weir_members"); n != 2 {
+		t.Errorf("%d endpoints of an in-process client and its server", n)
+	}
+	c.Close()
 	srv.Stop()
 }

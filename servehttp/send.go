@@ -108,6 +108,7 @@ func (st *stream) mayWrite() error {
 func (st *stream) write(m transport.Buffer) error {
 	var prefix [grpcwire.PrefixLen]byte
 	grpcwire.PutPrefix(prefix[:], m.Compressed, m.Len())
+	st.tr.tally.out.Add(1)
 	if _, err := st.w.Write(prefix[:]); err != nil || m.Len() == 0 {
 		return err
 	}

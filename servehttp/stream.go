@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/weir-rpc/weir/inspect"
 	"github.com/weir-rpc/weir/internal/grpcwire"
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc/codes"
@@ -59,6 +60,7 @@ func newStream(cfg *transport.ServerConfig, w http.ResponseWriter, r *http.Reque
 		md: requestMetadata(r), control: http.NewResponseController(w),
 	}
 	st.tr.st, st.tr.peer, st.tr.done = st, peerOf(r), make(chan struct{})
+	st.tr.tally.id = inspect.NextID()
 	return st
 }
 
@@ -164,6 +166,7 @@ func (st *stream) Recv() (transport.Message, error) {
 	}
 	m, err := receive(st.r.Body, st.limit())
 	if err == nil {
+		st.tr.tally.in.Add(1)
 		return m.Message(), nil
 	}
 	return transport.Message{}, st.wrongWith(err)

@@ -19,6 +19,8 @@ type requestTransport struct {
 	peer *peer.Peer
 	done chan struct{} // closed when the request has ended, or was closed
 
+	tally tally
+
 	mu sync.Mutex
 	// Guarded by mu.
 	base   context.Context
