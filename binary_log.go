@@ -74,10 +74,15 @@ func (o *callStats) logBegin() {
 	o.log.ClientHeader(o.ctx, authority, md, o.st.Peer().Addr)
 }
 
-// halfClosed logs the end of the client's messages.
-func (o *callStats) halfClosed(err error) {
-	if o != nil && err == io.EOF {
+// noMore is told of the end of the client's messages: that they are all there,
+// or that the stream has ended.
+func (o *callStats) noMore(err error) {
+	switch {
+	case o == nil:
+	case err == io.EOF:
 		o.log.HalfClose()
+	default:
+		o.gone.Store(true)
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 type attemptStats struct {
 	handler stats.Handler
 	ctx     context.Context // as TagRPC made it
+	client  *Client
 	begun   time.Time
 	waits   bool        // for a connection, since the attempt began
 	header  atomic.Bool // the server's headers are told
@@ -46,7 +47,7 @@ func (a *attemptStats) begin(ctx context.Context, c *Client, begin stats.Begin, 
 	if c.stats == nil {
 		return ctx
 	}
-	a.handler = c.stats
+	a.handler, a.client = c.stats, c
 	a.waits = c.ch.State() != connectivity.Ready
 	a.begun = time.Now()
 	e := new(attemptEvents)
@@ -72,7 +73,7 @@ func (a *attemptStats) outHeader(call *transport.Call, md metadata.MD, p *peer.P
 		return
 	}
 	a.events.outHeader = stats.OutHeader{
-		Client: true, Compression: call.SendCompress, Header: md, Authority: call.Authority,
+		Client: true, Compression: call.SendCompress, Header: md, Authority: a.client.authorityOf(call),
 		FullMethod: call.Method, RemoteAddr: p.Addr, LocalAddr: p.LocalAddr,
 	}
 	a.handler.HandleRPC(a.ctx, &a.events.outHeader)

@@ -294,7 +294,7 @@ func (ss *serverStream) SendMsg(v any) error {
 func (ss *serverStream) RecvMsg(v any) error {
 	m, err := ss.st.Recv()
 	if err != nil {
-		ss.stats.halfClosed(err)
+		ss.stats.noMore(err)
 		if err == io.EOF && !ss.desc.ClientStreams && !ss.got {
 			return status.Error(codes.Unimplemented, "cardinality violation: the client sent no message where one was expected")
 		}

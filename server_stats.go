@@ -21,6 +21,7 @@ type callStats struct {
 	st      transport.ServerStream
 	begun   time.Time   // zero if there is no handler for the method
 	header  atomic.Bool // our headers are told
+	gone    atomic.Bool // the stream has ended before the handler
 	err     error       // what the call ends with
 
 	// What the handler is told, and may keep, lies here: one object for a unary
@@ -144,7 +145,7 @@ func (o *callStats) writeStatus(st transport.ServerStream, end *status.Status) {
 		st.WriteStatus(end)
 		return
 	}
-	over := st.Context().Err() != nil // the client does not get it any more
+	over := o.gone.Load() || st.Context().Err() != nil // the client does not get it any more
 	o.err = end.Err()
 	o.logEnd(end)
 	st.WriteStatus(end)

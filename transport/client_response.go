@@ -62,7 +62,11 @@ var noResponse response
 
 // isCustom reports whether a field belongs into the metadata of the call.
 func isCustom(f field.Field) bool {
-	return !strings.HasPrefix(f.Name, ":") && f.Name != "grpc-status" && f.Name != "grpc-message"
+	switch f.Name {
+	case "grpc-status", "grpc-message", "grpc-encoding", "grpc-message-type", "grpc-timeout", "te":
+		return false
+	}
+	return !strings.HasPrefix(f.Name, ":")
 }
 
 func (r *response) add(f field.Field) {

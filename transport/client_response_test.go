@@ -207,7 +207,7 @@ func TestResponse_Metadata_Arrive(t *testing.T) {
 		if got := strings.Join(h["blob-bin"], "|"); got != "\x00\xff|\x00\x00|\x01" {
 			t.Errorf("-bin values are %q", got)
 		}
-		if len(h["bad-bin"]) != 0 || len(h["grpc-status"]) != 0 || len(h[":status"]) != 0 {
+		if len(h["bad-bin"]) != 0 || len(h["grpc-status"]) != 0 || len(h["grpc-encoding"]) != 0 || len(h[":status"]) != 0 {
 			t.Errorf("Header gave %v", h)
 		}
 		h["two"] = nil
