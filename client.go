@@ -39,6 +39,8 @@ type Client struct {
 	streams openStreams // they hear of Close
 	inspect inspection
 	closed  chan struct{} // by Close
+
+	resolves bool // a resolver of the user's says what the service config is
 }
 
 var _ grpc.ClientConnInterface = (*Client)(nil)
@@ -46,8 +48,8 @@ var _ grpc.ClientConnInterface = (*Client)(nil)
 var errNoCredentials = errors.New("weir: no transport security is set: use WithTransportCredentials(insecure.NewCredentials()) to say that there is none, or set credentials")
 
 // NewClient makes a Client for target, as in grpc.NewClient: a host and port,
-// or a URI of the scheme dns, passthrough, unix or unix-abstract. It does no
-// I/O: the first call connects.
+// or a URI of the scheme dns, passthrough, unix or unix-abstract, or of one that
+// WithResolvers or resolver.Register know. It does no I/O: the first call connects.
 func NewClient(target string, opts ...DialOption) (*Client, error) {
 	cfg := clientConfig{network: network{idle: defaultIdleTimeout}}
 	for _, o := range opts {
@@ -59,7 +61,7 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 	if cfg.creds == nil {
 		return nil, errNoCredentials
 	}
-	t, err := channel.ParseTarget(target)
+	t, err := channel.FindTarget(target, cfg.network.resolvers)
 	if err != nil {
 		return nil, errors.New("weir: " + err.Error())
 	}
@@ -96,7 +98,8 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 	if cfg.userAgent != "" {
 		agent = cfg.userAgent + " " + agent
 	}
-	c := &Client{
+	var c *Client
+	c = &Client{
 		closed:    make(chan struct{}),
 		target:    target,
 		authority: authority,
@@ -107,14 +110,15 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 		stats:     cfg.stats.handler(),
 		log:       log,
 		ch: channel.New(channel.Config{
-			Target:      t,
-			Credentials: cfg.creds.Clone(),
-			Dial:        cfg.dial,
-			Proxy:       cfg.proxy(),
-			Connect:     cfg.whole(),
-			Observer:    cfg.telemetry.observer(target, cfg.observer),
-			Stats:       cfg.stats.handler(),
-			Log:         cfg.telemetry.conns(target),
+			Target:        t,
+			Credentials:   cfg.creds.Clone(),
+			Dial:          cfg.dial,
+			Proxy:         cfg.proxy(),
+			Connect:       cfg.whole(),
+			ServiceConfig: cfg.service.resolved(func() *Client { return c }),
+			Observer:      cfg.telemetry.observer(target, cfg.observer),
+			Stats:         cfg.stats.handler(),
+			Log:           cfg.telemetry.conns(target),
 
 			Backoff:           cfg.connect.Backoff,
 			MinConnectTimeout: cfg.connect.MinConnectTimeout,
@@ -130,6 +134,7 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 		}),
 	}
 	c.service.Store(service)
+	c.resolves = t.Hosted() && !cfg.service.disabled
 	if len(cfg.interceptors) > 0 {
 		if c.bridge, err = newBridge(c, cfg.interceptors); err != nil {
 			_ = c.ch.Close()
@@ -226,6 +231,11 @@ func (c *Client) unary(ctx context.Context, method string, args, reply any, opts
 }
 
 func (c *Client) invoke(ctx context.Context, inv *invocation, method string, args, reply any, opts []grpc.CallOption) error {
+	if c.resolves {
+		if err := c.resolved(ctx, &inv.info, opts); err != nil {
+			return err
+		}
+	}
 	comp, err := c.info(&inv.info, method, opts)
 	if err != nil {
 		return err
@@ -376,6 +386,11 @@ func (c *Client) NewStream(ctx context.Context, desc *grpc.StreamDesc, method st
 // stream is NewStream behind the interceptors.
 func (c *Client) stream(ctx context.Context, desc *grpc.StreamDesc, method string, opts []grpc.CallOption) (grpc.ClientStream, error) {
 	cs := &clientStream{c: c, desc: desc, parent: ctx, method: method}
+	if c.resolves {
+		if err := c.resolved(ctx, &cs.info, opts); err != nil {
+			return nil, err
+		}
+	}
 	comp, err := c.info(&cs.info, method, opts)
 	if err != nil {
 		return nil, err

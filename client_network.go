@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/weir-rpc/weir/internal/channel"
+	"google.golang.org/grpc/resolver"
 )
 
 // network is how a Client gets to its servers.
@@ -15,6 +16,8 @@ type network struct {
 	proxyTLS *tls.Config
 	localDNS bool
 	idle     time.Duration
+
+	resolvers []resolver.Builder
 }
 
 // proxy gives the way that connections take. As in grpc-go, a dialer of the

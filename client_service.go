@@ -24,8 +24,8 @@ type serviceOptions struct {
 
 // WithDefaultServiceConfig sets the service config, as JSON, of a Client whose
 // resolver gives none: timeouts, wait-for-ready, message sizes, retry and
-// hedging policies of methods, and the throttling of retries. No resolver of
-// weir's gives one so far. What is wrong with it NewClient says, with the path
+// hedging policies of methods, and the throttling of retries. Of resolvers only
+// those of WithResolvers and resolver.Register give one. What is wrong with it NewClient says, with the path
 // of the field. Without this option nothing is configured.
 //
 // A hedgingPolicy, which grpc-go does not know, is
@@ -69,16 +69,19 @@ type service struct {
 	throttle *throttle // nil if retries are not throttled
 }
 
+func (o *serviceOptions) mostAttempts() int {
+	if o.attempts == 0 {
+		return defaultMaxCallAttempts
+	}
+	return o.attempts
+}
+
 // open gives the service of a Client to begin with, or nil.
 func (o *serviceOptions) open() (*service, error) {
 	if o.standard == nil {
 		return nil, nil
 	}
-	most := o.attempts
-	if most == 0 {
-		most = defaultMaxCallAttempts
-	}
-	config, err := serviceconfig.Parse(*o.standard, most)
+	config, err := serviceconfig.Parse(*o.standard, o.mostAttempts())
 	if err != nil {
 		return nil, errors.New("weir: WithDefaultServiceConfig: " + err.Error())
 	}

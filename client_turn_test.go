@@ -58,7 +58,8 @@ func TestTurn_LockWithin(t *testing.T) {
 			t.Errorf("no turn after %v", time.Since(start))
 		}
 		tr.Unlock()
-		tr.Lock()
-		tr.Unlock()
+		if !tr.lockWithin(noTime) {
+			t.Error("the turn is not given back")
+		}
 	})
 }

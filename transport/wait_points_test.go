@@ -24,6 +24,7 @@ var waitPoints = map[string]int{
 	"transport http2ClientStream.waitHeader: wait.Peer": 1,
 	"transport http2Client.RoundTrip: wait.Peer":        2, // the answer; the end that the reader has decided on
 	"internal/channel Channel.await: wait.Connect":      1,
+	"internal/channel hosted.await: wait.Resolve":       1,
 }
 
 // channelOps are the places that receive from a channel or send to one
@@ -41,6 +42,7 @@ var channelOps = map[string]string{
 	"transport standardContext.end":       "a timer that is due",
 	"transport http2ServerStream.err":     "the end that somebody has decided on",
 	"internal/channel dialer.dial":        "an attempt to connect, which calls wait for in Channel.await",
+	"internal/channel hosted.list":        "the addresses of an attempt to connect",
 	"internal/channel pickFirst.pause":    "the time between two attempts",
 	"internal/channel pickFirst.proven":   "the server's SETTINGS, for which early calls do not wait",
 	"internal/channel pickFirst.ends":     "the end of a connection",

@@ -23,9 +23,5 @@ func CanonicalTarget(text string) string {
 // isScheme tells a scheme from a host with its port. With two slashes behind it
 // is one, else if somebody knows it.
 func isScheme(scheme, rest string) bool {
-	switch scheme {
-	case "dns", "passthrough", "unix", "unix-abstract":
-		return true
-	}
-	return strings.HasPrefix(rest, "//") || resolver.Get(scheme) != nil
+	return isOwn(scheme) || strings.HasPrefix(rest, "//") || resolver.Get(scheme) != nil
 }

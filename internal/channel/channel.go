@@ -40,6 +40,10 @@ type Config struct {
 	// Resolver looks the host of a dns target up. Nil means the system's, or
 	// the name server that the target names.
 	Resolver Resolver
+	// ServiceConfig reads the service config of a resolver, as JSON, and gives what
+	// makes it effective. An empty one means that the resolver has none. Nil
+	// ignores what they say.
+	ServiceConfig func(js string) (apply func(), err error)
 	// Observer is told of each change of state, in order, one at a time and
 	// without a lock held. The error is why a connection ended (to IDLE) or
 	// could not be made (to TRANSIENT_FAILURE). It may be nil.
@@ -80,6 +84,9 @@ func New(cfg Config) *Channel {
 	p.addresses = newAddresses(&p.dialer.target, cfg.Resolver)
 	p.addresses.remote = p.dialer.remoteDNS
 	p.use.timeout = cfg.Transport.IdleTimeout
+	if cfg.Target.builder != nil {
+		p.host(&cfg)
+	}
 	p.stats, p.log, p.early = cfg.Stats, cfg.Log, cfg.Transport.EarlyCalls
 	p.pacing = newPacing(cfg.Backoff, cfg.MinConnectTimeout)
 	c.states.begin(p.idle())

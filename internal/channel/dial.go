@@ -25,6 +25,7 @@ type dialer struct {
 	transport   transport.ClientConfig
 	keepalive   keepalives
 	proxy       Proxy
+	hosted      *hosted // may be nil
 }
 
 // connect connects, by way of a proxy if there is one for the address.
@@ -52,7 +53,7 @@ func (d *dialer) connectVia(ctx context.Context, via *url.URL, address string, e
 	if err != nil {
 		return nil, newConnectError(ctx, address, stepDial, err)
 	}
-	secured, info, err := d.secure(ctx, nc)
+	secured, info, err := d.secure(ctx, nc, d.nameOf(address))
 	if err != nil {
 		_ = nc.Close()
 		e := secureError(ctx, address, stepSecure, err)
@@ -102,11 +103,32 @@ func (d *dialer) http2Error(ctx context.Context, address string, err error) erro
 	return e
 }
 
+// socketPath reads an address that a resolver has made of a unix target.
+func (d *dialer) socketPath(address string) (Target, bool) {
+	path, ok := strings.CutPrefix(address, "unix:")
+	if !ok || d.hosted == nil {
+		return Target{}, false
+	}
+	t, err := parseUnix(path)
+	return t, err == nil
+}
+
+// nameOf gives the name that the server at an address is to prove: that of the
+// target, unless its resolver has another for the address and no option does.
+func (d *dialer) nameOf(address string) string {
+	if d.hosted != nil && d.transport.Authority == d.target.Authority {
+		if name := d.hosted.serverName(address); name != "" {
+			return name
+		}
+	}
+	return d.transport.Authority
+}
+
 // secure makes the security handshake. Credentials that do not heed ctx find
 // the connection closed when it ends.
-func (d *dialer) secure(ctx context.Context, nc net.Conn) (net.Conn, credentials.AuthInfo, error) {
+func (d *dialer) secure(ctx context.Context, nc net.Conn, name string) (net.Conn, credentials.AuthInfo, error) {
 	stop := context.AfterFunc(ctx, func() { _ = nc.Close() })
-	secured, info, err := d.credentials.ClientHandshake(ctx, d.transport.Authority, nc)
+	secured, info, err := d.credentials.ClientHandshake(ctx, name, nc)
 	if !stop() && err == nil {
 		_ = secured.Close()
 		err = context.Cause(ctx)
@@ -189,7 +211,11 @@ var errNoConn = errors.New("the function of WithContextDialer gave neither a con
 // behind when ctx ends; what it gives later is closed.
 func (d *dialer) dial(ctx context.Context, address string) (net.Conn, error) {
 	if d.custom == nil {
-		return defaultDialer.DialContext(ctx, d.target.Network, address)
+		network := d.target.Network
+		if u, ok := d.socketPath(address); ok {
+			network, address = u.Network, u.Address
+		}
+		return defaultDialer.DialContext(ctx, network, address)
 	}
 	type result struct {
 		nc  net.Conn

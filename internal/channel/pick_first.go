@@ -33,6 +33,7 @@ type pickFirst struct {
 	target    string
 	states    *states
 	addresses *addresses // owned by the goroutine that connects
+	hosted    *hosted    // who knows the addresses in place of addresses; may be nil
 	dialer    *dialer
 	pacing    pacing
 	stats     stats.Handler // may be nil
@@ -47,7 +48,9 @@ type pickFirst struct {
 	mu       sync.Mutex
 	life     context.Context // of connect, ends with close; nil while nothing connects
 	end      context.CancelCauseFunc
-	current  transport.ClientTransport   // in READY
+	current  transport.ClientTransport // in READY
+	at       string                    // the address of current
+	relist   relist
 	unproven bool                        // the SETTINGS of current have not come yet
 	live     []transport.ClientTransport // that may not have ended
 	failures int                         // rounds in a row
@@ -91,9 +94,15 @@ func (p *pickFirst) connect(ctx context.Context) {
 		p.mu.Unlock()
 		timeout := p.pacing.connectTimeout(delay)
 		early := p.early && !p.wary
-		tr, err := p.round(ctx, timeout, early)
-		if err == nil {
-			err = p.connected(ctx, tr, timeout, early)
+		tr, address, err := p.round(ctx, timeout, early)
+		switch {
+		case err == nil:
+			err = p.connected(ctx, tr, address, timeout, early)
+		case errors.Is(err, errRelisted):
+			continue // nothing has failed
+		case errors.Is(err, errNobodyWaits):
+			p.rest()
+			return
 		}
 		if err == nil {
 			return
@@ -131,18 +140,28 @@ func (p *pickFirst) pause(ctx context.Context, next time.Time, hurry <-chan stru
 // rest makes the channel IDLE: nobody has called for the idle timeout.
 func (p *pickFirst) rest() {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.closed {
-		p.failures, p.hurry = 0, nil
-		p.states.set(connectivity.Idle, p.idle(), p.use.error())
+	if p.closed {
+		p.mu.Unlock()
+		return
 	}
+	p.failures, p.hurry = 0, nil
+	p.states.set(connectivity.Idle, p.idle(), p.use.error())
+	end := p.dropResolver()
+	p.mu.Unlock()
+	end()
 }
 
-// round tries each address once.
-func (p *pickFirst) round(ctx context.Context, timeout time.Duration, early bool) (transport.ClientTransport, error) {
-	list, lookupErr := p.addresses.list(ctx, timeout)
+// round tries each address once, and gives that of the connection.
+func (p *pickFirst) round(ctx context.Context, timeout time.Duration, early bool) (transport.ClientTransport, string, error) {
+	list, lookupErr := p.list(ctx, timeout)
 	if len(list) == 0 {
-		return nil, lookupErr
+		return nil, "", lookupErr
+	}
+	if p.hosted != nil {
+		var end func()
+		ctx, end = p.renewable(ctx)
+		defer end()
+		list, lookupErr = p.hosted.latest()
 	}
 	r := round{timeout: timeout, work: &p.work, connect: func(ctx context.Context, address string) (transport.ClientTransport, error) {
 		return p.dialer.connect(ctx, address, early)
@@ -151,18 +170,21 @@ func (p *pickFirst) round(ctx context.Context, timeout time.Duration, early bool
 	if tr != nil {
 		// What the target stands for may have changed when this one ends.
 		p.addresses.outdate()
-		return tr, nil
+		return tr, r.address, nil
+	}
+	if context.Cause(ctx) == errRelisted {
+		return nil, "", errRelisted
 	}
 	if lookupErr != nil {
 		errs = append(errs, lookupErr)
 	}
-	return nil, &roundError{errs: errs}
+	return nil, "", &roundError{errs: errs}
 }
 
 // connected makes calls run on tr. If they are early, it then waits for the
 // server's SETTINGS, and gives the error of a server that turns out to be none.
 // When they have come, the backoff starts anew with the next loss.
-func (p *pickFirst) connected(ctx context.Context, tr transport.ClientTransport, timeout time.Duration, early bool) error {
+func (p *pickFirst) connected(ctx context.Context, tr transport.ClientTransport, address string, timeout time.Duration, early bool) error {
 	ended := connBegins(p.stats, p.log, tr)
 	p.mu.Lock()
 	if p.closed {
@@ -171,7 +193,7 @@ func (p *pickFirst) connected(ctx context.Context, tr transport.ClientTransport,
 		ended()
 		return nil
 	}
-	p.current, p.unproven = tr, early
+	p.current, p.at, p.unproven = tr, address, early
 	p.live = append(p.live, tr)
 	p.states.set(connectivity.Ready, &single{tr, p.lost}, nil)
 	p.work.Add(1)
@@ -184,6 +206,7 @@ func (p *pickFirst) connected(ctx context.Context, tr transport.ClientTransport,
 	if early {
 		return p.proven(ctx, tr, timeout)
 	}
+	p.relisted(false)
 	return nil
 }
 
@@ -211,6 +234,7 @@ func (p *pickFirst) proven(ctx context.Context, tr transport.ClientTransport, ti
 	case <-tr.Draining():
 		p.lost(tr) // who noticed before was not heard
 	default:
+		p.relisted(false)
 	}
 	return nil
 }
@@ -222,14 +246,20 @@ func (p *pickFirst) failed(err error) (hurry <-chan struct{}) {
 	defer p.mu.Unlock()
 	p.failures++
 	p.hurry = make(chan struct{})
+	hurry = p.hurry
+	if p.relist.added { // since the addresses were listed that have failed
+		close(p.hurry)
+		p.hurry = nil
+	}
 	p.states.set(connectivity.TransientFailure, without{unavailable(p.target, err)}, err)
-	return p.hurry
+	return hurry
 }
 
 // ends is the end of a connection, from its draining on.
 func (p *pickFirst) ends(tr transport.ClientTransport, ended func()) {
 	defer p.work.Done()
 	p.lost(tr)
+	p.hearsResolver(tr)
 	<-tr.Done()
 	ended()
 	last := lastLook(tr)
@@ -287,6 +317,9 @@ func (p *pickFirst) close() bool {
 		p.end(errClosed)
 	}
 	p.mu.Unlock()
+	if p.hosted != nil {
+		p.hosted.close()()
+	}
 	p.work.Wait()
 	return true
 }

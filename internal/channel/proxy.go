@@ -43,6 +43,9 @@ func (d *dialer) proxyFor(address string) (*url.URL, error) {
 	if d.proxy.For == nil || d.target.Network != "tcp" {
 		return nil, nil
 	}
+	if _, ok := d.socketPath(address); ok {
+		return nil, nil
+	}
 	if d.target.Lookup {
 		address = d.target.Address // what the host's name stands for is not what NO_PROXY has
 	}

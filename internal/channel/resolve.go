@@ -83,28 +83,40 @@ func (a *addresses) lookup(ctx context.Context) ([]string, error) {
 	return inOrder(names, port), nil
 }
 
-// inOrder leaves out what is there twice and lets the two families take turns,
+// inOrder gives the addresses of names in the order in which to try them.
+func inOrder(names []string, port string) []string {
+	list := make([]string, len(names))
+	for i, name := range names {
+		list[i] = net.JoinHostPort(name, port)
+	}
+	return inTurns(list)
+}
+
+// inTurns leaves out what is there twice and lets the two families take turns,
 // so that a network that carries only one of them delays by one address.
 //
 // https://www.rfc-editor.org/rfc/rfc8305#section-4
-func inOrder(names []string, port string) []string {
+func inTurns(addresses []string) []string {
 	var turns [2][]string
 	first := -1
-	for _, name := range names {
+	for _, address := range addresses {
 		family := 0
-		if ip, err := netip.ParseAddr(name); err == nil && ip.Unmap().Is4() {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			host = address
+		}
+		if ip, err := netip.ParseAddr(host); err == nil && ip.Unmap().Is4() {
 			family = 1
 		}
 		if first < 0 {
 			first = family
 		}
-		address := net.JoinHostPort(name, port)
 		if !slices.Contains(turns[family], address) {
 			turns[family] = append(turns[family], address)
 		}
 	}
 	var list []string
-	for i := range names {
+	for i := range addresses {
 		for _, family := range []int{first, 1 - first} {
 			if i < len(turns[family]) {
 				list = append(list, turns[family][i])

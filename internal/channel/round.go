@@ -20,11 +20,14 @@ type round struct {
 	connect func(ctx context.Context, address string) (transport.ClientTransport, error)
 	timeout time.Duration // for each address
 	work    *sync.WaitGroup
+
+	address string // of the connection that run gave
 }
 
 type outcome struct {
-	tr  transport.ClientTransport
-	err error
+	tr      transport.ClientTransport
+	address string
+	err     error
 }
 
 // run gives the first connection, or what each address failed with. Attempts
@@ -50,6 +53,7 @@ func (r *round) run(ctx context.Context, addresses []string) (transport.ClientTr
 			}
 		case o := <-outcomes:
 			if o.err == nil {
+				r.address = o.address
 				return o.tr, nil
 			}
 			errs = append(errs, o.err)
@@ -67,7 +71,7 @@ func (r *round) try(ctx context.Context, address string, outcomes chan<- outcome
 	tr, err := r.connect(attempt, address)
 	cancel()
 	select {
-	case outcomes <- outcome{tr, err}:
+	case outcomes <- outcome{tr, address, err}:
 	case <-ctx.Done():
 		if err == nil {
 			tr.Close("another address answered first, or the client was closed")

@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"google.golang.org/grpc/resolver"
 )
 
 // Target is where a channel connects to.
@@ -18,7 +21,13 @@ type Target struct {
 	Lookup     bool   // Address has a host name that DNS is asked about
 	NameServer string // host:port of the DNS server to ask; empty means the system's
 	Authority  string // the :authority of calls, unless an option says otherwise
+
+	builder resolver.Builder // of who knows the addresses; nil means this package
+	url     url.URL          // for builder
 }
+
+// Hosted reports whether a resolver of grpc's public interface has the addresses.
+func (t *Target) Hosted() bool { return t.builder != nil }
 
 const (
 	defaultPort     = "443" // of a dns target that names none
@@ -58,9 +67,66 @@ func parseTarget(text string) (Target, error) {
 		}
 		return parseDNS(server, endpoint)
 	case strings.HasPrefix(text, "/"), ok && strings.HasPrefix(rest, "//"):
-		return Target{}, fmt.Errorf("scheme %q is not known: use dns, passthrough, unix or unix-abstract", scheme)
+		return Target{}, fmt.Errorf("scheme %q is not known: use dns, passthrough, unix or unix-abstract, or WithResolvers", scheme)
 	}
 	return parseDNS("", text)
+}
+
+// FindTarget is ParseTarget that also knows the schemes of resolvers: of those
+// given, which come first, and of resolver.Register. As in grpc-go, what has a
+// scheme that nobody knows is the host of a dns target.
+func FindTarget(text string, builders []resolver.Builder) (Target, error) {
+	u, err := url.Parse(text)
+	if err == nil && u.Scheme != "" {
+		if b := builderOf(u.Scheme, builders); b != nil {
+			return hostedTarget(text, *u, b)
+		}
+		if isOwn(u.Scheme) {
+			return ParseTarget(text)
+		}
+	}
+	if b := builderOf("dns", builders); b != nil && !strings.HasPrefix(text, "/") {
+		if u, err = url.Parse("dns:///" + text); err != nil {
+			return Target{}, fmt.Errorf("target %q: %w", text, err)
+		}
+		return hostedTarget(text, *u, b)
+	}
+	return ParseTarget(text)
+}
+
+// isOwn reports whether this package has the scheme.
+func isOwn(scheme string) bool {
+	switch scheme {
+	case "dns", "passthrough", "unix", "unix-abstract":
+		return true
+	}
+	return false
+}
+
+// builderOf gives the resolver for a scheme that is not this package's own affair,
+// or nil.
+func builderOf(scheme string, builders []resolver.Builder) resolver.Builder {
+	for _, b := range builders {
+		if b.Scheme() == scheme {
+			return b
+		}
+	}
+	if isOwn(scheme) {
+		return nil
+	}
+	return resolver.Get(scheme)
+}
+
+func hostedTarget(text string, u url.URL, b resolver.Builder) (Target, error) {
+	if u.Scheme == "xds" {
+		return Target{}, fmt.Errorf("target %q: its resolver needs the load balancers of xDS, which are not supported", text)
+	}
+	rt := resolver.Target{URL: u}
+	t := Target{Text: text, Network: "tcp", Address: rt.Endpoint(), Authority: authorityOf(rt.Endpoint()), builder: b, url: u}
+	if o, ok := b.(resolver.AuthorityOverrider); ok {
+		t.Authority = o.OverrideAuthority(rt)
+	}
+	return t, nil
 }
 
 // splitURI takes what follows the colon of a scheme apart: //authority/endpoint

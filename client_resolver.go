@@ -1,0 +1,69 @@
+package weir
+
+import (
+	"context"
+
+	"github.com/weir-rpc/weir/internal/serviceconfig"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/resolver"
+)
+
+// WithResolvers adds resolvers that this Client knows, by their schemes, beside
+// those of resolver.Register. They come first, before weir's own of the same scheme
+// too: dns, passthrough, unix and unix-abstract, which are not grpc-go's (a
+// resolver.Register of these four has no effect). Given twice, all count, and of
+// those of one scheme the first.
+//
+// The resolver of a target is built when the Client connects, and closed with the
+// Client or after WithIdleTimeout. Its addresses are tried in their order, IPv4 and
+// IPv6 in turns, until one is connected; the Client stays there until the address
+// is no more on the list, then the calls under way finish and it connects anew.
+// ResolveNow is called when a connection ends or could not be made. Calls wait for
+// what the resolver says first. If that is an error they fail with UNAVAILABLE and
+// its text, unless they wait for ready; later errors do no harm while there are
+// addresses. The service config that it gives counts, unless
+// WithDisableServiceConfig is set: loadBalancingConfig and attributes of addresses
+// and of states mean nothing so far, and the scheme xds is refused.
+func WithResolvers(rs ...resolver.Builder) DialOption {
+	return dialOption(func(c *clientConfig) { c.network.resolvers = append(c.network.resolvers, rs...) })
+}
+
+// resolved gives what reads the service configs of the resolver of a Client, or nil
+// if they do not count.
+func (o *serviceOptions) resolved(c func() *Client) func(js string) (apply func(), err error) {
+	if o.disabled {
+		return nil
+	}
+	return func(js string) (func(), error) {
+		s, err := o.read(js)
+		if err != nil {
+			return nil, err
+		}
+		return func() { c().service.Store(s) }, nil
+	}
+}
+
+// read reads a service config of a resolver. That of WithDefaultServiceConfig is in
+// the place of none.
+func (o *serviceOptions) read(js string) (*service, error) {
+	if js == "" {
+		return o.open()
+	}
+	config, err := serviceconfig.Parse(js, o.mostAttempts())
+	if err != nil {
+		return nil, err
+	}
+	return &service{config: config, noRetry: o.noRetry, throttle: newThrottle(config.Throttling)}, nil
+}
+
+// resolved waits until it is known what the service config is. If the call ends
+// before, it ends here.
+func (c *Client) resolved(ctx context.Context, ci *callInfo, opts []grpc.CallOption) error {
+	err := c.ch.AwaitResolver(ctx)
+	if err != nil {
+		_ = ci.apply(c.callOpts)
+		_ = ci.apply(opts)
+		ci.finish(noMetadata, noMetadata, nil, err)
+	}
+	return err
+}

@@ -1,0 +1,330 @@
+package channel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weir-rpc/weir/internal/wait"
+	"google.golang.org/grpc/resolver"
+	"google.golang.org/grpc/serviceconfig"
+)
+
+// hosted is a resolver of grpc's public interface, and the latest that it said.
+// It is built when the channel needs addresses, and closed when the channel is
+// closed or has been without calls for the idle timeout; it is then built anew.
+//
+// A resolver may call back from within Build, ResolveNow or on a goroutine of its
+// own: none of them is called with a lock held, and what one says after it was
+// closed counts for nothing.
+type hosted struct {
+	builder resolver.Builder
+	target  resolver.Target
+	options resolver.BuildOptions
+	parse   func(js string) (apply func(), err error) // may be nil
+	listed  func(added bool)                          // the list is another one; added if an address is new
+	use     *use
+
+	updates sync.Mutex // held while one update takes effect; before mu
+
+	mu       sync.Mutex
+	conn     *hostedConn // nil if there is no resolver
+	resolver resolver.Resolver
+	known    []string
+	names    map[string]string // of Address.ServerName
+	err      error             // the latest, unless addresses have come since
+	heard    atomic.Bool       // addresses or an error have come; written with mu
+	news     chan struct{}     // closed when they do
+
+	configured bool // a service config, or none, is in effect; with updates
+}
+
+// hostedConn is what a resolver talks to.
+type hostedConn struct{ h *hosted }
+
+var (
+	errNobodyWaits = errors.New("nobody waits for a connection any more")
+	errNoAddresses = errors.New("the resolver has no addresses for it")
+	errOutdated    = errors.New("the resolver is closed")
+)
+
+// list gives the latest addresses and the latest error, and waits until there is
+// one of the two. It asks the resolver, if there is one already, to look again.
+func (h *hosted) list(ctx context.Context) ([]string, error) {
+	r, built, err := h.open()
+	if err != nil {
+		return nil, h.fault(err)
+	}
+	if !built {
+		r.ResolveNow(resolver.ResolveNowOptions{})
+	}
+	for {
+		h.mu.Lock()
+		heard, news := h.heard.Load(), h.news
+		h.mu.Unlock()
+		if heard {
+			return h.latest()
+		}
+		left := time.NewTimer(h.use.left())
+		select {
+		case <-news:
+		case <-left.C:
+			if h.use.left() <= 0 {
+				return nil, errNobodyWaits
+			}
+		case <-ctx.Done():
+			left.Stop()
+			return nil, context.Cause(ctx)
+		}
+		left.Stop()
+	}
+}
+
+// latest gives what the resolver has said; no addresses without an error.
+func (h *hosted) latest() ([]string, error) {
+	h.mu.Lock()
+	known, err := h.known, h.err
+	h.mu.Unlock()
+	if err == nil && len(known) == 0 {
+		err = errNoAddresses
+	}
+	if err != nil {
+		err = h.fault(err)
+	}
+	return known, err
+}
+
+// fault is an error of the resolver, for calls.
+func (h *hosted) fault(err error) error {
+	return &ConnectError{Address: h.target.Endpoint(), Err: err, step: stepResolve}
+}
+
+// open builds the resolver unless there is one.
+func (h *hosted) open() (r resolver.Resolver, built bool, err error) {
+	h.mu.Lock()
+	if h.conn != nil {
+		r := h.resolver
+		h.mu.Unlock()
+		return r, false, nil
+	}
+	conn := &hostedConn{h}
+	h.forget()
+	h.conn = conn
+	h.mu.Unlock()
+	r, err = h.builder.Build(h.target, conn, h.options)
+	if err == nil && r == nil {
+		err = errors.New("its Build gave neither a resolver nor an error")
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err != nil {
+		h.forget()
+		h.hear() // calls that wait get the error
+		return nil, false, fmt.Errorf("the resolver for the scheme %q: %w", h.target.URL.Scheme, err)
+	}
+	h.resolver = r
+	return r, true, nil
+}
+
+// forget is with mu.
+func (h *hosted) forget() {
+	h.conn, h.resolver = nil, nil
+	h.known, h.names, h.err = nil, nil, nil
+	if h.heard.Swap(false) {
+		h.news = make(chan struct{})
+	}
+}
+
+// hear is with mu.
+func (h *hosted) hear() {
+	if !h.heard.Swap(true) {
+		close(h.news)
+	}
+}
+
+// detach takes the resolver out of use, and gives what closes it.
+func (h *hosted) detach() (end func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r := h.resolver
+	h.forget()
+	if r == nil {
+		return func() {}
+	}
+	return r.Close
+}
+
+// resolveNow tells the resolver, if there is one, that a connection has failed.
+func (h *hosted) resolveNow() {
+	h.mu.Lock()
+	r := h.resolver
+	h.mu.Unlock()
+	if r != nil {
+		r.ResolveNow(resolver.ResolveNowOptions{})
+	}
+}
+
+// knows reports whether an address is on the list.
+func (h *hosted) knows(address string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Contains(h.known, address)
+}
+
+// serverName gives the name that the server at an address is to prove, or "".
+func (h *hosted) serverName(address string) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.names[address]
+}
+
+// close is detach for ever: nobody waits any more.
+func (h *hosted) close() (end func()) {
+	end = h.detach()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.hear()
+	return end
+}
+
+// await waits until the resolver has said something.
+func (h *hosted) await(ctx context.Context) error {
+	h.mu.Lock()
+	heard, news := h.heard.Load(), h.news
+	h.mu.Unlock()
+	if heard {
+		return nil
+	}
+	return wait.For(ctx, wait.Resolve, wait.Holder{}, news)
+}
+
+// UpdateState is resolver.ClientConn's.
+func (c *hostedConn) UpdateState(s resolver.State) error {
+	h := c.h
+	h.updates.Lock()
+	defer h.updates.Unlock()
+	if !h.is(c) {
+		return errOutdated
+	}
+	configErr := h.configure(s.ServiceConfig)
+	list, names := addressesOf(&s)
+	h.mu.Lock()
+	if h.conn != c {
+		h.mu.Unlock()
+		return errOutdated
+	}
+	if configErr != nil && !h.configured {
+		list = nil // calls must not go without one
+	}
+	h.configured = h.configured || configErr == nil
+	added := slices.ContainsFunc(list, func(a string) bool { return !slices.Contains(h.known, a) })
+	h.known, h.names, h.err = list, names, configErr
+	if len(list) == 0 && configErr == nil {
+		h.err = errNoAddresses
+	}
+	err := h.err
+	h.hear()
+	h.mu.Unlock()
+	h.listed(added)
+	return err
+}
+
+func (h *hosted) is(c *hostedConn) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.conn == c
+}
+
+// ReportError is resolver.ClientConn's. Addresses that are known stay in use.
+func (c *hostedConn) ReportError(err error) {
+	h := c.h
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.conn != c {
+		return
+	}
+	if err == nil {
+		err = errors.New("it reports an error and does not say which")
+	}
+	h.err = err
+	h.hear()
+}
+
+// NewAddress is resolver.ClientConn's.
+func (c *hostedConn) NewAddress(list []resolver.Address) {
+	_ = c.UpdateState(resolver.State{Addresses: list})
+}
+
+// ParseServiceConfig is resolver.ClientConn's.
+func (c *hostedConn) ParseServiceConfig(js string) *serviceconfig.ParseResult {
+	parsed := &serviceConfig{apply: func() {}}
+	if c.h.parse != nil {
+		apply, err := c.h.parse(js)
+		if err != nil {
+			return &serviceconfig.ParseResult{Err: err}
+		}
+		parsed.apply = apply
+	}
+	return &serviceconfig.ParseResult{Config: parsed}
+}
+
+// serviceConfig is one that was parsed. It embeds the interface because nobody
+// outside grpc-go can implement it.
+type serviceConfig struct {
+	serviceconfig.Config
+	apply func()
+}
+
+// configure makes a service config effective. One that is wrong leaves what is.
+func (h *hosted) configure(r *serviceconfig.ParseResult) error {
+	if h.parse == nil {
+		return nil
+	}
+	switch {
+	case r == nil:
+		apply, err := h.parse("")
+		if err != nil {
+			return err
+		}
+		apply()
+	case r.Err != nil:
+		return fmt.Errorf("its service config: %w", r.Err)
+	default:
+		own, ok := r.Config.(*serviceConfig)
+		if !ok {
+			return errors.New("its service config was not parsed by ParseServiceConfig of its ClientConn")
+		}
+		own.apply()
+	}
+	return nil
+}
+
+// addressesOf gives the addresses of a state, in the order in which to try them,
+// and the server names of those that have one. Endpoints count if there are some,
+// as resolvers fill them in beside Addresses or alone.
+func addressesOf(s *resolver.State) (list []string, names map[string]string) {
+	add := func(a resolver.Address) {
+		list = append(list, a.Addr)
+		if a.ServerName != "" {
+			if names == nil {
+				names = make(map[string]string)
+			}
+			names[a.Addr] = a.ServerName
+		}
+	}
+	for _, e := range s.Endpoints {
+		for _, a := range e.Addresses {
+			add(a)
+		}
+	}
+	if len(s.Endpoints) == 0 {
+		for _, a := range s.Addresses {
+			add(a)
+		}
+	}
+	return inTurns(list), names
+}
