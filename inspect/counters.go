@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"encoding/json"
 	"iter"
 
 	"github.com/weir-rpc/weir/internal/frame"
@@ -73,6 +74,17 @@ func (b *ByCode) All() iter.Seq2[string, uint64] {
 			}
 		}
 	}
+}
+
+// MarshalJSON gives the codes that came, by their names.
+func (b ByCode) MarshalJSON() ([]byte, error) {
+	came := make(map[string]uint64)
+	for name, n := range b.All() {
+		if n > 0 {
+			came[name] = n
+		}
+	}
+	return json.Marshal(came)
 }
 
 func (b *ByCode) add(o *ByCode) {

@@ -1,7 +1,9 @@
 package inspect_test
 
 import (
+	"encoding/json"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/weir-rpc/weir/inspect"
@@ -51,6 +53,10 @@ func TestByCode(t *testing.T) {
 	}
 	for range b.All() {
 		break // may end early
+	}
+	text, err := json.Marshal(inspect.Conn{Counters: inspect.Counters{ResetsIn: b}})
+	if err != nil || !strings.Contains(string(text), `"ResetsIn":{"CANCEL":2,"HTTP_1_1_REQUIRED":1,"NO_ERROR":1,"UNKNOWN":2},"ResetsOut":{}`) {
+		t.Errorf("a connection in JSON: %s, %v", text, err)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/weir-rpc/weir"
+	"github.com/weir-rpc/weir/channelz"
 	"github.com/weir-rpc/weir/test/ecosystem/internal/shelfpb"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
@@ -43,6 +44,7 @@ func TestGrpcurl(t *testing.T) {
 		srv := weir.NewServer(opts...)
 		shelfpb.RegisterShelfServer(srv, &shelf{books: []*shelfpb.Book{{Number: 1, Title: "Weirs"}, {Number: 2, Title: "Locks"}}})
 		healthpb.RegisterHealthServer(srv, health.NewServer())
+		channelz.Register(srv)
 		reflection.Register(srv)
 		lis := listen(t)
 		start(t, srv, lis)
@@ -66,6 +68,7 @@ func TestGrpcurl(t *testing.T) {
 		{"call over TLS", true, []string{"-d", `{"number": 1}`}, []string{"weir.ecosystem.v1.Shelf/Find"}, 0, []string{`"title": "Weirs"`}},
 		{"a stream", false, nil, []string{"weir.ecosystem.v1.Shelf/List"}, 0, []string{"Weirs", "Locks"}},
 		{"a status", false, []string{"-d", `{"number": 9}`}, []string{"weir.ecosystem.v1.Shelf/Find"}, notFound, []string{"NotFound", "no book has the number 9"}},
+		{"channelz", false, nil, []string{"grpc.channelz.v1.Channelz/GetServers"}, 0, []string{`"callsStarted"`, `"listenSocket"`, "127.0.0.1:"}},
 		{"health", false, nil, []string{"grpc.health.v1.Health/Check"}, 0, []string{"SERVING"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
