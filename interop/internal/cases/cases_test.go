@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"github.com/weir-rpc/weir"
 	"github.com/weir-rpc/weir/inproc"
 	"github.com/weir-rpc/weir/interop/internal/testservice"
+	"github.com/weir-rpc/weir/servehttp"
 )
 
 // target serves what register registers, and gives a client of it.
@@ -67,8 +70,34 @@ func inProcess(t *testing.T, register func(*weir.Server)) (*Target, *bytes.Buffe
 	return to, log
 }
 
+// behindHTTP is target with net/http between.
+func behindHTTP(t *testing.T, register func(*weir.Server)) (*Target, *bytes.Buffer) {
+	t.Helper()
+	to, log := target(t, func(*weir.Server) {})
+	server := weir.NewServer()
+	register(server)
+	front := httptest.NewUnstartedServer(servehttp.Handler(server))
+	front.Config.Protocols = new(http.Protocols)
+	front.Config.Protocols.SetUnencryptedHTTP2(true)
+	front.Start()
+	to.Dial = func() (*weir.Client, error) {
+		return weir.NewClient(front.Listener.Addr().String(), weir.WithTransportCredentials(insecure.NewCredentials()))
+	}
+	client, err := to.Dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	to.Client = client
+	t.Cleanup(func() {
+		client.Close()
+		server.Stop()
+		front.Close()
+	})
+	return to, log
+}
+
 func TestCasesPass(t *testing.T) {
-	for name, target := range map[string]func(*testing.T, func(*weir.Server)) (*Target, *bytes.Buffer){"http2": target, "inproc": inProcess} {
+	for name, target := range map[string]func(*testing.T, func(*weir.Server)) (*Target, *bytes.Buffer){"http2": target, "inproc": inProcess, "net/http": behindHTTP} {
 		t.Run(name, func(t *testing.T) {
 			for _, c := range All {
 				t.Run(c.Name, func(t *testing.T) {
