@@ -101,7 +101,7 @@ func sameEvents(t *testing.T, call func(context.Context, testpb.TestServiceClien
 			t.Errorf("%s: connections\n%q, want\n%q", r.name, r.conns, theirs.conns)
 		}
 		got, want := slices.Clone(r.rpc), slices.Clone(theirs.rpc)
-		for _, attempt := range strings.Split(strings.Join(got, "\n"), "\ntag ") {
+		for attempt := range strings.SplitSeq(strings.Join(got, "\n"), "\ntag ") {
 			inOrder(t, r.name, strings.Split(attempt, "\n"))
 		}
 		if r == client {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/weir-rpc/weir"
+	"github.com/weir-rpc/weir/inproc"
 	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/propagation"
@@ -83,10 +84,12 @@ func TestOtelgrpc_SpansAreLinked(t *testing.T) {
 	pairs := []struct {
 		name           string
 		client, server bool // weir's
+		inProcess      bool
 	}{
-		{"weir", true, true},
-		{"weir's client", true, false},
-		{"weir's server", false, true},
+		{"weir", true, true, false},
+		{"weir in one process", true, true, true},
+		{"weir's client", true, false, false},
+		{"weir's server", false, true, false},
 	}
 	for _, pair := range pairs {
 		t.Run(pair.name, func(t *testing.T) {
@@ -98,9 +101,18 @@ func TestOtelgrpc_SpansAreLinked(t *testing.T) {
 			testgrpc.RegisterTestServiceServer(srv, service{})
 			lis := listen(t)
 			stop := start(t, srv, lis)
-			cc := dialed(t, pair.client, lis.Addr().String(),
-				weir.WithStatsHandler(otelgrpc.NewClientHandler(in.opts...)),
-				grpc.WithStatsHandler(otelgrpc.NewClientHandler(in.opts...)))
+			traced := weir.WithStatsHandler(otelgrpc.NewClientHandler(in.opts...))
+			var cc grpc.ClientConnInterface
+			if ours, ok := srv.(*weir.Server); ok && pair.inProcess {
+				c, err := inproc.NewClient(ours, traced)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+				cc = c
+			} else {
+				cc = dialed(t, pair.client, lis.Addr().String(), traced, grpc.WithStatsHandler(otelgrpc.NewClientHandler(in.opts...)))
+			}
 			ctx, root := in.tracer.Tracer("test").Start(t.Context(), "root")
 			client := testgrpc.NewTestServiceClient(cc)
 			if _, err := client.UnaryCall(ctx, &testgrpc.SimpleRequest{}); err != nil {
