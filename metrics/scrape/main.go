@@ -32,7 +32,7 @@ const (
 
 // patience is for Prometheus to start, scrape and answer, which takes a second
 // or two.
-const patience = time.Minute
+const patience = 2 * time.Minute
 
 func main() {
 	ctx, release := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

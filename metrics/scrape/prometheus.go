@@ -28,8 +28,8 @@ type promServer struct {
 }
 
 const config = `global:
-  scrape_interval: 250ms
-  scrape_timeout: 200ms
+  scrape_interval: 500ms
+  scrape_timeout: 500ms
 scrape_configs:
 - job_name: weir
   static_configs:
