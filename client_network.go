@@ -82,7 +82,8 @@ const defaultIdleTimeout = 30 * time.Minute
 // connection, or its attempts to make one, and is IDLE: 30 minutes without it, as
 // in grpc-go. The next call connects. Zero, and less, is never. A stream that is
 // open is a call; it takes up to an eighth of the time longer. The state observer
-// is told transport.ErrIdle.
+// is told transport.ErrIdle. What WithTransport connects ends as its function has
+// it.
 func WithIdleTimeout(d time.Duration) DialOption {
 	return dialOption(func(c *clientConfig) { c.network.idle = max(d, 0) })
 }

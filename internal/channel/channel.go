@@ -28,9 +28,9 @@ type Config struct {
 	// means those.
 	Connect func(ctx context.Context, address string, cfg transport.ClientConfig) (transport.ClientTransport, error)
 	// Transport configures each connection; its AuthInfo and TooManyPings
-	// are set here. Its IdleTimeout is also how long the channel goes on trying
-	// to connect when there are no calls. The Time of its Keepalive is doubled whenever a server says
-	// that it gets too many PING frames.
+	// are set here. The Time of its Keepalive is doubled whenever a server says
+	// that it gets too many PING frames. Its IdleTimeout is also how long the
+	// channel goes on trying to connect when there are no calls.
 	Transport transport.ClientConfig
 	// Backoff is the time between attempts. Zero means gRPC's defaults.
 	Backoff backoff.Config
@@ -114,7 +114,7 @@ func (c *Channel) await(ctx context.Context, waitForReady bool) (transport.Clien
 	for {
 		v := c.states.current.Load()
 		if ctx.Err() != nil {
-			return nil, gaveUp(ctx, c.target, v, waitForReady)
+			return nil, c.gaveUp(ctx, v, waitForReady)
 		}
 		tr, err := v.picker.pick()
 		switch {
@@ -129,7 +129,7 @@ func (c *Channel) await(ctx context.Context, waitForReady bool) (transport.Clien
 			continue
 		}
 		if wait.For(ctx, wait.Connect, wait.Holder{}, next) != nil {
-			return nil, gaveUp(ctx, c.target, c.states.current.Load(), waitForReady)
+			return nil, c.gaveUp(ctx, c.states.current.Load(), waitForReady)
 		}
 	}
 }

@@ -157,14 +157,17 @@ func (e *unavailableError) GRPCStatus() *status.Status { return e.status }
 func (e *unavailableError) Unwrap() error              { return e.err }
 
 // gaveUp is how a call ends whose context ended before there was a connection.
-func gaveUp(ctx context.Context, target string, v *view, waitForReady bool) error {
+func (c *Channel) gaveUp(ctx context.Context, v *view, waitForReady bool) error {
 	text := ctx.Err().Error()
 	if cause := context.Cause(ctx); cause != ctx.Err() && cause.Error() != text {
 		text += ": " + cause.Error()
 	}
-	text += fmt.Sprintf(": the call waited for a connection for %s, which is %v", target, v.state)
+	text += fmt.Sprintf(": the call waited for a connection for %s, which is %v", c.target, v.state)
 	if waitForReady {
 		text += " (grpc.WaitForReady is set)"
+	}
+	if h := c.first.hosted; h != nil && !h.heard.Load() {
+		text += fmt.Sprintf("; the resolver for the scheme %q has said nothing yet", h.target.URL.Scheme)
 	}
 	if v.err != nil {
 		text += "; the last error: " + v.err.Error()

@@ -121,7 +121,8 @@ func withNaming(t *testing.T, n *naming, adapt func(w *world, cfg *Config), f fu
 	}, f)
 }
 
-// Feature: custom name resolvers (grpc's resolver.Builder).
+// A resolver is built when somebody calls, gets what grpc-go gives, and is closed
+// with the channel.
 func TestHosted(t *testing.T) {
 	n := &naming{first: says("a", "b")}
 	withNaming(t, n, nil, func(t *testing.T, w *world) {
@@ -313,7 +314,7 @@ func TestHosted_Idle(t *testing.T) {
 	silence := &naming{}
 	withNaming(t, silence, idleAfter(8*time.Second), func(t *testing.T, w *world) {
 		_, err := w.within(time.Second, false)
-		wantStatus(t, err, codes.DeadlineExceeded, "CONNECTING")
+		wantStatus(t, err, codes.DeadlineExceeded, "CONNECTING", `the scheme "test" has said nothing yet`)
 		simnet.Advance(8*time.Second - 1)
 		w.wantState(connectivity.Connecting)
 		simnet.Advance(1)

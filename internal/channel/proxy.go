@@ -40,7 +40,7 @@ var proxyPorts = map[string]string{"http": "80", "https": "443", "socks5": "1080
 
 // proxyFor gives the proxy for an address, or nil.
 func (d *dialer) proxyFor(address string) (*url.URL, error) {
-	if d.proxy.For == nil || d.target.Network != "tcp" {
+	if d.proxy.For == nil || d.target.Network != "tcp" || d.whole != nil {
 		return nil, nil
 	}
 	if _, ok := d.socketPath(address); ok {

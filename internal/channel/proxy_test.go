@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
 )
@@ -264,4 +265,23 @@ func TestEnvironmentProxy(t *testing.T) {
 			t.Errorf("%s: %q, %v, want %q", address, got, err, want)
 		}
 	}
+}
+
+// What makes connections whole makes them without a proxy, and gets addresses.
+func TestProxyIsNotForTransports(t *testing.T) {
+	var got string
+	inWorld(t, "dns:///svc", func(w *world, cfg *Config) {
+		w.names(resolvesTo("10.0.0.1"))
+		cfg.Proxy = by("http://proxy")
+		cfg.Connect = func(_ context.Context, address string, _ transport.ClientConfig) (transport.ClientTransport, error) {
+			got = address
+			return nil, errBroken
+		}
+	}, func(t *testing.T, w *world) {
+		_, err := w.within(time.Hour, false)
+		wantStatus(t, err, codes.Unavailable, errBroken.Error())
+		if got != "10.0.0.1:443" {
+			t.Errorf("it gets %q", got)
+		}
+	})
 }

@@ -148,7 +148,7 @@ func (c *Channel) AwaitResolver(ctx context.Context) error {
 	defer c.first.use.end()
 	c.first.wake()
 	if h.await(ctx) != nil {
-		return gaveUp(ctx, c.target, c.states.current.Load(), false)
+		return c.gaveUp(ctx, c.states.current.Load(), false)
 	}
 	return nil
 }

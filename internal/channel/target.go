@@ -81,9 +81,9 @@ func FindTarget(text string, builders []resolver.Builder) (Target, error) {
 		if b := builderOf(u.Scheme, builders); b != nil {
 			return hostedTarget(text, *u, b)
 		}
-		if isOwn(u.Scheme) {
-			return ParseTarget(text)
-		}
+	}
+	if scheme, _, _ := strings.Cut(text, ":"); scheme != text && isOwn(strings.ToLower(scheme)) {
+		return ParseTarget(text)
 	}
 	if b := builderOf("dns", builders); b != nil && !strings.HasPrefix(text, "/") {
 		if u, err = url.Parse("dns:///" + text); err != nil {

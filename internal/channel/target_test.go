@@ -105,6 +105,9 @@ func FuzzParseTarget(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		tg, err := ParseTarget(s)
+		if found, foundErr := FindTarget(s, nil); !found.Hosted() && (found.Address != tg.Address || (err == nil) != (foundErr == nil)) {
+			t.Errorf("%q is %+v, and without resolvers %+v", s, tg, found)
+		}
 		if err != nil {
 			return
 		}
