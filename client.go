@@ -186,7 +186,7 @@ func (c *Client) info(ci *callInfo, method string, opts []grpc.CallOption) (comp
 	}
 	if err == nil {
 		comp, err = ci.encoder()
-		ci.codec.vt, ci.codec.log = c.messages.vt, c.log.Call(method)
+		ci.codec.vt, ci.codec.pool, ci.codec.log = c.messages.vt, c.messages.pool, c.log.Call(method)
 	}
 	if err != nil {
 		ci.finish(noMetadata, noMetadata, nil, err)

@@ -25,7 +25,8 @@ type codec struct {
 	once  bool // what is marshalled is not marshalled again: a Raw need not keep its octets
 	v2    encoding.CodecV2
 	v1    encoding.Codec
-	log   *binlog.Call // of the call, if it is logged
+	log   *binlog.Call   // of the call, if it is logged
+	pool  mem.BufferPool // of what v2 is given; nil for memory that is given once
 }
 
 // codecFor gives the codec that is registered for a content-subtype. A codec
@@ -141,12 +142,23 @@ func (c codec) unmarshal(data []byte, v any) error {
 	case c.v1 != nil:
 		err = c.v1.Unmarshal(append([]byte(nil), data...), v) // it may keep it
 	default:
-		err = c.v2.Unmarshal(mem.BufferSlice{mem.SliceBuffer(append([]byte(nil), data...))}, v)
+		err = c.unmarshalV2(data, v)
 	}
 	if err != nil {
 		return unmarshalError(err)
 	}
 	return nil
+}
+
+// unmarshalV2 gives v2 a copy, which it may keep. If that is from a pool, it has
+// to take a reference for it.
+func (c codec) unmarshalV2(data []byte, v any) error {
+	if c.pool == nil {
+		return c.v2.Unmarshal(mem.BufferSlice{mem.SliceBuffer(append([]byte(nil), data...))}, v)
+	}
+	b := mem.BufferSlice{mem.Copy(data, c.pool)}
+	defer b.Free()
+	return c.v2.Unmarshal(b, v)
 }
 
 func marshalError(err error) error {

@@ -7,12 +7,14 @@ import (
 
 	"github.com/weir-rpc/weir/internal/grpcwire"
 	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/mem"
 )
 
 // messageConfig says how the messages of a Client or a Server are encoded.
 type messageConfig struct {
-	least  int  // octets that are worth compressing
-	vt     bool // the methods of vtprotobuf are used
+	least  int            // octets that are worth compressing
+	vt     bool           // the methods of vtprotobuf are used
+	pool   mem.BufferPool // of what codecs of the second kind are given; nil for none
 	accept *acceptList
 }
 

@@ -67,7 +67,7 @@ func (s *Server) handleWith(st transport.ServerStream, hands bool) {
 	o.begin(m)
 	defer o.end()
 	c, ok := s.codec(st.ContentSubtype(), m)
-	c.log, c.hands = o.logged(), hands
+	c.log, c.hands, c.pool = o.logged(), hands, s.cfg.messages.pool
 	if !ok {
 		o.writeStatus(st, status.Newf(codes.Unimplemented, "no codec is registered here for content-subtype %q", st.ContentSubtype()))
 		return

@@ -96,13 +96,21 @@ func WithWriteBufferSize(int) DialOption { return dialOption(func(*clientConfig)
 // WriteBufferSize has no effect. See WithWriteBufferSize.
 func WriteBufferSize(int) ServerOption { return serverOption(func(*serverConfig) {}) }
 
-// WithBufferPool has no effect, and is there for programs that set it in grpc-go:
-// the buffers in which messages come and go are of weir's own pool, which the
-// connections of a process share. Codecs use the pools that they are made with.
-func WithBufferPool(mem.BufferPool) DialOption { return dialOption(func(*clientConfig) {}) }
+// WithBufferPool sets where the memory is from in which a codec of the second
+// kind gets messages, any but grpc-go's own for protobuf: as encoding.CodecV2 has
+// it, it must take a reference to what it keeps. Without the option, and with nil,
+// each message has memory of its own, which is the garbage collector's. All other
+// buffers are of weir's own pool, which the connections of a process share;
+// grpc-go takes the option's for those too.
+func WithBufferPool(pool mem.BufferPool) DialOption {
+	return dialOption(func(c *clientConfig) { c.messages.pool = pool })
+}
 
-// BufferPool has no effect. See WithBufferPool.
-func BufferPool(mem.BufferPool) ServerOption { return serverOption(func(*serverConfig) {}) }
+// BufferPool sets where the memory is from in which a codec of the second kind
+// gets messages. See WithBufferPool.
+func BufferPool(pool mem.BufferPool) ServerOption {
+	return serverOption(func(c *serverConfig) { c.messages.pool = pool })
+}
 
 // WithChannelzParentID has no effect, and is there for programs that set it in
 // grpc-go, to whose own channelz the identifier belongs.

@@ -17,7 +17,6 @@ import (
 	"golang.org/x/net/http2"
 	"google.golang.org/grpc/codes"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
-	"google.golang.org/grpc/mem"
 )
 
 // Feature: Initial and static flow-control windows
@@ -222,11 +221,11 @@ func TestIdleFrameLimit(t *testing.T) {
 // Options of grpc-go's that have nothing to do here do no harm.
 func TestOptionsWithoutEffect(t *testing.T) {
 	lis := listen(t)
-	srv := weir.NewServer(weir.WriteBufferSize(0), weir.ReadBufferSize(1), weir.BufferPool(mem.NopBufferPool{}), weir.NumStreamWorkers(0))
+	srv := weir.NewServer(weir.WriteBufferSize(0), weir.ReadBufferSize(1), weir.BufferPool(nil), weir.NumStreamWorkers(0))
 	testpb.RegisterTestServiceServer(srv, echo{})
 	background(t, srv, lis)
 	c := newWeirClient(t, lis.Addr().String(), weir.WithWriteBufferSize(-1), weir.WithReadBufferSize(1<<20),
-		weir.WithBufferPool(mem.NopBufferPool{}), weir.WithChannelzParentID(nil), weir.WithDisableHealthCheck())
+		weir.WithBufferPool(nil), weir.WithChannelzParentID(nil), weir.WithDisableHealthCheck())
 	body := make([]byte, 1<<20)
 	got, err := testpb.NewTestServiceClient(c).UnaryCall(t.Context(), &testpb.SimpleRequest{ResponseSize: int32(len(body)), Payload: &testpb.Payload{Body: body}})
 	if err != nil || len(got.GetPayload().GetBody()) != len(body) {
