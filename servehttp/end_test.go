@@ -3,6 +3,7 @@ package servehttp_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc/codes"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
 
@@ -172,4 +174,50 @@ func TestMessageLimit(t *testing.T) {
 			}
 		}
 	}, weir.MaxRecvMsgSize(1000))
+}
+
+// What a handler leaves behind gets errors, and harms nobody.
+func TestUseAfterReturn(t *testing.T) {
+	onPort(t, func(t *testing.T, p *port) {
+		for name, c := range p.clients {
+			var left sync.WaitGroup
+			p.service.streamIs(func(s duplex) error {
+				begun := make(chan struct{})
+				left.Go(func() {
+					close(begun)
+					for {
+						if _, err := s.Recv(); err != nil {
+							break
+						}
+					}
+					for range 1000 {
+						if s.Send(new(testpb.StreamingOutputCallResponse)) != nil {
+							break
+						}
+					}
+					if err := s.SendHeader(nil); err == nil {
+						t.Errorf("%s: headers are sent after the status", name)
+					}
+					s.SetTrailer(metadata.Pairs("k", "v"))
+					<-s.Context().Done()
+				})
+				<-begun
+				return status.Error(codes.Aborted, "done")
+			})
+			for range 20 {
+				s, err := c.FullDuplexCall(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = s.Send(new(testpb.StreamingOutputCallRequest))
+				for err == nil {
+					_, err = s.Recv()
+				}
+				if status.Code(err) != codes.Aborted {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+			left.Wait()
+		}
+	})
 }

@@ -184,8 +184,11 @@ func (st *stream) wrongWith(err error) error {
 	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.fault != nil {
+	switch {
+	case st.fault != nil:
 		return st.fault
+	case st.done:
+		return errReturned
 	}
 	if st.wrong == nil {
 		st.wrong = err
