@@ -53,7 +53,7 @@ func rawServer(t *testing.T, opts ...weir.ServerOption) connector {
 	return clients["weir"](t, lis.Addr().String())
 }
 
-// Feature: Raw codec / generic proxy
+// Feature: Unknown service handler / proxying
 //
 // Octets that are no message of any kind pass through clients and servers as
 // they are, compressed or not, with a codec that is registered and without.
@@ -182,7 +182,7 @@ func (c octetCodecV2) Unmarshal(data mem.BufferSlice, v any) error {
 	return c.octetCodec.Unmarshal(data.Materialize(), v)
 }
 
-// Feature: Codecs: per-call, forced, content-subtype
+// Feature: Codec registry, CodecV2 on mem.BufferSlice
 //
 // A codec that is forced is that of every call, and no client needs to name it.
 func TestForceServerCodec(t *testing.T) {

@@ -35,6 +35,8 @@ func (l *exhausted) Accept() (net.Conn, error) {
 func (*exhausted) Close() error   { return nil }
 func (*exhausted) Addr() net.Addr { return &net.UnixAddr{} }
 
+// Feature: Accept backoff
+//
 // A failure to accept that passes is waited out, twice as long each time, up to
 // a second; Stop does not wait for that.
 func TestAcceptBackoff(t *testing.T) {

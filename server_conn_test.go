@@ -100,6 +100,11 @@ func TestServerConns(t *testing.T) {
 		want("in its handshakes", all[0], weir.ConnNew, 0, "new")
 		want("with a call", all[1], weir.ConnReady, 1, "new ready")
 		want("with two calls", all[2], weir.ConnReady, 2, "new ready")
+		for _, c := range s.InspectConnections() {
+			if s.Conn(c.InspectID()) == nil {
+				t.Errorf("inspect knows connection %d, which Conn does not", c.InspectID())
+			}
+		}
 		if d := all[1].Since().Sub(all[0].Since()); d != time.Second {
 			t.Errorf("the second connection came %v after the first", d)
 		}
@@ -186,7 +191,7 @@ func TestServerConn_Drains(t *testing.T) {
 	})
 }
 
-// Feature: Connection limits (total, per IP)
+// Feature: Connection limit / rate
 //
 // What is beyond a limit is closed at once, and a connection that ends makes
 // room.

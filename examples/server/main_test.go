@@ -130,7 +130,7 @@ func stream(ctx context.Context, c testpb.TestServiceClient, n int, interval tim
 	return err
 }
 
-// Feature: SIGTERM recipe
+// Feature: GracefulStop
 //
 // A server that is asked to end while its clients keep calling fails no call: the
 // open ones finish, the others go to the next server. It says NOT_SERVING before
