@@ -14,7 +14,9 @@ import (
 )
 
 // A ServerConn is a connection of a Server, from its acceptance to its end. All
-// methods may be called by several goroutines at a time, and after its end.
+// methods may be called by several goroutines at a time, and after its end. A
+// connection within the process is one too, and behind net/http (package
+// servehttp) each call is one of its own.
 type ServerConn struct {
 	// Immutable.
 	s     *Server
