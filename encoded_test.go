@@ -13,6 +13,7 @@ import (
 
 	"github.com/weir-rpc/weir"
 	"google.golang.org/grpc"
+	pb "google.golang.org/grpc/binarylog/grpc_binarylog_v1"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/mem"
@@ -376,3 +377,51 @@ type deaf struct{}
 func (deaf) Name() string                { return "proto" }
 func (deaf) Marshal(any) ([]byte, error) { return nil, nil }
 func (deaf) Unmarshal([]byte, any) error { return nil }
+
+// messageLog keeps the messages of a binary log.
+type messageLog struct {
+	mu   sync.Mutex
+	seen []*pb.Message
+}
+
+func (l *messageLog) Write(e *pb.GrpcLogEntry) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e.GetType() == pb.GrpcLogEntry_EVENT_TYPE_CLIENT_MESSAGE {
+		l.seen = append(l.seen, proto.Clone(e.GetMessage()).(*pb.Message))
+	}
+	return nil
+}
+
+func (*messageLog) Close() error { return nil }
+
+// The log of each call has the message as it is before it is compressed.
+func TestEncodedIsLogged(t *testing.T) {
+	srv, lis := weir.NewServer(), listen(t)
+	testpb.RegisterTestServiceServer(srv, newStreamer())
+	background(t, srv, lis)
+	sink := new(messageLog)
+	request := sized(500, 1)
+	want, err := proto.Marshal(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := weir.NewEncoded(request)
+	for range 2 {
+		c := newWeirClient(t, lis.Addr().String(), weir.WithBinaryLog("*", sink))
+		if err := c.Invoke(t.Context(), testpb.TestService_UnaryCall_FullMethodName, e, new(testpb.SimpleResponse), grpc.UseCompressor("gzip")); err != nil {
+			t.Fatal(err)
+		}
+		_ = c.Close()
+	}
+	sink.mu.Lock()
+	defer sink.mu.Unlock()
+	if len(sink.seen) != 2 {
+		t.Fatalf("%d messages are logged, want 2", len(sink.seen))
+	}
+	for _, m := range sink.seen {
+		if !bytes.Equal(m.GetData(), want) || m.GetLength() != 500 {
+			t.Errorf("%d octets are logged as %d, want %d", m.GetLength(), len(m.GetData()), len(want))
+		}
+	}
+}

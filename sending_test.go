@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	stockgzip "google.golang.org/grpc/encoding/gzip"
+	"google.golang.org/grpc/experimental"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/stats"
 	"google.golang.org/protobuf/proto"
@@ -265,6 +266,12 @@ func TestAnswerOfUnacceptedCompressor(t *testing.T) {
 	wantText(t, err, codes.Internal, `"gzip"`, "WithAcceptCompressors", "renamed-gzip")
 	err = ping(t.Context(), stubOf(c), grpc.UseCompressor("gzip"))
 	wantText(t, err, codes.Internal, `"gzip"`, "WithAcceptCompressors", "renamed-gzip")
+	// What a call says of itself counts more. No names refuse nothing, as in grpc-go.
+	for _, o := range []grpc.CallOption{experimental.AcceptCompressors("gzip"), experimental.AcceptCompressors()} {
+		if _, err := stubOf(c).UnaryCall(t.Context(), sized(100, 100), grpc.UseCompressor("gzip"), o); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // Feature: Compression level of gzip
@@ -296,7 +303,7 @@ func TestGzipLevel(t *testing.T) {
 			t.Fatal(err)
 		}
 		in, out := client.take()
-		fmt.Printf("sizes: %d %d\n", out[0].wire, in[0].wire)
+		fmt.Fprintf(os.Stdout, "sizes: %d %d\n", out[0].wire, in[0].wire)
 		return
 	}
 	program, err := os.Executable()
