@@ -245,6 +245,9 @@ func (c *Client) invoke(ctx context.Context, inv *invocation, method string, arg
 	if inv.info.method == nil {
 		return c.attempts(ctx, inv, method, comp, args, reply)
 	}
+	if inv.info.hedging() != nil {
+		return c.hedgeUnary(ctx, method, inv.info, comp, args, reply)
+	}
 	ctx, cancel := inv.info.bounded(ctx)
 	defer cancel()
 	return c.attempts(ctx, inv, method, comp, args, reply)
@@ -398,20 +401,17 @@ func (c *Client) stream(ctx context.Context, desc *grpc.StreamDesc, method strin
 	cs.retries.begin(&cs.info)
 	cs.comp, cs.info.codec = comp, cs.info.codec.forStream()
 	if cs.info.method != nil {
+		if cs.info.hedging() != nil {
+			return c.hedge(ctx, desc, method, cs.info, comp), nil
+		}
 		cs.parent, cs.expire = cs.info.bounded(ctx)
 	}
-	a, err := cs.open()
-	if err != nil {
-		if cs.cancel != nil {
-			cs.cancel(err)
-		}
+	if err := cs.begin(); err != nil {
 		if cs.expire != nil {
 			cs.expire()
 		}
 		cs.info.finish(noMetadata, noMetadata, nil, err)
 		return nil, err
 	}
-	cs.at.Store(a)
-	cs.watch()
 	return cs, nil
 }

@@ -17,6 +17,20 @@ type attempt struct {
 	known atomic.Bool   // the stats handler was told of the end
 }
 
+// begin opens the stream of a call.
+func (cs *clientStream) begin() error {
+	a, err := cs.open()
+	if err != nil {
+		if cs.cancel != nil {
+			cs.cancel(err)
+		}
+		return err
+	}
+	cs.at.Store(a)
+	cs.watch()
+	return nil
+}
+
 // open makes attempts until one has a stream, or as long as that is allowed.
 func (cs *clientStream) open() (*attempt, error) {
 	for {

@@ -16,7 +16,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
@@ -138,7 +137,7 @@ func TestRetry_Committed(t *testing.T) {
 	}
 }
 
-// Feature: retry throttling
+// Feature: Retry throttling
 //
 // Throttling counts the failures and successes of all methods, and lets single
 // attempts through.
@@ -214,70 +213,39 @@ func TestRetry_ThrottledHalfway(t *testing.T) {
 	})
 }
 
-// attemptsSeen is a stats handler that writes down attempts in short.
-type attemptsSeen struct {
-	indifferent
-	mu    chan struct{} // of one
-	lines []string
-}
-
-type attemptNumber struct{}
-
-func (a *attemptsSeen) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context {
-	a.mu <- struct{}{}
-	defer func() { <-a.mu }()
-	a.lines = append(a.lines, "")
-	return context.WithValue(ctx, attemptNumber{}, len(a.lines)-1)
-}
-
-func (a *attemptsSeen) HandleRPC(ctx context.Context, s stats.RPCStats) {
-	a.mu <- struct{}{}
-	defer func() { <-a.mu }()
-	line := &a.lines[ctx.Value(attemptNumber{}).(int)]
-	switch s := s.(type) {
-	case *stats.Begin:
-		*line += fmt.Sprintf("Begin(%v)", s.IsTransparentRetryAttempt)
-	case *stats.OutPayload:
-		*line += fmt.Sprintf(" Out(%d)", s.Length)
-	case *stats.InPayload:
-		*line += " In"
-	case *stats.InTrailer:
-		*line += " Trailer"
-	case *stats.End:
-		*line += fmt.Sprintf(" End(%v)", status.Code(s.Error))
-	}
-}
-
-// A stats handler hears of each attempt, from its begin to its end, with the
-// message that it sends.
-func TestRetry_Stats(t *testing.T) {
-	for kind, call := range kindsOfCalls {
-		t.Run(kind, func(t *testing.T) {
-			seen := &attemptsSeen{mu: make(chan struct{}, 1)}
-			configured(t, methodConfig(retryPolicy), func(t *testing.T, c *weir.Client, accept func() *h2peer.Peer) {
-				seen.mu = make(chan struct{}, 1)
-				result := call(t.Context(), c)
-				p := accept()
-				for i, end := range []func(*testing.T, *h2peer.Peer, uint32){failing(codes.Unavailable), resetting(http2.ErrCodeRefusedStream), answering} {
-					wantAttempt(t, p, uint32(1+2*i), min(i, 1))
-					synctest.Wait()
-					end(t, p, uint32(1+2*i))
-				}
-				if o := <-result; o.err != nil {
-					t.Error(o.err)
-				}
-				n := 9
-				want := []string{
-					fmt.Sprintf("Begin(false) Out(%d) Trailer End(Unavailable)", n),
-					fmt.Sprintf("Begin(false) Out(%d) End(Unavailable)", n),
-					fmt.Sprintf("Begin(true) Out(%d) In Trailer End(OK)", n),
-				}
-				if !slices.Equal(seen.lines, want) {
-					t.Errorf("the handler heard\n%q, want\n%q", seen.lines, want)
-				}
-			}, weir.WithStatsHandler(seen))
-		})
-	}
+// A failure costs one token, though both who sends and who receives ask what
+// becomes of it.
+func TestRetry_CountedOnce(t *testing.T) {
+	config := `{"retryThrottling": {"maxTokens": 6, "tokenRatio": 0.5}, ` + methodConfig(retryPolicy)[1:]
+	configured(t, config, func(t *testing.T, c *weir.Client, accept func() *h2peer.Peer) {
+		c.Connect()
+		p := accept()
+		p.Ignore(http2.FrameRSTStream)
+		s, err := testpb.NewTestServiceClient(c).FullDuplexCall(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.WantHeaders("an attempt", 1)
+		fails(p, 1, codes.Unavailable, pushback("-1")...)
+		synctest.Wait()
+		if err := s.Send(request(1)); err != io.EOF {
+			t.Errorf("Send gives %v, want io.EOF", err)
+		}
+		if _, err := s.Recv(); status.Code(err) != codes.Unavailable {
+			t.Errorf("Recv gives %v", err)
+		}
+		result := invoke(t.Context(), c)
+		wantAttempt(t, p, 3, 0)
+		p.WriteResponse(3, nil)
+		p.WriteTrailers(3, codes.Unavailable, "no") // committed: it costs none
+		wantText(t, (<-result).err, codes.Unavailable)
+		result = invoke(t.Context(), c)
+		wantAttempt(t, p, 5, 0)
+		fails(p, 5, codes.Aborted) // four are left, more than half
+		wantAttempt(t, p, 7, 1)
+		answering(t, p, 7)
+		wantText(t, (<-result).err, codes.OK)
+	})
 }
 
 // countingCodec is a codec that counts what it encodes.

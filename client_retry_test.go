@@ -134,7 +134,7 @@ func (s step) within(d time.Duration) bool {
 	return d >= s.after*8/10 && d <= s.after*12/10
 }
 
-// Feature: retry policies (gRFC A6)
+// Feature: Retries of gRFC A6
 //
 // A call of any kind is attempted as the policy says, and what comes of it is
 // that of the last attempt.

@@ -103,7 +103,7 @@ func TestGetMethodConfig(t *testing.T) {
 	}
 }
 
-// Feature: service config timeouts
+// Feature: Per-method config: timeout, wait for ready, sizes
 //
 // A call takes no longer than the service config says, or its context if that
 // is sooner.
@@ -168,7 +168,7 @@ func TestServiceConfig_TimeoutIsSent(t *testing.T) {
 	})
 }
 
-// Feature: service config wait-for-ready
+// Feature: Per-method config: timeout, wait for ready, sizes
 //
 // Calls wait for a connection if the service config says so, unless the call
 // says that it does not.
@@ -184,7 +184,7 @@ func TestServiceConfig_WaitForReady(t *testing.T) {
 	})
 }
 
-// Feature: service config message sizes
+// Feature: Per-method config: timeout, wait for ready, sizes
 //
 // A message is no larger than the service config says, nor than options say;
 // without an option it may be larger than the default.

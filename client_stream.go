@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/encoding"
@@ -32,6 +33,8 @@ type clientStream struct {
 	life    context.Context // a child of parent that ends with the call; nil until somebody asks
 	cancel  context.CancelCauseFunc
 	unwatch func() bool // of parent; nil if that never ends
+
+	hedged *hedgedAttempt // that it is; nil if it is a call of its own
 
 	next, prev *clientStream // guarded by Client.streams
 
@@ -60,6 +63,8 @@ func (cs *clientStream) lifetime() context.Context {
 	return cs.life
 }
 
+const errSendAfterEnd = "SendMsg after CloseSend, or a second message where the method takes one"
+
 var (
 	errCallOver = errors.New("the call is over")
 	errClosed   = status.Error(codes.Canceled, "the client is closed")
@@ -80,13 +85,17 @@ func (cs *clientStream) Header() (metadata.MD, error) {
 		case cs.goesOn(a):
 			continue
 		}
-		err := cs.replay.fault()
-		if err == nil {
-			err = a.st.Status().Err()
-		}
-		cs.finish(err)
+		cs.finish(cs.ending(a))
 		return nil, nil
 	}
+}
+
+// ending gives what a call has ended with that had no headers.
+func (cs *clientStream) ending(a *attempt) error {
+	if err := cs.replay.fault(); err != nil {
+		return err
+	}
+	return a.st.Status().Err()
 }
 
 // Trailer gives the server's trailers, once RecvMsg has given an error.
@@ -115,7 +124,7 @@ func (cs *clientStream) Context() context.Context {
 func (cs *clientStream) SendMsg(v any) error {
 	v, within := sendWithin(v)
 	if cs.sentLast.Load() {
-		err := status.Error(codes.Internal, "SendMsg after CloseSend, or a second message where the method takes one")
+		err := status.Error(codes.Internal, errSendAfterEnd)
 		cs.finish(err)
 		return err
 	}
@@ -131,17 +140,22 @@ func (cs *clientStream) SendMsg(v any) error {
 	if cs.c.stats != nil {
 		note = &sentNote{v, size, m.Len()}
 	}
+	if err = cs.put(m, note); err == nil {
+		cs.info.codec.log.Sent()
+	}
+	if !cs.desc.ClientStreams {
+		return nil // RecvMsg tells
+	}
+	return err
+}
+
+// put sends a message that is encoded.
+func (cs *clientStream) put(m transport.Buffer, note *sentNote) error {
 	last := !cs.desc.ClientStreams
 	if last {
 		cs.sentLast.Store(true)
 	}
-	if err = cs.send(m, last, note); err == nil {
-		cs.info.codec.log.Sent()
-	}
-	if last {
-		return nil // RecvMsg tells
-	}
-	return err
+	return cs.send(m, last, note)
 }
 
 // RecvMsg receives a message. See grpc.ClientStream.
@@ -253,6 +267,13 @@ func (cs *clientStream) orphaned() {
 	cs.finish(err)
 }
 
+// tell tells those who want to know how the call has ended.
+func (cs *clientStream) tell(a *attempt, err error) {
+	cs.info.logHeader(a.st.GotHeader(), a.st.Header, a.tr.Peer())
+	cs.info.logEnd(a.st.GotTrailer(), a.st.Trailer, a.tr.Peer(), err)
+	cs.info.finish(a.st.Header, a.st.Trailer, a.tr.Peer(), err)
+}
+
 // finish is the end of the call, for whatever reason.
 func (cs *clientStream) finish(err error) {
 	cs.done.Do(func() {
@@ -269,9 +290,11 @@ func (cs *clientStream) finish(err error) {
 		a, unwatch, cancel := cs.ends(cause)
 		a.st.Cancel(cause) // nothing, unless the end came from here
 		a.told(err)
-		cs.info.logHeader(a.st.GotHeader(), a.st.Header, a.tr.Peer())
-		cs.info.logEnd(a.st.GotTrailer(), a.st.Trailer, a.tr.Peer(), err)
-		cs.info.finish(a.st.Header, a.st.Trailer, a.tr.Peer(), err)
+		if cs.hedged != nil {
+			cs.hedged.end(err)
+		} else {
+			cs.tell(a, err)
+		}
 		cs.c.streams.remove(cs)
 		if unwatch != nil {
 			unwatch()
