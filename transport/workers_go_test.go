@@ -1,0 +1,54 @@
+package transport
+
+import (
+	"runtime"
+	"sync"
+	"testing"
+	"testing/synctest"
+)
+
+// Functions run at once, all of them, and one that ends its goroutine or leaves
+// it locked to its thread takes nobody with it.
+func TestWorkers_Go(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := NewWorkers()
+		before := runtime.NumGoroutine()
+		var done sync.WaitGroup
+		block := make(chan struct{})
+		for range 20 {
+			done.Add(1)
+			w.Go(func() {
+				defer done.Done()
+				<-block
+			})
+		}
+		synctest.Wait()
+		if n := runtime.NumGoroutine() - before; n != 20 {
+			t.Errorf("%d functions run at a time, want 20", n)
+		}
+		close(block)
+		done.Wait()
+		for i := range 100 {
+			done.Add(1)
+			w.Go(func() {
+				defer done.Done()
+				switch i % 10 {
+				case 3:
+					runtime.Goexit()
+				case 7:
+					runtime.LockOSThread()
+				}
+			})
+			synctest.Wait()
+		}
+		done.Wait()
+		w.Close()
+		synctest.Wait()
+		if n := runtime.NumGoroutine() - before; n != 0 {
+			t.Errorf("%d goroutines are left", n)
+		}
+		done.Add(1)
+		w.Go(done.Done) // on a goroutine that ends
+		done.Wait()
+	})
+}
