@@ -95,10 +95,19 @@ func (d *dialer) connectWhole(ctx context.Context, address string, early bool) (
 var errNoTransport = errors.New("the function of WithTransport gave neither a connection nor an error")
 
 // http2Error is the error of a server that has not sent its SETTINGS.
-func (d *dialer) http2Error(ctx context.Context, address string, err error) error {
+func (d *dialer) http2Error(ctx context.Context, address string, err error) *ConnectError {
 	e := secureError(ctx, address, stepHTTP2, err)
 	if d.credentials.Info().SecurityProtocol == "insecure" {
 		e.hint = "is it a gRPC server? One that wants TLS needs other credentials: WithTransportCredentials"
+	}
+	return e
+}
+
+// provenWrong is http2Error for a server that early calls went to.
+func (d *dialer) provenWrong(ctx context.Context, address string, err error) error {
+	e := d.http2Error(ctx, address, err)
+	if via, _ := d.proxyFor(address); via != nil {
+		e.Proxy = proxyName(via)
 	}
 	return e
 }

@@ -204,7 +204,7 @@ func (p *pickFirst) connected(ctx context.Context, tr transport.ClientTransport,
 	p.mu.Unlock()
 	tr.AfterDraining(func() { p.ends(tr, ended) })
 	if early {
-		return p.proven(ctx, tr, timeout)
+		return p.proven(ctx, tr, address, timeout)
 	}
 	p.relisted(false)
 	return nil
@@ -215,7 +215,7 @@ func (p *pickFirst) connected(ctx context.Context, tr transport.ClientTransport,
 // When they do not come, the next connections are waited for as if calls were
 // not early, until one has succeeded: then the addresses are tried in their
 // order, and what a server is, calls hear without being sent to it.
-func (p *pickFirst) proven(ctx context.Context, tr transport.ClientTransport, timeout time.Duration) error {
+func (p *pickFirst) proven(ctx context.Context, tr transport.ClientTransport, address string, timeout time.Duration) error {
 	<-tr.Ready() // it has a bound: the time for connecting
 	err := tr.Err()
 	p.mu.Lock()
@@ -226,7 +226,7 @@ func (p *pickFirst) proven(ctx context.Context, tr transport.ClientTransport, ti
 		if errors.Is(err, context.DeadlineExceeded) {
 			err = &endedError{err, &connectTimeoutError{timeout}}
 		}
-		return p.dialer.http2Error(ctx, tr.Peer().Addr.String(), err)
+		return p.dialer.provenWrong(ctx, address, err)
 	}
 	p.failures = 0
 	p.mu.Unlock()

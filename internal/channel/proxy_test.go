@@ -285,3 +285,20 @@ func TestProxyIsNotForTransports(t *testing.T) {
 		}
 	})
 }
+
+// With early calls the error comes later, and says as much.
+func TestProxyAndEarlyCalls(t *testing.T) {
+	inWorld(t, "dns:///svc", func(_ *world, cfg *Config) {
+		cfg.Proxy = by("http://proxy")
+		cfg.Transport.EarlyCalls = true
+	}, func(t *testing.T, w *world) {
+		w.accept("proxy:80", func(_ *host, nc net.Conn) {
+			connectRequest(w, nc)
+			_, _ = io.WriteString(nc, "HTTP/1.1 200 OK\r\n\r\nwhat is that, please?")
+			silent(nil, nc)
+		})
+		w.ch.Connect()
+		errs := w.wantMoves("IDLE>CONNECTING", "CONNECTING>READY", "READY>TRANSIENT_FAILURE")
+		wantWords(t, errs[2], "no HTTP/2 connection with svc:443 through the proxy http://proxy")
+	})
+}
