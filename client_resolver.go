@@ -39,7 +39,7 @@ func (o *serviceOptions) resolved(c func() *Client) func(js string) (apply func(
 		if err != nil {
 			return nil, err
 		}
-		return func() { c().service.Store(s) }, nil
+		return func() { c().service.Store(s.after(c().service.Load())) }, nil
 	}
 }
 

@@ -76,6 +76,17 @@ func (o *serviceOptions) mostAttempts() int {
 	return o.attempts
 }
 
+// after gives the service that follows old: if it is throttled alike, the tokens
+// are those that old has left. Either may be nil.
+func (s *service) after(old *service) *service {
+	if s == nil || old == nil || s == old || !s.throttle.like(old.throttle) {
+		return s
+	}
+	next := *s
+	next.throttle = old.throttle
+	return &next
+}
+
 // open gives the service of a Client to begin with, or nil.
 func (o *serviceOptions) open() (*service, error) {
 	if o.standard == nil {

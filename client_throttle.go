@@ -28,6 +28,11 @@ func newThrottle(t *serviceconfig.Throttling) *throttle {
 	return h
 }
 
+// like reports whether two throttles differ by their tokens alone.
+func (h *throttle) like(other *throttle) bool {
+	return h != nil && other != nil && h.most == other.most && h.ratio == other.ratio
+}
+
 // failed takes a token for an attempt that failed with a status which would be
 // tried again, or that the server does not want tried again. It reports whether
 // that may be.

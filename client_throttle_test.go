@@ -45,6 +45,21 @@ func TestThrottle(t *testing.T) {
 			t.Errorf("a ratio of %v is %d thousandths, want %d", tt.ratio, h.ratio, tt.want)
 		}
 	}
+	before := &service{throttle: h}
+	same := (&service{throttle: newThrottle(&serviceconfig.Throttling{MaxTokens: 4, TokenRatio: 0.5})}).after(before)
+	if same == before || same.throttle != h {
+		t.Error("a config that is throttled alike has other tokens")
+	}
+	for _, next := range []*service{
+		{}, {throttle: newThrottle(&serviceconfig.Throttling{MaxTokens: 4, TokenRatio: 0.4})}, {throttle: newThrottle(&serviceconfig.Throttling{MaxTokens: 3, TokenRatio: 0.5})},
+	} {
+		if next.after(before) != next || before.after(next) != before || next.after(nil) != next {
+			t.Error("a config that is throttled otherwise has the same tokens")
+		}
+	}
+	if (*service)(nil).after(before) != nil {
+		t.Error("no config has tokens")
+	}
 	var none *throttle
 	if none.succeeded(); !none.failed() || !none.allows() {
 		t.Error("nothing is throttled without a throttling")
