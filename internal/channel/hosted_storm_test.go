@@ -23,7 +23,7 @@ func TestHosted_Storm(t *testing.T) {
 		lists := [][]string{{"a"}, {"b"}, {"a", "b"}, {"b", "c"}, {"nowhere"}, {"nowhere", "c"}, {}}
 		n := &naming{}
 		var mu sync.Mutex
-		pick := func(max int) int { mu.Lock(); defer mu.Unlock(); return random.IntN(max) }
+		pick := func(n int) int { mu.Lock(); defer mu.Unlock(); return random.IntN(n) }
 		n.first = func(cc resolver.ClientConn) {
 			if pick(2) == 0 {
 				_ = cc.UpdateState(flat(lists[pick(len(lists))]...))
