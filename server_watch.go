@@ -3,6 +3,7 @@ package weir
 import (
 	"context"
 	"errors"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -16,14 +17,25 @@ const watchMethod = "/grpc.health.v1.Health/Watch"
 
 var errStops = errors.New("the server stops")
 
-// untilStop ends the context of a stream when the server begins to stop. Who
-// calls it calls done when the handler has returned.
+// watchGrace is how long a watch may still say that the server does not serve
+// any more, which its health service has just been told.
+const watchGrace = 250 * time.Millisecond
+
+// untilStop ends the context of a stream when the server begins to stop, or
+// shortly after. Who calls it calls done when the handler has returned.
 func (s *Server) untilStop(ss *serverStream) (done func()) {
 	ctx, cancel := context.WithCancelCause(ss.ctx)
 	ss.ctx = ctx
 	go func() {
 		select {
 		case <-s.quit:
+		case <-ctx.Done():
+			return
+		}
+		grace := time.NewTimer(watchGrace)
+		defer grace.Stop()
+		select {
+		case <-grace.C:
 			cancel(errStops)
 		case <-ctx.Done():
 		}

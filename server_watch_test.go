@@ -64,8 +64,8 @@ func TestGracefulStop_EndsHealthWatches(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		if took != 3*time.Second {
-			t.Errorf("GracefulStop took %v, the call 3 s", took)
+		if took < 3*time.Second || took > 3*time.Second+500*time.Millisecond {
+			t.Errorf("GracefulStop took %v, the call 3 s and the watch the moment that it has for what it still has to say", took)
 		}
 	})
 }
