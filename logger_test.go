@@ -304,3 +304,19 @@ func TestGoroutineLabels(t *testing.T) {
 		})
 	}
 }
+
+// A connection that a limit keeps out is refused for that.
+func TestLogger_KeptOut(t *testing.T) {
+	server := newJournal()
+	srv := weir.NewServer(weir.Logger(slog.New(server)), weir.MaxConnections(1))
+	lis := listen(t)
+	background(t, srv, lis)
+	for range 2 {
+		nc, err := new(net.Dialer).DialContext(t.Context(), "tcp", lis.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+	}
+	server.wait(t, "WARN connection refused", "too many connections", "MaxConnections")
+}

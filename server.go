@@ -223,14 +223,20 @@ func (s *Server) serve(nc net.Conn) {
 	if err := s.admission.admitLocked(&s.cfg.intake, nc); err != nil {
 		s.mu.Unlock()
 		_ = nc.Close()
-		if s.cfg.intake.connState != nil {
-			go c.reach(ConnClosed, err)
+		if s.cfg.intake.connState != nil || s.conn != nil {
+			go s.keptOut(c, err)
 		}
 		return
 	}
 	s.conns[c] = struct{}{}
 	s.mu.Unlock()
 	go s.serveConn(c)
+}
+
+// keptOut tells of a connection that was not admitted.
+func (s *Server) keptOut(c *ServerConn, err error) {
+	c.reach(ConnClosed, err)
+	s.conn.Refused(c.nc, err)
 }
 
 // ended forgets a connection.

@@ -6,6 +6,8 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"sync/atomic"
+	"time"
 
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc/peer"
@@ -13,14 +15,17 @@ import (
 
 // ConnLog logs the life of connections: their beginnings and ends in order on
 // the level debug, what is wrong with them as warnings. Nil logs nothing.
-type ConnLog struct{ to *slog.Logger }
+type ConnLog struct {
+	to     *slog.Logger
+	warned atomic.Int64 // when the latest refusal was a warning, in ns
+}
 
 // NewConnLog gives what logs to l, which may be nil.
 func NewConnLog(l *slog.Logger) *ConnLog {
 	if l == nil {
 		return nil
 	}
-	return &ConnLog{l}
+	return &ConnLog{to: l}
 }
 
 // conn is a connection, of either side.
@@ -76,13 +81,19 @@ func (l *ConnLog) Over(tr transport.ServerTransport, nc net.Conn, err error) {
 }
 
 // Refused logs a connection that did not come about. Who connects and leaves
-// without a word, as probes of load balancers do, is nothing to warn of.
+// without a word, as probes of load balancers do, is nothing to warn of, and of
+// others there is one warning a second, so that who comes again and again does
+// not fill the log; the rest is on the level debug.
 func (l *ConnLog) Refused(nc net.Conn, err error) {
 	if l == nil {
 		return
 	}
 	level := slog.LevelWarn
 	if ce, ok := errors.AsType[*transport.ConnError](err); ok && ce.Received == 0 && ce.By != transport.ByLocal || errors.Is(err, io.EOF) {
+		level = slog.LevelDebug
+	}
+	now, last := time.Now().UnixNano(), l.warned.Load()
+	if level == slog.LevelWarn && (now-last < int64(time.Second) || !l.warned.CompareAndSwap(last, now)) {
 		level = slog.LevelDebug
 	}
 	l.log(level, "connection refused", append(ends(&peer.Peer{Addr: nc.RemoteAddr(), LocalAddr: nc.LocalAddr()}), slog.Any("error", err)))
