@@ -165,20 +165,18 @@ func TestServerConn_Drains(t *testing.T) {
 			}
 		}), weir.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: time.Minute}))
 		c := s.client(t)
-		for range 2 { // on the first connection; on the second, for the first drains
+		for len(ids) < 2 { // the first may serve a call before its client knows that it drains
 			open, err := c.FullDuplexCall(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
 			exchange(t, open)
-			if len(ids) == 2 {
-				simnet.Advance(2 * time.Minute)
-			}
 			if err := open.CloseSend(); err != nil {
 				t.Fatal(err)
 			}
-			simnet.Advance(10 * time.Second)
+			synctest.Wait()
 		}
+		simnet.Advance(3 * time.Minute)
 		for _, id := range ids {
 			if got, err := states.of(id); got != "new ready draining closed" || err == nil {
 				t.Errorf("connection %d: %q, %v", id, got, err)
@@ -226,6 +224,41 @@ func TestMaxConnections(t *testing.T) {
 		_, _ = second.Close(), third.Close()
 		s.Stop()
 	})
+}
+
+// Whoever hears of a new connection may end it, at any of its states: its client
+// is told why, once it can be.
+func TestOnConnState_Refuses(t *testing.T) {
+	for _, at := range []weir.ConnState{weir.ConnNew, weir.ConnReady, weir.ConnDraining} {
+		t.Run(at.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var last *weir.ServerConn
+				s := simulate(t, echo{}, weir.OnConnState(func(c *weir.ServerConn, state weir.ConnState) {
+					last = c
+					if state == at {
+						c.Close("not you")
+					}
+				}))
+				c := s.client(t)
+				if at == weir.ConnDraining {
+					if _, err := c.EmptyCall(t.Context(), &testpb.Empty{}); err != nil {
+						t.Fatal(err)
+					}
+					last.Drain("")
+				} else {
+					_, err := c.EmptyCall(t.Context(), &testpb.Empty{})
+					if status.Code(err) != codes.Unavailable || at == weir.ConnReady && !strings.Contains(err.Error(), "not you") {
+						t.Errorf("the client's call: %v", err)
+					}
+				}
+				synctest.Wait()
+				if last.State() != weir.ConnClosed || last.Err() == nil {
+					t.Errorf("the connection is %v, with %v", last.State(), last.Err())
+				}
+				s.Stop()
+			})
+		})
+	}
 }
 
 // dialFrom connects from one address of this machine.
