@@ -122,15 +122,12 @@ func checkMetadata(md metadata.MD) error {
 
 // headers gives the server's headers as the client sees them.
 func (st *stream) headers() metadata.MD {
-	if len(st.header) == 0 && st.compress == "" {
+	if len(st.header) == 0 {
 		return st.responseMD
 	}
-	md := make(metadata.MD, len(st.header)+2)
+	md := make(metadata.MD, len(st.header)+1)
 	addReceived(md, st.header)
 	maps.Copy(md, st.responseMD)
-	if st.compress != "" {
-		md["grpc-encoding"] = []string{st.compress}
-	}
 	return md
 }
 
