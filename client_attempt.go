@@ -95,12 +95,16 @@ func (a *attempt) open(ctx context.Context, cs *clientStream) (err error) {
 
 // send sends a message. The note is nil without a stats handler.
 func (a *attempt) send(m transport.Buffer, last bool, note *sentNote) (err error) {
+	early := note != nil && note.early
+	if early && !a.known.Load() {
+		a.stats.outPayload(note.v, note.size, note.wire)
+	}
 	if last {
 		err = a.st.SendLast(m)
 	} else {
 		err = a.st.Send(m)
 	}
-	if err == nil && note != nil {
+	if err == nil && note != nil && !early {
 		a.stats.outPayload(note.v, note.size, note.wire)
 	}
 	return err

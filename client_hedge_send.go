@@ -101,7 +101,7 @@ func (h *hedge) SendMsg(v any) error {
 	}
 	var note *sentNote
 	if h.c.stats != nil {
-		note = &sentNote{v, size, m.Len()}
+		note = &sentNote{v, size, m.Len(), true}
 	}
 	if err = h.put(within, m, note); err == nil {
 		h.info.codec.log.Sent()

@@ -39,7 +39,8 @@ type replay struct {
 // sentNote is what a stats handler is told of a message.
 type sentNote struct {
 	v          any
-	size, wire int // before it was compressed, and after
+	size, wire int  // before it was compressed, and after
+	early      bool // tell before it is sent: who receives is another goroutine
 }
 
 // keep keeps a message.
@@ -266,6 +267,7 @@ func (a *attempt) resend(sent []byte, notes []sentNote, ended bool) {
 		var note *sentNote
 		if i < len(notes) {
 			note = &notes[i]
+			note.early = true
 		}
 		if err := a.send(m, last, note); err != nil || last {
 			return

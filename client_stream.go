@@ -138,7 +138,7 @@ func (cs *clientStream) SendMsg(v any) error {
 	}
 	var note *sentNote
 	if cs.c.stats != nil {
-		note = &sentNote{v, size, m.Len()}
+		note = &sentNote{v, size, m.Len(), false}
 	}
 	if err = cs.put(m, note); err == nil {
 		cs.info.codec.log.Sent()
