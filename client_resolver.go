@@ -22,8 +22,9 @@ import (
 // what the resolver says first. If that is an error they fail with UNAVAILABLE and
 // its text, unless they wait for ready; later errors do no harm while there are
 // addresses. The service config that it gives counts, unless
-// WithDisableServiceConfig is set: loadBalancingConfig and attributes of addresses
-// and of states mean nothing so far, and the scheme xds is refused.
+// WithDisableServiceConfig is set: loadBalancingConfig and attributes of states mean
+// nothing so far, those of addresses are for credentials
+// (credentials.ClientHandshakeInfoFromContext), and the scheme xds is refused.
 func WithResolvers(rs ...resolver.Builder) DialOption {
 	return dialOption(func(c *clientConfig) { c.network.resolvers = append(c.network.resolvers, rs...) })
 }

@@ -3,6 +3,7 @@ package weir_test
 import (
 	"context"
 	"errors"
+	"net"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -11,8 +12,10 @@ import (
 
 	"github.com/weir-rpc/weir"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/attributes"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/resolver/manual"
@@ -173,6 +176,51 @@ func TestWithResolvers_ServerName(t *testing.T) {
 				t.Errorf("the call ends with %v", err)
 			}
 		})
+	}
+}
+
+// nosy are credentials that look at what they are told of the connection.
+type nosy struct {
+	credentials.TransportCredentials
+	told chan any
+}
+
+func (n nosy) Clone() credentials.TransportCredentials { return n }
+
+func (n nosy) ClientHandshake(ctx context.Context, authority string, nc net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	n.told <- credentials.ClientHandshakeInfoFromContext(ctx).Attributes.Value("key")
+	return n.TransportCredentials.ClientHandshake(ctx, authority, nc)
+}
+
+// Feature: Attributes of addresses for credentials
+//
+// Credentials find the attributes of the address that they secure a connection
+// to, as in grpc-go, and none if it has none.
+func TestClientHandshakeInfo(t *testing.T) {
+	lis := listen(t)
+	srv := weir.NewServer()
+	testpb.RegisterTestServiceServer(srv, echo{})
+	background(t, srv, lis)
+	for name, tt := range map[string]struct {
+		attrs *attributes.Attributes
+		want  any
+	}{
+		"some": {attributes.New("key", "value"), "value"}, "none": {nil, nil},
+	} {
+		creds := nosy{insecure.NewCredentials(), make(chan any, 1)}
+		r := manual.NewBuilderWithScheme("whatever")
+		r.InitialState(resolver.State{Addresses: []resolver.Address{{Addr: lis.Addr().String(), Attributes: tt.attrs}}})
+		for kind, c := range map[string]anyClient{
+			"weir":    newWeirClient(t, "whatever:///svc", weir.WithTransportCredentials(creds), weir.WithResolvers(r)),
+			"grpc-go": newGRPCClient(t, "whatever:///svc", grpc.WithTransportCredentials(creds), grpc.WithResolvers(r)),
+		} {
+			if _, err := stubOf(c).EmptyCall(t.Context(), &testpb.Empty{}); err != nil {
+				t.Fatal(err)
+			}
+			if got := <-creds.told; got != tt.want {
+				t.Errorf("%s, attributes: %s: the credentials are told %v, want %v", kind, name, got, tt.want)
+			}
+		}
 	}
 }
 

@@ -53,7 +53,7 @@ func (d *dialer) connectVia(ctx context.Context, via *url.URL, address string, e
 	if err != nil {
 		return nil, newConnectError(ctx, address, stepDial, err)
 	}
-	secured, info, err := d.secure(ctx, nc, d.nameOf(address))
+	secured, info, err := d.secure(d.withHandshakeInfo(ctx, address), nc, d.nameOf(address))
 	if err != nil {
 		_ = nc.Close()
 		e := secureError(ctx, address, stepSecure, err)
@@ -126,7 +126,7 @@ func (d *dialer) socketPath(address string) (Target, bool) {
 // target, unless its resolver has another for the address and no option does.
 func (d *dialer) nameOf(address string) string {
 	if d.hosted != nil && d.transport.Authority == d.target.Authority {
-		if name := d.hosted.serverName(address); name != "" {
+		if name := d.hosted.aboutAddress(address).ServerName; name != "" {
 			return name
 		}
 	}

@@ -35,10 +35,10 @@ type hosted struct {
 	conn     *hostedConn // nil if there is no resolver
 	resolver resolver.Resolver
 	known    []string
-	names    map[string]string // of Address.ServerName
-	err      error             // the latest, unless addresses have come since
-	heard    atomic.Bool       // addresses or an error have come; written with mu
-	news     chan struct{}     // closed when they do
+	about    map[string]resolver.Address // what is said of some besides
+	err      error                       // the latest, unless addresses have come since
+	heard    atomic.Bool                 // addresses or an error have come; written with mu
+	news     chan struct{}               // closed when they do
 
 	configured bool // a service config, or none, is in effect; with updates
 }
@@ -133,7 +133,7 @@ func (h *hosted) open() (r resolver.Resolver, built bool, err error) {
 // forget is with mu.
 func (h *hosted) forget() {
 	h.conn, h.resolver = nil, nil
-	h.known, h.names, h.err = nil, nil, nil
+	h.known, h.about, h.err = nil, nil, nil
 	if h.heard.Swap(false) {
 		h.news = make(chan struct{})
 	}
@@ -175,11 +175,12 @@ func (h *hosted) knows(address string) bool {
 	return slices.Contains(h.known, address)
 }
 
-// serverName gives the name that the server at an address is to prove, or "".
-func (h *hosted) serverName(address string) string {
+// aboutAddress gives what the resolver says of an address besides: the name that
+// the server is to prove, and attributes for its credentials.
+func (h *hosted) aboutAddress(address string) resolver.Address {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.names[address]
+	return h.about[address]
 }
 
 // close is detach for ever: nobody waits any more.
@@ -211,7 +212,7 @@ func (c *hostedConn) UpdateState(s resolver.State) error {
 		return errOutdated
 	}
 	configErr := h.configure(s.ServiceConfig)
-	list, names := addressesOf(&s)
+	list, about := addressesOf(&s)
 	h.mu.Lock()
 	if h.conn != c {
 		h.mu.Unlock()
@@ -222,7 +223,7 @@ func (c *hostedConn) UpdateState(s resolver.State) error {
 	}
 	h.configured = h.configured || configErr == nil
 	added := slices.ContainsFunc(list, func(a string) bool { return !slices.Contains(h.known, a) })
-	h.known, h.names, h.err = list, names, configErr
+	h.known, h.about, h.err = list, about, configErr
 	if len(list) == 0 && configErr == nil {
 		h.err = errNoAddresses
 	}
@@ -304,16 +305,16 @@ func (h *hosted) configure(r *serviceconfig.ParseResult) error {
 }
 
 // addressesOf gives the addresses of a state, in the order in which to try them,
-// and the server names of those that have one. Endpoints count if there are some,
+// and those with a server name or attributes. Endpoints count if there are some,
 // as resolvers fill them in beside Addresses or alone.
-func addressesOf(s *resolver.State) (list []string, names map[string]string) {
+func addressesOf(s *resolver.State) (list []string, about map[string]resolver.Address) {
 	add := func(a resolver.Address) {
 		list = append(list, a.Addr)
-		if a.ServerName != "" {
-			if names == nil {
-				names = make(map[string]string)
+		if a.ServerName != "" || a.Attributes != nil {
+			if about == nil {
+				about = make(map[string]resolver.Address)
 			}
-			names[a.Addr] = a.ServerName
+			about[a.Addr] = a
 		}
 	}
 	for _, e := range s.Endpoints {
@@ -326,5 +327,5 @@ func addressesOf(s *resolver.State) (list []string, names map[string]string) {
 			add(a)
 		}
 	}
-	return inTurns(list), names
+	return inTurns(list), about
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/weir-rpc/weir/internal/simnet"
 	"github.com/weir-rpc/weir/transport"
+	"google.golang.org/grpc/attributes"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/resolver"
@@ -412,9 +413,10 @@ func TestAddressesOf(t *testing.T) {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 		}
 	}
-	_, names := addressesOf(&resolver.State{Addresses: []resolver.Address{{Addr: "a", ServerName: "n"}, {Addr: "b"}}})
-	if len(names) != 1 || names["a"] != "n" {
-		t.Errorf("the names are %q", names)
+	some := attributes.New("key", "value")
+	_, about := addressesOf(&resolver.State{Addresses: []resolver.Address{{Addr: "a", ServerName: "n"}, {Addr: "b"}, {Addr: "c", Attributes: some}}})
+	if len(about) != 2 || about["a"].ServerName != "n" || about["c"].Attributes != some {
+		t.Errorf("of the addresses %v is known", about)
 	}
 }
 
