@@ -68,20 +68,38 @@ func TestAcceptBackoff(t *testing.T) {
 // Shutdown names calls that no handler has, too: those whose requests have not
 // come whole.
 func TestShutdownNamesCallsWithoutHandler(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := simulate(t, echo{})
-		c := newWeirClient(t, "passthrough:///svc:80", weir.WithContextDialer(s.net.Dial))
-		for range 2 {
-			if _, err := c.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true}, testpb.TestService_UnaryCall_FullMethodName); err != nil {
-				t.Fatal(err)
-			}
-			simnet.Advance(time.Second)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
-		defer cancel()
-		const want = "0 handlers running, 1 connections open; client:1, for which no handler runs since requests have not come whole or answers are not read, has 2, the oldest for 5s: /grpc.testing.TestService/UnaryCall (2)"
-		if err := s.Shutdown(ctx); err == nil || !strings.HasSuffix(err.Error(), want) {
-			t.Errorf("Shutdown gives\n%v, want\n%v", err, want)
-		}
-	})
+	for _, tt := range []struct {
+		name   string
+		served bool // the client has a handler besides
+		want   string
+	}{
+		{"alone", false, "0 handlers running, 1 connections open; client:1, for which no handler runs since requests have not come whole or answers are not read, has 2, the oldest for 5s: /grpc.testing.TestService/UnaryCall (2)"},
+		{"beside handlers", true, "1 handlers running, 1 connections open; client:1 has 1, the oldest for 3s: /grpc.testing.TestService/FullDuplexCall (1) and 2 open calls without a handler"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newStubborn()
+				s := simulate(t, h)
+				c := newWeirClient(t, "passthrough:///svc:80", weir.WithContextDialer(s.net.Dial))
+				for range 2 {
+					if _, err := c.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true}, testpb.TestService_UnaryCall_FullMethodName); err != nil {
+						t.Fatal(err)
+					}
+					simnet.Advance(time.Second)
+				}
+				if tt.served {
+					if _, err := testpb.NewTestServiceClient(c).FullDuplexCall(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					<-h.began
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+				defer cancel()
+				if err := s.Shutdown(ctx); err == nil || !strings.HasSuffix(err.Error(), tt.want) {
+					t.Errorf("Shutdown gives\n%v, want\n%v", err, tt.want)
+				}
+				close(h.release)
+			})
+		})
+	}
 }

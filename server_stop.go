@@ -174,6 +174,7 @@ type holder struct {
 	calls   int
 	oldest  time.Duration
 	methods map[string]int
+	tr      transport.ServerTransport // of a client with handlers, unless its connection has ended
 }
 
 // held tells for whom the server waits.
@@ -199,7 +200,7 @@ func (s *Server) held() string {
 		if c.tr == nil {
 			all = append(all, &holder{who: address(c.nc.RemoteAddr()), state: " is in its handshakes"})
 		} else if h := holders[c.tr.Peer()]; h != nil {
-			h.state = ""
+			h.state, h.tr = "", c.tr
 		} else {
 			idle = append(idle, c.tr)
 		}
@@ -259,6 +260,11 @@ func (h *holder) appendTo(text *strings.Builder) {
 			break
 		}
 		fmt.Fprintf(text, " %s (%d)", m, h.methods[m])
+	}
+	if c, ok := h.tr.(inspect.Connection); ok {
+		if more := c.Inspect(false).Open.Streams - h.calls; more > 0 {
+			fmt.Fprintf(text, " and %d open calls without a handler", more)
+		}
 	}
 }
 
