@@ -1,0 +1,107 @@
+package opentelemetry
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/weir-rpc/weir"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/stats"
+)
+
+// ClientOptions gives the options with which a Client measures its calls:
+//
+//	grpc.client.attempt.started
+//	grpc.client.attempt.duration
+//	grpc.client.attempt.sent_total_compressed_message_size
+//	grpc.client.attempt.rcvd_total_compressed_message_size
+//	grpc.client.call.duration
+//
+// with the attributes grpc.method, grpc.target and, but for started,
+// grpc.status. They bring interceptors, of which those before them in NewClient's
+// options are outside, and their time not part of a call's.
+func ClientOptions(o Options) []weir.DialOption {
+	m := o.meter()
+	c := &client{attempts: newInstruments(m, "grpc.client.attempt", "attempt"), duration: newDuration(m, "grpc.client.call")}
+	return []weir.DialOption{
+		weir.WithStatsHandler(attempts{c}),
+		weir.WithChainUnaryInterceptor(c.unary),
+		weir.WithChainStreamInterceptor(c.stream),
+	}
+}
+
+type client struct {
+	attempts instruments
+	duration metric.Float64Histogram
+}
+
+// call is what the attributes of a call and its attempts are made of.
+type call struct{ method, target attribute.KeyValue }
+
+type (
+	callKey    struct{}
+	attemptKey struct{}
+)
+
+func newCall(cc *grpc.ClientConn, path string, opts []grpc.CallOption) *call {
+	name := other
+	for _, o := range opts {
+		if _, ok := o.(grpc.StaticMethodCallOption); ok {
+			name = strings.TrimPrefix(path, "/")
+		}
+	}
+	return &call{methodOf(name), attribute.String("grpc.target", cc.CanonicalTarget())}
+}
+
+func (c *client) unary(ctx context.Context, path string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	begun, info := time.Now(), newCall(cc, path, opts)
+	err := invoke(context.WithValue(ctx, callKey{}, info), path, req, reply, cc, opts...)
+	c.end(ctx, info, begun, err)
+	return err
+}
+
+func (c *client) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, path string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	begun, info := time.Now(), newCall(cc, path, opts)
+	finish := grpc.OnFinish(func(err error) { c.end(ctx, info, begun, err) })
+	return open(context.WithValue(ctx, callKey{}, info), desc, cc, path, append([]grpc.CallOption{finish}, opts...)...)
+}
+
+func (c *client) end(ctx context.Context, info *call, begun time.Time, err error) {
+	c.duration.Record(ctx, time.Since(begun).Seconds(), metric.WithAttributeSet(attribute.NewSet(info.method, info.target, statusOf(err))))
+}
+
+// attempts is the stats handler of a client.
+type attempts struct{ *client }
+
+// TagRPC implements stats.Handler.
+func (attempts) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context {
+	return context.WithValue(ctx, attemptKey{}, &span{begun: time.Now()})
+}
+
+// HandleRPC implements stats.Handler.
+func (a attempts) HandleRPC(ctx context.Context, event stats.RPCStats) {
+	info, ok := ctx.Value(callKey{}).(*call)
+	s, is := ctx.Value(attemptKey{}).(*span)
+	if !ok || !is {
+		return // a Client has the one half of the options
+	}
+	switch event := event.(type) {
+	case *stats.Begin:
+		a.attempts.started.Add(ctx, 1, metric.WithAttributeSet(attribute.NewSet(info.method, info.target)))
+	case *stats.OutPayload:
+		s.sent.Add(int64(event.CompressedLength))
+	case *stats.InPayload:
+		s.received.Add(int64(event.CompressedLength))
+	case *stats.End:
+		a.attempts.end(ctx, s, event.Error, info.method, info.target)
+	}
+}
+
+// TagConn implements stats.Handler.
+func (attempts) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+
+// HandleConn implements stats.Handler.
+func (attempts) HandleConn(context.Context, stats.ConnStats) {}
