@@ -51,4 +51,4 @@ func (c *Client) ResetConnectBackoff() { c.ch.ResetConnectBackoff() }
 
 // CanonicalTarget gives the target with its scheme, as scheme://authority/endpoint:
 // dns:///host:port for one that has none.
-func (c *Client) CanonicalTarget() string { return channel.CanonicalTarget(c.target) }
+func (c *Client) CanonicalTarget() string { return c.ch.CanonicalTarget() }

@@ -21,6 +21,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/resolver"
+	"google.golang.org/grpc/resolver/manual"
 	"google.golang.org/grpc/status"
 )
 
@@ -323,4 +325,25 @@ func TestCallsThroughAConn_DoNotAllocate(t *testing.T) {
 	_ = conn.Close()
 	srv.Stop()
 	<-served
+}
+
+// A target of a scheme that only the Client's resolvers know is no riddle to the
+// conn.
+func TestNew_SchemeOfAResolver(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		town := manual.NewBuilderWithScheme("town")
+		town.InitialState(resolver.State{Addresses: []resolver.Address{{Addr: "svc:80"}}})
+		conn, err := grpcconn.New("town:hall", append(w.options(), weir.WithResolvers(town))...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := testpb.NewTestServiceClient(conn).UnaryCall(t.Context(), request()); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if conn.Target() != "town:hall" || conn.CanonicalTarget() != "town:///hall" || conn.GetState() != connectivity.Ready {
+			t.Errorf("%q, %q, %v", conn.Target(), conn.CanonicalTarget(), conn.GetState())
+		}
+		_ = conn.Close()
+	})
 }

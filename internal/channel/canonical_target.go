@@ -6,22 +6,21 @@ import (
 	"google.golang.org/grpc/resolver"
 )
 
-// CanonicalTarget gives a target that ParseTarget has accepted as
-// scheme://authority/endpoint. What has no scheme is of dns.
-func CanonicalTarget(text string) string {
-	scheme, rest, ok := strings.Cut(text, ":")
-	if !ok || !isScheme(strings.ToLower(scheme), rest) {
-		return "dns:///" + text
+// CanonicalTarget gives the target as scheme://authority/endpoint.
+func (c *Channel) CanonicalTarget() string { return c.first.dialer.target.canonical() }
+
+// canonical writes t out. What has no scheme is of dns.
+func (t *Target) canonical() string {
+	if t.builder != nil {
+		return resolver.Target{URL: t.url}.String()
+	}
+	scheme, rest, ok := strings.Cut(t.Text, ":")
+	if scheme = strings.ToLower(scheme); !ok || !isOwn(scheme) {
+		return "dns:///" + t.Text
 	}
 	endpoint, authority := rest, ""
 	if after, ok := strings.CutPrefix(rest, "//"); ok {
 		authority, endpoint, _ = strings.Cut(after, "/")
 	}
-	return strings.ToLower(scheme) + "://" + authority + "/" + strings.TrimPrefix(endpoint, "/")
-}
-
-// isScheme tells a scheme from a host with its port. With two slashes behind it
-// is one, else if somebody knows it.
-func isScheme(scheme, rest string) bool {
-	return isOwn(scheme) || strings.HasPrefix(rest, "//") || resolver.Get(scheme) != nil
+	return scheme + "://" + authority + "/" + strings.TrimPrefix(endpoint, "/")
 }

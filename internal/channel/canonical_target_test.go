@@ -5,10 +5,13 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/resolver"
+	"google.golang.org/grpc/resolver/manual"
 )
 
 // A target is written out as grpc-go writes it.
 func TestCanonicalTarget(t *testing.T) {
+	town := manual.NewBuilderWithScheme("town")
 	for target, want := range map[string]string{
 		"localhost:80":                  "dns:///localhost:80",
 		"localhost":                     "dns:///localhost",
@@ -24,11 +27,18 @@ func TestCanonicalTarget(t *testing.T) {
 		"unix:run/a.sock":               "unix:///run/a.sock",
 		"unix-abstract:name":            "unix-abstract:///name",
 		"passthrough://authority/x:1/y": "passthrough://authority/x:1/y",
+		"town:hall":                     "town:///hall",
+		"town://square/hall":            "town://square/hall",
+		"village:80":                    "dns:///village:80",
 	} {
-		if got := CanonicalTarget(target); got != want {
+		parsed, err := FindTarget(target, []resolver.Builder{town})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := parsed.canonical(); got != want {
 			t.Errorf("%q is %q, want %q", target, got, want)
 		}
-		cc, err := grpc.NewClient(target, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		cc, err := grpc.NewClient(target, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithResolvers(town))
 		if err != nil {
 			t.Fatal(err)
 		}
