@@ -47,20 +47,21 @@ func (s *seen) cause(ctx context.Context) {
 func (w *world) byTheDeadline(server string) {
 	w.t.Helper()
 	const want = "context: context deadline exceeded, cause DeadlineExceeded by local, deadline true"
-	if w.name != "http2" && !strings.Contains(server, want) {
+	if w.front == nil && w.name != "http2" && !strings.Contains(server, want) {
 		w.t.Errorf("got %q, want %q", server, want)
 	}
 }
 
-// behaviours are what a program can see of a call. Over both transports it is
-// the same, word for word.
+// behaviours are what a program can see of a call. Over HTTP/2 and in-process it
+// is the same, word for word, and behind net/http but for what is net/http's.
 var behaviours = []struct {
 	name string
 	opts []any
 	do   func(t *testing.T, w *world, s *seen)
 	want string // of both
 
-	octets bool // it is about those of messages
+	octets bool   // it is about those of messages
+	front  string // why it is not the same behind net/http, or empty
 }{
 	{name: "unary metadata", want: "x-answer", do: func(t *testing.T, w *world, s *seen) {
 		w.unary = func(ctx context.Context, in *wrapperspb.BytesValue) (*wrapperspb.BytesValue, error) {
@@ -88,7 +89,7 @@ var behaviours = []struct {
 			s.end("client", err)
 		}
 	}},
-	{name: "header list too large", opts: []any{weir.MaxHeaderListSize(2000), weir.WithMaxHeaderListSize(2000)}, want: "Internal", do: func(t *testing.T, w *world, s *seen) {
+	{name: "header list too large", front: "limits of header lists are net/http's", opts: []any{weir.MaxHeaderListSize(2000), weir.WithMaxHeaderListSize(2000)}, want: "Internal", do: func(t *testing.T, w *world, s *seen) {
 		_, err := w.call(t.Context(), "") // over HTTP/2 the limit is known from here on
 		s.end("small", err)
 		_, err = w.call(metadata.AppendToOutgoingContext(t.Context(), "k", strings.Repeat("v", 3000)), "")
@@ -105,7 +106,7 @@ var behaviours = []struct {
 		_, err = w.call(t.Context(), "")
 		s.end("trailer", err)
 	}},
-	{name: "trailers only", want: "NotFound", do: func(t *testing.T, w *world, s *seen) {
+	{name: "trailers only", front: "net/http adds content-length", want: "NotFound", do: func(t *testing.T, w *world, s *seen) {
 		w.stream = func(ss grpc.ServerStream) error {
 			ss.SetTrailer(metadata.Pairs("x-end", "1"))
 			st, err := status.New(codes.NotFound, "nothing here: äöü").WithDetails(durationpb.New(time.Second))
@@ -280,7 +281,7 @@ var behaviours = []struct {
 			}
 		}
 	}},
-	{name: "methods that are not there", want: "Unimplemented", do: func(t *testing.T, w *world, s *seen) {
+	{name: "methods that are not there", front: "net/http refuses a :path that is none", want: "Unimplemented", do: func(t *testing.T, w *world, s *seen) {
 		for _, m := range []string{"/test.Both/Other", "/other/Unary", "no slash"} {
 			err := w.client.Invoke(t.Context(), m, wrapperspb.Bytes(nil), new(wrapperspb.BytesValue))
 			s.end(m, err)
@@ -312,7 +313,7 @@ var behaviours = []struct {
 			s.say("%s", status.Convert(err).Message())
 		}
 	}},
-	{name: "a handler that leaves its goroutine", want: "Internal", do: func(t *testing.T, w *world, s *seen) {
+	{name: "a handler that leaves its goroutine", front: "net/http resets the stream", want: "Internal", do: func(t *testing.T, w *world, s *seen) {
 		w.stream = func(grpc.ServerStream) error { goexit(); return nil }
 		cs := w.open(t.Context())
 		err := cs.RecvMsg(new(wrapperspb.BytesValue))
@@ -417,7 +418,7 @@ func TestBehavesAsOverASocket(t *testing.T) {
 	for _, b := range behaviours {
 		t.Run(b.name, func(t *testing.T) {
 			words := make(map[string]string)
-			over(t, []string{"http2", "inproc", "hand over"}, func(t *testing.T, w *world) {
+			over(t, []string{"http2", "inproc", "hand over", "net/http"}, func(t *testing.T, w *world) {
 				var s seen
 				b.do(t, w, &s)
 				words[w.name] = s.String()
@@ -427,6 +428,9 @@ func TestBehavesAsOverASocket(t *testing.T) {
 			}
 			if words["inproc"] != words["hand over"] && !b.octets {
 				t.Errorf("with octets:\n%s\nwith messages handed over:\n%s", words["inproc"], words["hand over"])
+			}
+			if words["http2"] != words["net/http"] && b.front == "" {
+				t.Errorf("over a Server's own HTTP/2:\n%s\nover net/http's:\n%s", words["http2"], words["net/http"])
 			}
 			if !strings.Contains(words["inproc"], b.want) {
 				t.Errorf("%q is not in\n%s", b.want, words["inproc"])

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"net/http"
 	"runtime"
 	"sync"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/weir-rpc/weir"
 	"github.com/weir-rpc/weir/inproc"
 	"github.com/weir-rpc/weir/internal/simnet"
+	"github.com/weir-rpc/weir/servehttp"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -25,6 +27,7 @@ type world struct {
 	name   string
 	srv    *weir.Server
 	client *weir.Client
+	front  *http.Server // of net/http, or nil
 
 	unary  func(ctx context.Context, in *wrapperspb.BytesValue) (*wrapperspb.BytesValue, error)
 	stream func(s grpc.ServerStream) error
@@ -70,6 +73,9 @@ func over(t *testing.T, names []string, f func(t *testing.T, w *world), opts []a
 				f(t, w)
 				_ = w.client.Close()
 				w.srv.Stop()
+				if w.front != nil {
+					_ = w.front.Close()
+				}
 			})
 		})
 	}
@@ -98,6 +104,13 @@ func newWorld(t *testing.T, name string, opts []any) *world {
 		w.client, err = inproc.NewClient(w.srv, dial...)
 	case "hand over":
 		w.client, err = inproc.NewClient(w.srv, append(dial, weir.WithHandOver())...)
+	case "net/http":
+		lis := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+		front := &http.Server{Handler: servehttp.Handler(w.srv), Protocols: new(http.Protocols)}
+		front.Protocols.SetUnencryptedHTTP2(true)
+		go func() { _ = front.Serve(lis) }()
+		w.front = front
+		w.client, err = weir.NewClient("passthrough:///inproc", append([]weir.DialOption{weir.WithTransportCredentials(insecure.NewCredentials()), weir.WithContextDialer(lis.dial)}, dial...)...)
 	default:
 		lis := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
 		go func() { _ = w.srv.Serve(lis) }()

@@ -22,8 +22,9 @@
 // (http.Server.MaxHeaderBytes). So the Server's options about these have no
 // effect, and neither have those about listeners. A trailer whose key net/http
 // does not take as one, such as "authorization" or those that begin with
-// "content-", is lost. weir.SendMsgContext and weir.TrySend have no bound. It is
-// slower than Server.Serve.
+// "content-", is lost, and a Trailers-Only response has a content-length.
+// weir.SendMsgContext and weir.TrySend have no bound. It is slower than
+// Server.Serve.
 //
 // # Ends
 //

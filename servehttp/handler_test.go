@@ -163,6 +163,27 @@ func TestOnePort(t *testing.T) {
 	})
 }
 
+// "A field value MUST NOT start or end with an ASCII whitespace character".
+// https://www.rfc-editor.org/rfc/rfc9113#section-8.2.1
+func TestSpacesOfValues(t *testing.T) {
+	onPort(t, func(t *testing.T, p *port) {
+		p.service.unaryIs(func(ctx context.Context, _ *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+			return new(testpb.SimpleResponse), errors.Join(
+				grpc.SetHeader(ctx, metadata.Pairs("k", "  header ", "k-bin", " bin ")),
+				grpc.SetTrailer(ctx, metadata.Pairs("k", " trailer  ")))
+		})
+		for name, c := range p.clients {
+			var header, trailer metadata.MD
+			if _, err := c.UnaryCall(t.Context(), new(testpb.SimpleRequest), grpc.Header(&header), grpc.Trailer(&trailer)); err != nil {
+				t.Fatal(err)
+			}
+			if header.Get("k")[0] != "header" || trailer.Get("k")[0] != "trailer" || header.Get("k-bin")[0] != " bin " {
+				t.Errorf("%s: header %q, trailer %q", name, header, trailer)
+			}
+		}
+	})
+}
+
 // Each message leaves at once, and half-close, header, trailer and status are
 // what they are over a weir Server's own port.
 func TestStream(t *testing.T) {

@@ -42,10 +42,16 @@ func addMetadata(h http.Header, prefix string, md metadata.MD) {
 		if grpcwire.Reserved(k) {
 			continue
 		}
+		bin := grpcwire.IsBin(k)
 		k = prefix + http.CanonicalHeaderKey(k)
 		for _, v := range vs {
-			if grpcwire.IsBin(strings.ToLower(k)) {
+			if bin {
 				v = grpcwire.EncodeBin(v)
+			} else {
+				// "A field value MUST NOT start or end with an ASCII whitespace
+				// character". gRPC does not keep it.
+				// https://www.rfc-editor.org/rfc/rfc9113#section-8.2.1
+				v = strings.Trim(v, " ")
 			}
 			h[k] = append(h[k], v)
 		}

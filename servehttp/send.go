@@ -145,6 +145,9 @@ func (st *stream) finish() {
 	if !st.headerSent {
 		if len(st.header) > 0 {
 			st.writeHeaderLocked()
+			st.mu.Unlock()
+			_ = st.control.Flush() // else net/http says that there are 0 octets
+			st.mu.Lock()
 		} else {
 			st.headersLocked() // one with the status: a Trailers-Only response
 			prefix = ""
