@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/weir-rpc/weir/internal/serviceconfig"
+	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/encoding"
@@ -56,15 +57,16 @@ type hedge struct {
 // hedgedAttempt is an attempt of a call that is hedged.
 type hedgedAttempt struct {
 	h      *hedge
-	cs     *clientStream
+	ctx    context.Context // of the attempt
 	cancel context.CancelCauseFunc
 
 	// Guarded by h.mu.
-	open  bool  // cs has a stream
-	taken int   // messages of the outbox that were sent
-	fed   bool  // no more of them will be
-	ended bool  // with err, which is nil for OK
-	err   error // what the attempt has ended with
+	cs    *clientStream // another one once a server has refused it
+	open  bool          // cs has a stream
+	taken int           // messages of the outbox that were sent
+	fed   bool          // no more of them will be
+	ended bool          // with err, which is nil for OK
+	err   error         // what the attempt has ended with
 }
 
 // errHedged is why the other attempts are cancelled.
@@ -98,14 +100,12 @@ func (c *Client) hedgeUnary(ctx context.Context, method string, info callInfo, c
 func (h *hedge) launchLocked() {
 	for {
 		a := &hedgedAttempt{h: h}
-		ctx, cancel := context.WithCancelCause(h.ctx)
-		a.cancel = cancel
-		a.cs = &clientStream{c: h.c, desc: h.desc, method: h.method, parent: ctx, info: h.info, comp: h.comp, hedged: a}
-		a.cs.retries.made = h.started
+		a.ctx, a.cancel = context.WithCancelCause(h.ctx) //nolint:fatcontext // each attempt has its own
+		cs := a.streamLocked(retries{made: h.started})
 		h.started++
 		h.running++
 		h.attempts = append(h.attempts, a)
-		go a.run()
+		go a.run(cs)
 		if !h.moreLocked() {
 			return
 		}
@@ -155,25 +155,41 @@ func (h *hedge) due() {
 	}
 }
 
+// streamLocked gives an attempt its stream. It keeps nothing of what it sends:
+// the outbox has it.
+func (a *hedgedAttempt) streamLocked(r retries) *clientStream {
+	h := a.h
+	cs := &clientStream{c: h.c, desc: h.desc, method: h.method, parent: a.ctx, info: h.info, comp: h.comp, hedged: a, retries: r}
+	cs.replay.release()
+	a.cs, a.open, a.ended, a.err, a.taken, a.fed = cs, false, false, nil, 0, false
+	return cs
+}
+
 // run is the life of an attempt until it is answered.
-func (a *hedgedAttempt) run() {
-	err := a.cs.begin()
-	if err == nil {
+func (a *hedgedAttempt) run(cs *clientStream) {
+	for {
+		if err := cs.begin(); err != nil {
+			a.failed(err, nil)
+			return
+		}
 		a.opened()
-		_, _ = a.cs.Header()
-		at := a.cs.at.Load()
-		if at.st.GotHeader() {
+		_, _ = cs.Header()
+		at := cs.at.Load()
+		var err error
+		if !at.st.GotHeader() {
+			err = at.st.Status().Err()
+		}
+		if err == nil {
 			a.h.answered(a)
 			return
 		}
-		if err = a.cs.ending(at); err == nil {
-			a.h.answered(a)
+		next := a.again(at.st.Refused())
+		if next == nil {
+			a.failed(err, at.st.Trailer()[pushbackKey])
 			return
 		}
-		a.failed(err, at.st.Trailer()[pushbackKey])
-		return
+		cs = next
 	}
-	a.failed(err, nil)
 }
 
 // opened says that an attempt has a stream.
@@ -183,7 +199,19 @@ func (a *hedgedAttempt) opened() {
 	defer h.mu.Unlock()
 	a.open, h.sent = true, true
 	h.changed.Broadcast()
-	go a.feed()
+	go a.feed(a.cs)
+}
+
+// again gives an attempt that was refused another stream, if it may have one and
+// the outbox still has all that it sends.
+func (a *hedgedAttempt) again(refused *transport.StreamError) *clientStream {
+	h := a.h
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if refused == nil || h.over || !a.cs.retries.again(a.ctx, refused) {
+		return nil
+	}
+	return a.streamLocked(a.cs.retries)
 }
 
 // answered makes an attempt the call, if none is yet.
@@ -282,7 +310,8 @@ func (h *hedge) settleLocked(a *hedgedAttempt) {
 	}
 }
 
-// end is the end of an attempt that had a stream.
+// end is the end of an attempt that had a stream. Whoever gives it another one
+// has waited for that.
 func (a *hedgedAttempt) end(err error) {
 	h := a.h
 	h.mu.Lock()

@@ -33,21 +33,22 @@ func (o *outbox) free() {
 
 // feed sends an attempt what the call has sent and will send, until the call
 // goes on with it, or without it.
-func (a *hedgedAttempt) feed() {
+func (a *hedgedAttempt) feed(cs *clientStream) {
 	h := a.h
 	for {
-		m, last, ok := a.next()
+		m, last, ok := a.next(cs)
 		if !ok {
 			return
 		}
 		if last {
-			_ = a.cs.CloseSend()
+			_ = cs.CloseSend()
 			continue
 		}
-		err := a.cs.put(m.m, m.note)
+		err := cs.put(m.m, m.note)
 		h.mu.Lock()
-		a.taken++
-		if a.fed = err != nil; a.fed {
+		if a.cs == cs {
+			a.taken++
+			a.fed = err != nil
 			h.changed.Broadcast()
 		}
 		h.mu.Unlock()
@@ -59,20 +60,20 @@ func (a *hedgedAttempt) feed() {
 
 // next waits for what an attempt is to send next: a message, or the end. It
 // reports false if there is nothing for it any more.
-func (a *hedgedAttempt) next() (m outgoingMessage, last, ok bool) {
+func (a *hedgedAttempt) next(cs *clientStream) (m outgoingMessage, last, ok bool) {
 	h := a.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	o := &h.outbox
 	for {
 		switch {
-		case a.ended, o.direct, h.over && h.winner != a:
+		case a.ended, a.cs != cs, o.direct, h.over && h.winner != a:
 			return m, false, false
 		case a.taken < len(o.messages):
 			m = o.messages[a.taken]
 			m.m = duplicate(m.m)
 			return m, false, true
-		case o.ended && h.desc.ClientStreams && !a.cs.sentLast.Load():
+		case o.ended && h.desc.ClientStreams && !cs.sentLast.Load():
 			return m, true, true
 		case h.over:
 			o.free()

@@ -99,6 +99,43 @@ func TestHedging_Stream(t *testing.T) {
 	}
 }
 
+// An attempt that is refused gets another stream, and that all that was sent,
+// also while there are other attempts.
+func TestHedging_Refused(t *testing.T) {
+	hedgedStream(t, func(t *testing.T, s duplex, p *h2peer.Peer) {
+		sends(t, s, 1, 2)
+		wantAs := func(stream uint32, number string) {
+			t.Helper()
+			if h := p.WantHeaders("an attempt comes", stream); h.Get("grpc-previous-rpc-attempts") != number {
+				t.Errorf("stream %d is attempt %q, want %q", stream, h.Get("grpc-previous-rpc-attempts"), number)
+			}
+			wantSent(t, p, stream, 1, 2)
+		}
+		wantAs(1, "")
+		wantAs(3, "1")
+		p.WriteReset(3, http2.ErrCodeRefusedStream)
+		wantAs(5, "1")
+		sends(t, s, 3)
+		wantSent(t, p, 1, 3)
+		wantSent(t, p, 5, 3)
+		p.WriteReset(5, http2.ErrCodeRefusedStream) // the second time is a failure
+		if h := p.WantHeaders("the next attempt", 7); h.Get("grpc-previous-rpc-attempts") != "2" {
+			t.Errorf("it has the headers %v", h.Fields)
+		}
+		wantSent(t, p, 7, 1, 2, 3)
+		_ = s.CloseSend()
+		p.WantEndStream("and the end", 7)
+		p.WriteResponse(7, []byte{})
+		p.WriteTrailers(7, codes.OK, "")
+		if _, err := s.Recv(); err != nil {
+			t.Error(err)
+		}
+		if _, err := s.Recv(); err != io.EOF {
+			t.Error(err)
+		}
+	})
+}
+
 // A stream that sends more than is kept goes on with the attempt that has sent
 // the most.
 func TestHedging_Committed(t *testing.T) {

@@ -139,6 +139,40 @@ func TestRetry_Committed(t *testing.T) {
 
 // Feature: Retry throttling
 //
+// A stream whose context is asked for while it waits for its next attempt is
+// committed to that.
+func TestRetry_CommittedWhileItWaits(t *testing.T) {
+	configured(t, methodConfig(retryPolicy), func(t *testing.T, c *weir.Client, accept func() *h2peer.Peer) {
+		c.Connect()
+		p := accept()
+		s, err := testpb.NewTestServiceClient(c).FullDuplexCall(t.Context())
+		if err == nil {
+			err = s.Send(request(5))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Ignore(http2.FrameRSTStream)
+		p.WantHeaders("an attempt", 1)
+		wantSent(t, p, 1, 5)
+		fails(p, 1, codes.Unavailable)
+		result := make(chan error, 1)
+		go func() {
+			_, err := s.Recv()
+			result <- err
+		}()
+		synctest.Wait()
+		if s.Context().Err() != nil {
+			t.Error("the context has ended")
+		}
+		p.WantHeaders("the next attempt", 3)
+		wantSent(t, p, 3, 5)
+		fails(p, 3, codes.Unavailable)
+		wantText(t, <-result, codes.Unavailable)
+		p.WantIdle("and nothing comes after it")
+	})
+}
+
 // Throttling counts the failures and successes of all methods, and lets single
 // attempts through.
 func TestRetry_Throttling(t *testing.T) {
