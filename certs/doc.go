@@ -1,6 +1,14 @@
 // Package certs makes TLS credentials of files that may change: certificates
 // that are renewed every few weeks, or days, are used without a restart.
 //
+//	creds, err := certs.NewServer(certs.Config{
+//		CertFile: "/run/certs/tls.crt",
+//		KeyFile:  "/run/certs/tls.key",
+//		CAFile:   "/run/certs/ca.crt", // clients have to show theirs, too
+//		Changed:  func(err error) { log.Print("certificates: ", err) },
+//	})
+//	srv := weir.NewServer(weir.Creds(creds))
+//
 // The files are looked at when a connection is made, at most once a second, and
 // no goroutine waits for them to change. What is in them then holds for that
 // connection and those after it; connections that are open already go on as they
