@@ -270,7 +270,9 @@ func (ts *testServer) open(id uint32, path string, extra ...string) (st ServerSt
 	ts.peer.WriteRequest(id, path, nil, false, extra...)
 	end = sync.OnceFunc(func() { close(over) })
 	ts.t.Cleanup(end)
-	return <-ts.streams, end
+	st = <-ts.streams
+	synctest.Wait() // it has taken what it does, which is not for the next one
+	return st, end
 }
 
 // openStream opens a stream of a client.
