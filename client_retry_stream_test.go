@@ -191,42 +191,47 @@ func TestRetry_Throttling(t *testing.T) {
 		"two and three":                    {before: []codes.Code{codes.Unavailable, codes.Aborted, codes.OK, codes.OK, codes.OK}, pushed: true, again: true},
 	} {
 		for kind, call := range kindsOfCalls {
-			t.Run(name+"/"+kind, func(t *testing.T) {
-				configured(t, config, func(t *testing.T, c *weir.Client, accept func() *h2peer.Peer) {
-					c.Connect()
-					p := accept()
-					id := uint32(1)
-					once := func(code codes.Code) {
-						result := call(t.Context(), c)
-						wantAttempt(t, p, id, 0)
-						switch {
-						case code == codes.OK:
-							answering(t, p, id)
-						case tt.pushed:
-							fails(p, id, code, pushback("-1")...)
-						default:
-							fails(p, id, code)
-						}
-						if o := <-result; status.Code(o.err) != code {
-							t.Errorf("a call gives %v, want %v", o.err, code)
-						}
-						id += 2
-					}
-					for _, code := range tt.before {
-						once(code)
-					}
+			play := func(t *testing.T, c connector, accept func() *h2peer.Peer) {
+				t.Helper()
+				c.Connect()
+				p := accept()
+				id := uint32(1)
+				once := func(code codes.Code) {
 					result := call(t.Context(), c)
 					wantAttempt(t, p, id, 0)
-					fails(p, id, codes.Unavailable)
-					if tt.again {
-						wantAttempt(t, p, id+2, 1)
-						answering(t, p, id+2)
+					switch {
+					case code == codes.OK:
+						answering(t, p, id)
+					case tt.pushed:
+						fails(p, id, code, pushback("-1")...)
+					default:
+						fails(p, id, code)
 					}
-					if o := <-result; (o.err == nil) != tt.again {
-						t.Errorf("the call gives %v", o.err)
+					if o := <-result; status.Code(o.err) != code {
+						t.Errorf("a call gives %v, want %v", o.err, code)
 					}
-					p.WantIdle("and that is all")
-				})
+					id += 2
+				}
+				for _, code := range tt.before {
+					once(code)
+				}
+				result := call(t.Context(), c)
+				wantAttempt(t, p, id, 0)
+				fails(p, id, codes.Unavailable)
+				if tt.again {
+					wantAttempt(t, p, id+2, 1)
+					answering(t, p, id+2)
+				}
+				if o := <-result; (o.err == nil) != tt.again {
+					t.Errorf("the call gives %v", o.err)
+				}
+				p.WantIdle("and that is all")
+			}
+			t.Run(name+"/"+kind, func(t *testing.T) {
+				configured(t, config, func(t *testing.T, c *weir.Client, accept func() *h2peer.Peer) { play(t, c, accept) })
+			})
+			t.Run(name+"/"+kind+"/grpc-go", func(t *testing.T) {
+				configuredGRPC(t, config, func(t *testing.T, c *grpc.ClientConn, accept func() *h2peer.Peer) { play(t, c, accept) })
 			})
 		}
 	}

@@ -147,8 +147,10 @@ func TestRetry(t *testing.T) {
 	for name, tt := range map[string]struct {
 		steps []step
 		want  codes.Code
-		opts  []weir.DialOption
+		most  int  // WithMaxCallAttempts, unless 0
+		off   bool // WithDisableRetry
 		call  []grpc.CallOption
+		other string // what grpc-go does instead
 	}{
 		"the first is good":             {steps: []step{{do: answering}}},
 		"the second is good":            {steps: []step{{do: failing(codes.Unavailable)}, {after: sec, number: 1, do: answering}}},
@@ -165,43 +167,63 @@ func TestRetry(t *testing.T) {
 		"it says no number":             {want: codes.Unavailable, steps: []step{{do: failing(codes.Unavailable, pushback("soon")...)}}},
 		"it says nothing":               {want: codes.Unavailable, steps: []step{{do: failing(codes.Unavailable, pushback("")...)}}},
 		"it says a fraction":            {want: codes.Unavailable, steps: []step{{do: failing(codes.Unavailable, pushback("1.5")...)}}},
-		"it says too much":              {want: codes.Unavailable, steps: []step{{do: failing(codes.Unavailable, pushback("2147483648")...)}}},
+		"it says too much":              {other: "it waits for 25 days", want: codes.Unavailable, steps: []step{{do: failing(codes.Unavailable, pushback("2147483648")...)}}},
 		"it says it twice":              {want: codes.Unavailable, steps: []step{{do: failing(codes.Unavailable, append(pushback("1"), pushback("1")...)...)}}},
 		"it says it with another code":  {want: codes.Internal, steps: []step{{do: failing(codes.Internal, pushback("1")...)}}},
-		"it says it after the last":     {want: codes.Unavailable, opts: []weir.DialOption{weir.WithMaxCallAttempts(2)}, steps: []step{{do: failing(codes.Unavailable)}, {after: sec, number: 1, do: failing(codes.Unavailable, pushback("1")...)}}},
+		"it says it after the last":     {want: codes.Unavailable, most: 2, steps: []step{{do: failing(codes.Unavailable)}, {after: sec, number: 1, do: failing(codes.Unavailable, pushback("1")...)}}},
 		"refused, and nobody counts it": {steps: []step{{do: resetting(http2.ErrCodeRefusedStream)}, {do: failing(codes.Unavailable)}, {after: sec, number: 1, do: answering}}},
 		"refused twice, by the policy":  {steps: []step{{do: resetting(http2.ErrCodeRefusedStream)}, {do: resetting(http2.ErrCodeRefusedStream)}, {after: sec, number: 1, do: answering}}},
-		"refused late":                  {steps: []step{{do: failing(codes.Unavailable)}, {after: sec, number: 1, do: resetting(http2.ErrCodeRefusedStream)}, {number: 1, do: answering}}},
+		"refused late":                  {other: "only the first attempt is made again at once", steps: []step{{do: failing(codes.Unavailable)}, {after: sec, number: 1, do: resetting(http2.ErrCodeRefusedStream)}, {number: 1, do: answering}}},
 		"a reset that maps to no code":  {want: codes.Internal, steps: []step{{do: resetting(http2.ErrCodeProtocol)}}},
-		"two at most":                   {want: codes.Unavailable, opts: []weir.DialOption{weir.WithMaxCallAttempts(2)}, steps: []step{{do: failing(codes.Unavailable)}, {after: sec, number: 1, do: failing(codes.Unavailable)}}},
-		"retries are off":               {want: codes.Unavailable, opts: []weir.DialOption{weir.WithDisableRetry()}, steps: []step{{do: resetting(http2.ErrCodeRefusedStream)}, {do: failing(codes.Unavailable)}}},
+		"two at most":                   {want: codes.Unavailable, most: 2, steps: []step{{do: failing(codes.Unavailable)}, {after: sec, number: 1, do: failing(codes.Unavailable)}}},
+		"retries are off":               {want: codes.Unavailable, off: true, steps: []step{{do: resetting(http2.ErrCodeRefusedStream)}, {do: failing(codes.Unavailable)}}},
 		"nothing may be kept":           {want: codes.Unavailable, call: []grpc.CallOption{grpc.MaxRetryRPCBufferSize(5 + 8)}, steps: []step{{do: failing(codes.Unavailable)}}},
 		"just enough may be kept":       {call: []grpc.CallOption{grpc.MaxRetryRPCBufferSize(5 + 9)}, steps: []step{{do: failing(codes.Unavailable)}, {after: sec, number: 1, do: answering}}},
 	} {
+		play := func(t *testing.T, call callKind, c grpc.ClientConnInterface, accept func() *h2peer.Peer) {
+			t.Helper()
+			result := call(t.Context(), c, tt.call...)
+			p := accept()
+			last := time.Now()
+			for i, s := range tt.steps {
+				id := uint32(1 + 2*i)
+				wantAttempt(t, p, id, s.number)
+				if d := time.Since(last); !s.within(d) {
+					t.Errorf("attempt %d comes after %v, want %v", i+1, d, s.after)
+				}
+				last = time.Now()
+				s.do(t, p, id)
+			}
+			o := <-result
+			if status.Code(o.err) != tt.want || tt.want == codes.OK && o.username != "good" {
+				t.Errorf("the call gives %+v, want %v", o, tt.want)
+			}
+			if d := time.Since(last); d != 0 {
+				t.Errorf("the call ends %v after the last attempt", d)
+			}
+			p.WantIdle("nothing is left of it")
+		}
 		for kind, call := range kindsOfCalls {
 			t.Run(name+"/"+kind, func(t *testing.T) {
+				opts := []weir.DialOption{weir.WithMaxCallAttempts(tt.most)}
+				if tt.off {
+					opts = append(opts, weir.WithDisableRetry())
+				}
 				configured(t, methodConfig(retryPolicy), func(t *testing.T, c *weir.Client, accept func() *h2peer.Peer) {
-					result := call(t.Context(), c, tt.call...)
-					p := accept()
-					last := time.Now()
-					for i, s := range tt.steps {
-						id := uint32(1 + 2*i)
-						wantAttempt(t, p, id, s.number)
-						if d := time.Since(last); !s.within(d) {
-							t.Errorf("attempt %d comes after %v, want %v", i+1, d, s.after)
-						}
-						last = time.Now()
-						s.do(t, p, id)
-					}
-					o := <-result
-					if status.Code(o.err) != tt.want || tt.want == codes.OK && o.username != "good" {
-						t.Errorf("the call gives %+v, want %v", o, tt.want)
-					}
-					if d := time.Since(last); d != 0 {
-						t.Errorf("the call ends %v after the last attempt", d)
-					}
-					p.WantIdle("nothing is left of it")
-				}, tt.opts...)
+					play(t, call, c, accept)
+				}, opts...)
+			})
+			if tt.other != "" {
+				continue
+			}
+			t.Run(name+"/"+kind+"/grpc-go", func(t *testing.T) {
+				opts := []grpc.DialOption{grpc.WithMaxCallAttempts(tt.most)}
+				if tt.off {
+					opts = append(opts, grpc.WithDisableRetry())
+				}
+				configuredGRPC(t, methodConfig(retryPolicy), func(t *testing.T, c *grpc.ClientConn, accept func() *h2peer.Peer) {
+					play(t, call, c, accept)
+				}, opts...)
 			})
 		}
 	}

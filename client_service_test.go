@@ -32,26 +32,52 @@ func methodConfig(fields string) string { return `{"methodConfig": [{"name": [{}
 func configured(t *testing.T, config string, f func(t *testing.T, c *weir.Client, accept func() *h2peer.Peer), opts ...weir.DialOption) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		conns := make(chan net.Conn, 16)
-		opts := append([]weir.DialOption{
-			weir.WithDefaultServiceConfig(config),
-			weir.WithContextDialer(func(context.Context, string) (net.Conn, error) {
-				ours, theirs := simnet.Pipe(simnet.Link{})
-				conns <- theirs
-				return ours, nil
-			}),
-		}, opts...)
+		s := newPlayed(t)
+		opts := append([]weir.DialOption{weir.WithDefaultServiceConfig(config), weir.WithContextDialer(s.dial)}, opts...)
 		c := newWeirClient(t, "passthrough:///svc:80", opts...)
 		defer func() { _ = c.Close() }()
-		f(t, c, func() *h2peer.Peer {
-			p := h2peer.NewServer(t, <-conns)
-			p.Ignore(http2.FrameWindowUpdate, http2.FrameGoAway)
-			p.AnyOrder()
-			p.AutoAckPings()
-			p.Handshake()
-			return p
-		})
+		f(t, c, s.accept)
 	})
+}
+
+// configuredGRPC is configured with grpc-go's client.
+func configuredGRPC(t *testing.T, config string, f func(t *testing.T, c *grpc.ClientConn, accept func() *h2peer.Peer), opts ...grpc.DialOption) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := newPlayed(t)
+		opts := append([]grpc.DialOption{grpc.WithDefaultServiceConfig(config), grpc.WithContextDialer(s.dial)}, opts...)
+		c := newGRPCClient(t, "passthrough:///svc:80", opts...)
+		defer func() { _ = c.Close() }()
+		f(t, c, s.accept)
+	})
+}
+
+// played is a server that a test plays frame by frame, on a simulated network.
+type played struct {
+	t     *testing.T
+	conns chan net.Conn
+}
+
+func newPlayed(t *testing.T) *played {
+	t.Helper()
+	return &played{t, make(chan net.Conn, 16)}
+}
+
+func (s *played) dial(context.Context, string) (net.Conn, error) {
+	ours, theirs := simnet.Pipe(simnet.Link{})
+	s.conns <- theirs
+	return ours, nil
+}
+
+// accept waits for the next connection, and exchanges the prefaces.
+func (s *played) accept() *h2peer.Peer {
+	s.t.Helper()
+	p := h2peer.NewServer(s.t, <-s.conns)
+	p.Ignore(http2.FrameWindowUpdate, http2.FrameGoAway)
+	p.AnyOrder()
+	p.AutoAckPings()
+	p.Handshake()
+	return p
 }
 
 // A service config that is wrong is no Client, and the error says where.
