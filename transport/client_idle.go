@@ -19,7 +19,7 @@ const idleLooks = 8
 type idleness struct {
 	timer *time.Timer // nil without a timeout
 	next  uint32      // the id of the next stream, as it was
-	quiet int         // looks without a call, in a row
+	quiet uint32      // looks without a call, in a row
 }
 
 // expectCalls begins to look whether there are calls.

@@ -112,7 +112,7 @@ type conn struct {
 	stall    stallWatch
 	live     livenessState // says itself who owns what
 	record   record
-	tally    tally
+	tally    *tally
 	// The window of a stream as our last SETTINGS have it, and the largest that
 	// the peer may count with until it acknowledges them.
 	recvWindow, recvWindowMax uint32
@@ -156,7 +156,8 @@ func (c *conn) init(nc net.Conn, client bool, r role, cfg *ConnConfig) {
 	c.parts.Store(3)
 	c.deadline.c = c
 	c.record.begun = time.Now()
-	if c.tally.id = cfg.InspectID; c.tally.id == 0 {
+	c.tally = &tally{id: cfg.InspectID}
+	if c.tally.id == 0 {
 		c.tally.id = inspect.NextID()
 	}
 }

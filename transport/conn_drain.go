@@ -19,10 +19,10 @@ import (
 // https://www.rfc-editor.org/rfc/rfc9113#section-6.8
 type drainState struct {
 	reason   string
-	begun    bool // the first GOAWAY is queued
 	timer    *time.Timer
-	last     bool // the second GOAWAY is queued: streams above lastID are ignored
 	lastID   uint32
+	begun    bool // the first GOAWAY is queued
+	last     bool // the second GOAWAY is queued: streams above lastID are ignored
 	peerGone bool // the client has sent GOAWAY: a server that has not begun needs no second step
 }
 

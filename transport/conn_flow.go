@@ -60,7 +60,7 @@ func (c *conn) handleData(f *frame.Frame) *frame.Error {
 		// https://www.rfc-editor.org/rfc/rfc9113#section-6.9
 		e = &frame.Error{Code: CodeFlowControl, StreamID: f.StreamID, Reason: "DATA beyond the stream's window"}
 	}
-	c.record.freshMessages += int(st.in.messages - messages)
+	c.record.freshMessages += st.in.messages - messages
 	if e != nil {
 		if end && c.client { // it has left the table, and nobody is to be told
 			st.fail(brokenHTTP2(e))

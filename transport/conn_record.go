@@ -16,17 +16,15 @@ type record struct {
 	begun time.Time // immutable
 
 	// Owned by the reader.
-	fresh         int // octets read since the last batchEnd
-	freshFrames   int // the same of frames
-	freshMessages int // and of messages that became complete
+	fresh         int    // octets read since the last batchEnd
+	freshFrames   uint32 // the same of frames
+	freshMessages uint32 // and of messages that became complete
 
 	// Guarded by conn.mu.
 	sent, received uint64        // octets
 	heard          time.Duration // when the latest frame was, after begun
 	last           frame.Type    // of it
 	some           bool          // there was one
-	goAway         string        // what the peer's GOAWAY said
-	goAwayCode     ErrCode
 }
 
 // heardLocked notes the end of a read.
@@ -49,8 +47,7 @@ func (r *record) age() time.Duration { return time.Since(r.begun) }
 func (c *conn) noteGoAway(code ErrCode, debug []byte) {
 	text := goAwayText(code, debug)
 	c.mu.Lock()
-	c.record.goAway, c.record.goAwayCode = text, code
-	c.tally.goAwayInLocked(code)
+	c.tally.goAwayInLocked(code, text)
 	c.heardLocked()
 	c.mu.Unlock()
 }
@@ -76,9 +73,11 @@ func (c *conn) completeLocked(e *ConnError) *ConnError {
 	if r.some {
 		e.LastFrame, e.LastFrameAge = r.last.String(), e.Age-r.heard
 	}
-	e.GoAway = r.goAway
-	if e.Code == CodeNoError && e.By != ByLocal {
-		e.Code = r.goAwayCode
+	if ends := c.tally.ends; ends != nil {
+		e.GoAway = ends.goAway
+		if e.Code == CodeNoError && e.By != ByLocal {
+			e.Code = ends.goAwayCode
+		}
 	}
 	return e
 }

@@ -28,7 +28,12 @@ type tally struct {
 }
 
 // endsTally counts what ends streams and connections. Most have none of it.
-type endsTally struct{ resetsIn, resetsOut, goAwaysIn, goAwaysOut inspect.ByCode }
+type endsTally struct {
+	resetsIn, resetsOut, goAwaysIn, goAwaysOut inspect.ByCode
+
+	goAway     string // what the peer's latest GOAWAY said; empty if there was none
+	goAwayCode ErrCode
+}
 
 func (t *tally) ending() *endsTally {
 	if t.ends == nil {
@@ -55,7 +60,11 @@ func (t *tally) resetInLocked(code ErrCode) { t.ending().resetsIn.Count(uint32(c
 
 func (t *tally) resetOutLocked(code ErrCode) { t.ending().resetsOut.Count(uint32(code)) }
 
-func (t *tally) goAwayInLocked(code ErrCode) { t.ending().goAwaysIn.Count(uint32(code)) }
+func (t *tally) goAwayInLocked(code ErrCode, text string) {
+	e := t.ending()
+	e.goAwaysIn.Count(uint32(code))
+	e.goAway, e.goAwayCode = text, code
+}
 
 func (t *tally) goAwayOutLocked(code ErrCode) {
 	t.framesOut++
@@ -84,7 +93,7 @@ func (r *response) isOK() bool { return r.grpcStatus == "0" && r.fault == "" }
 
 // counters gives what is counted.
 func (c *conn) countersLocked() inspect.Counters {
-	t := &c.tally
+	t := c.tally
 	n := inspect.Counters{
 		StreamsFinished: t.finished,
 		OctetsIn:        c.record.received, OctetsOut: c.record.sent,

@@ -35,7 +35,7 @@ func framed(t *testing.T, p *pending) (payload map[uint32]string, ended map[uint
 }
 
 func TestPending_SmallMessagesInARow_AreOneFrame(t *testing.T) {
-	c := &conn{settings: peerSettings{maxFrameSize: 16384}}
+	c := &conn{settings: peerSettings{maxFrameSize: 16384}, tally: new(tally)}
 	defer c.out.drop()
 	for range 3 {
 		c.dataLocked(1, []byte("one"), true, false)
@@ -58,7 +58,7 @@ func TestPending_SmallMessagesInARow_AreOneFrame(t *testing.T) {
 // behind what has been taken to be written.
 func TestPending_GrowingFrame_KeepsItsBounds(t *testing.T) {
 	const most = 1000
-	c := &conn{settings: peerSettings{maxFrameSize: most}}
+	c := &conn{settings: peerSettings{maxFrameSize: most}, tally: new(tally)}
 	rng := rand.New(rand.NewPCG(5, 6))
 	want := map[uint32]string{}
 	for range 2000 {
