@@ -352,7 +352,8 @@ func (st *http2ServerStream) returned() {
 	// What ended by our own END_STREAM, after the client's, left the table right
 	// here: nobody else has a reason to look at it any more. A request with a
 	// fault is another matter: the reader may have more of it.
-	over := left && st.unary && core.out.over && core.in.fault == nil && !core.out.inRound && !st.expired
+	// Who fails a stream whose deadline is over does it without mu: expired first.
+	over := left && st.unary && !st.expired && core.out.over && core.in.fault == nil && !core.out.inRound
 	if over {
 		st.statusSent, st.stream = true, nil
 	}
