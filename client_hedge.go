@@ -23,15 +23,16 @@ import (
 // https://github.com/grpc/proposal/blob/master/A6-client-retries.md#hedging-policy
 type hedge struct {
 	// Immutable.
-	c      *Client
-	desc   *grpc.StreamDesc
-	method string
-	info   callInfo
-	comp   encoding.Compressor
-	policy *serviceconfig.Hedging
-	ctx    context.Context // of all attempts; it ends with the call
-	cancel context.CancelFunc
-	expire context.CancelFunc
+	c       *Client
+	desc    *grpc.StreamDesc
+	method  string
+	info    callInfo
+	comp    encoding.Compressor
+	policy  *serviceconfig.Hedging
+	ctx     context.Context // of all attempts; it ends with the call
+	cancel  context.CancelFunc
+	expire  context.CancelFunc
+	unwatch func() bool // of ctx
 
 	settled chan struct{} // closed when winner and failure are set
 	once    sync.Once     // the end of the call
@@ -81,7 +82,7 @@ func (c *Client) hedge(ctx context.Context, desc *grpc.StreamDesc, method string
 	h.ctx, h.cancel = context.WithCancel(ctx)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	context.AfterFunc(h.ctx, h.cancelled)
+	h.unwatch = context.AfterFunc(h.ctx, h.cancelled)
 	h.timer = time.AfterFunc(time.Hour, h.due)
 	h.launchLocked()
 	return h
@@ -330,11 +331,13 @@ func (h *hedge) finish(a *hedgedAttempt, err error) {
 		if a != nil {
 			a.cs.tell(a.cs.at.Load(), err)
 		} else {
+			h.logEnd(err)
 			h.info.finish(noMetadata, noMetadata, nil, err)
 		}
 		h.mu.Lock()
 		h.outbox.free()
 		h.mu.Unlock()
+		h.unwatch()
 		h.cancel()
 		h.expire()
 	})

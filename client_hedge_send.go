@@ -105,7 +105,7 @@ func (h *hedge) SendMsg(v any) error {
 		note = &sentNote{v, size, m.Len(), true}
 	}
 	if err = h.put(within, m, note); err == nil {
-		h.info.codec.log.Sent()
+		h.logSent()
 	}
 	if !h.desc.ClientStreams && err == io.EOF {
 		return nil // RecvMsg tells
