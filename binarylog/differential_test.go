@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/weir-rpc/weir"
+	"github.com/weir-rpc/weir/inproc"
 	"google.golang.org/grpc"
 	theirs "google.golang.org/grpc/binarylog"
 	pb "google.golang.org/grpc/binarylog/grpc_binarylog_v1"
@@ -240,7 +242,7 @@ const filterVariable = "GRPC_BINARY_LOG_FILTER"
 // Feature: binary log (gRFC A16) with grpc-go's filter syntax
 //
 // For the same calls weir logs what grpc-go logs, entry for entry, under each
-// filter. grpc-go reads its filter once, when a process starts: the test runs
+// filter, and within the process the same but for addresses. grpc-go reads its filter once, when a process starts: the test runs
 // itself again with each.
 func TestLogsWhatGRPCGoLogs(t *testing.T) {
 	if os.Getenv(filterVariable) != "" {
@@ -267,8 +269,18 @@ func TestLogsWhatGRPCGoLogs(t *testing.T) {
 	}
 }
 
+var place = regexp.MustCompile(` *(peer:\{[^}]*\}|authority:"[^"]*") *`)
+
+// nowhere gives entries without addresses, of which two transports have others.
+func nowhere(lines []string) (out []string) {
+	for _, l := range lines {
+		out = append(out, place.ReplaceAllString(l, " "))
+	}
+	return out
+}
+
 func compareLogs(t *testing.T, filter string) {
-	ours, others := new(memory), new(memory)
+	ours, others, inside := new(memory), new(memory), new(memory)
 	theirs.SetSink(others)
 	defer theirs.SetSink(nil)
 	ended := make(chan struct{}, 1)
@@ -302,14 +314,22 @@ func compareLogs(t *testing.T, filter string) {
 			cc, err := grpc.NewClient(target, grpc.WithTransportCredentials(insecure.NewCredentials()))
 			return cc, cc, err
 		})
+		srv := weir.NewServer(weir.BinaryLog(filter, inside))
+		run(srv, tt.call, func(string) (grpc.ClientConnInterface, io.Closer, error) {
+			cc, err := inproc.NewClient(srv, weir.WithBinaryLog(filter, inside))
+			return cc, cc, err
+		})
 		for _, side := range []pb.GrpcLogEntry_Logger{pb.GrpcLogEntry_LOGGER_CLIENT, pb.GrpcLogEntry_LOGGER_SERVER} {
 			got, want := ours.take(t, side), others.take(t, side)
+			if in := inside.take(t, side); !slices.Equal(nowhere(in), nowhere(got)) {
+				t.Errorf("%s, %v: within the process logged\n%s\nwant\n%s", tt.name, side, strings.Join(nowhere(in), "\n"), strings.Join(nowhere(got), "\n"))
+			}
 			total += len(want)
 			if !slices.Equal(got, want) {
 				t.Errorf("%s, %v: logged\n%s\nwant\n%s", tt.name, side, strings.Join(got, "\n"), strings.Join(want, "\n"))
 			}
 		}
-		ours.entries, others.entries = nil, nil
+		ours.entries, others.entries, inside.entries = nil, nil, nil
 	}
 	fmt.Fprintf(os.Stderr, "entries logged: %d\n", total)
 }
