@@ -21,7 +21,7 @@ func grpcParser(t *testing.T) func(js string) (*grpc.ServiceConfig, error) { //n
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	conn.Connect() // builds the resolver, which has no address to dial
+	conn.Connect()                                        // builds the resolver, which has no address to dial
 	return func(js string) (*grpc.ServiceConfig, error) { //nolint:staticcheck // the same
 		res := r.CC().ParseServiceConfig(js)
 		sc, _ := res.Config.(*grpc.ServiceConfig) //nolint:staticcheck // the same
