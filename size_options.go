@@ -60,7 +60,8 @@ func InitialStreamWindowSize(n int32) ServerOption {
 // WithInitialConnWindowSize sets how many octets a server may have in flight on
 // a connection, at first: 256 KiB without it, or the window of a stream if that
 // is larger. From there on the window follows the bandwidth and the delay of the
-// connection, and never goes below n. Less than the default leaves the default.
+// connection, and never goes below n. Less than the default, or than the window
+// of a stream, leaves it at that.
 // A window that is fixed stays fixed. grpc-go up to v1.85 fixes the window by this
 // option, which WithStaticConnWindowSize does.
 func WithInitialConnWindowSize(n int32) DialOption {

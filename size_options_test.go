@@ -36,6 +36,8 @@ func TestInitialWindows_AreAnnounced(t *testing.T) {
 			[]weir.ServerOption{weir.InitialConnWindowSize(1 << 20)}, 128 << 10, 1 << 20},
 		{"both", []weir.DialOption{weir.WithInitialConnWindowSize(1 << 20), weir.WithInitialStreamWindowSize(300_000)},
 			[]weir.ServerOption{weir.InitialConnWindowSize(1 << 20), weir.InitialStreamWindowSize(300_000)}, 300_000, 1 << 20},
+		{"a connection smaller than a stream", []weir.DialOption{weir.WithInitialConnWindowSize(300_000), weir.WithInitialStreamWindowSize(1 << 20)},
+			[]weir.ServerOption{weir.InitialConnWindowSize(300_000), weir.InitialStreamWindowSize(1 << 20)}, 1 << 20, 1 << 20},
 		{"too small", []weir.DialOption{weir.WithInitialConnWindowSize(-1), weir.WithInitialStreamWindowSize(1000)},
 			[]weir.ServerOption{weir.InitialConnWindowSize(-1), weir.InitialStreamWindowSize(1000)}, 128 << 10, 256 << 10},
 		{"fixed before", []weir.DialOption{weir.WithStaticStreamWindowSize(70_000), weir.WithInitialStreamWindowSize(1 << 20), weir.WithInitialConnWindowSize(1 << 20)},

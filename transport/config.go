@@ -55,7 +55,8 @@ type ConnConfig struct {
 	InitialConnWindowSize int32
 	// AdaptiveWindows makes windows that are set follow the bandwidth-delay
 	// product too: they start with the sizes given, or the defaults if those are
-	// larger, and never go below.
+	// larger, and never go below. That of the connection is no smaller than that
+	// of a stream.
 	AdaptiveWindows bool
 	// MaxHeaderListSize bounds the header list of a request or response, in
 	// octets as RFC 9113 §6.5.2 counts them. Zero means DefaultMaxHeaderListSize.
@@ -143,8 +144,8 @@ func (c *ConnConfig) initialWindowSize() uint32 {
 }
 
 func (c *ConnConfig) initialConnWindowSize() uint32 {
-	if c.InitialConnWindowSize <= 0 || c.AdaptiveWindows && c.InitialConnWindowSize < DefaultConnWindow {
-		return max(DefaultConnWindow, c.initialWindowSize())
+	if c.InitialConnWindowSize <= 0 || c.AdaptiveWindows {
+		return max(DefaultConnWindow, c.initialWindowSize(), uint32(max(c.InitialConnWindowSize, 0)))
 	}
 	return uint32(c.InitialConnWindowSize)
 }
