@@ -35,7 +35,6 @@ var floors = map[string]int{
 	// Addresses and connections.
 	"internal/channel": 3,
 	"internal/binlog":  3,
-	"internal/balance": 3,
 
 	// Calls.
 	".": 4,
@@ -46,7 +45,6 @@ var floors = map[string]int{
 	"channelz":  5,
 	"grpcconn":  5,
 	"inproc":    5,
-	"weirtest":  5,
 	"certs":     5,
 	"servehttp": 5,
 
