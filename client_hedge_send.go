@@ -151,6 +151,11 @@ func (h *hedge) put(within context.Context, m transport.Buffer, note *sentNote) 
 		m.Free()
 		return err
 	}
+	if !h.desc.ClientStreams {
+		h.mu.Lock()
+		o.ended = true
+		h.mu.Unlock()
+	}
 	return w.cs.put(m, note)
 }
 

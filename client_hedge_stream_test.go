@@ -256,6 +256,26 @@ func TestHedging_SendAfterEnd(t *testing.T) {
 			p.WantReset("the attempt is cancelled", 1, http2.ErrCodeCancel)
 		})
 	})
+	t.Run("a second message", func(t *testing.T) {
+		for _, kept := range []int{0, 1000} {
+			configured(t, methodConfig(hedgingPolicy), func(t *testing.T, c *weir.Client, accept func() *h2peer.Peer) {
+				c.Connect()
+				p := accept()
+				s, err := c.NewStream(t.Context(), &grpc.StreamDesc{ServerStreams: true}, "/s/M", grpc.MaxRetryRPCBufferSize(kept))
+				if err == nil {
+					err = s.SendMsg(request(5))
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				p.WantHeaders("an attempt", 1)
+				wantSent(t, p, 1, 5)
+				p.WantEndStream("and its end", 1)
+				wantText(t, s.SendMsg(request(5)), codes.Internal, "a second message where the method takes one")
+				p.WantReset("the attempt is cancelled", 1, http2.ErrCodeCancel)
+			})
+		}
+	})
 	t.Run("what cannot be encoded", func(t *testing.T) {
 		hedgedStream(t, func(t *testing.T, s duplex, p *h2peer.Peer) {
 			p.WantHeaders("an attempt", 1)

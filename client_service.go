@@ -25,8 +25,9 @@ type serviceOptions struct {
 // WithDefaultServiceConfig sets the service config, as JSON, of a Client whose
 // resolver gives none: timeouts, wait-for-ready, message sizes, retry and
 // hedging policies of methods, and the throttling of retries. Of resolvers only
-// those of WithResolvers and resolver.Register give one. What is wrong with it NewClient says, with the path
-// of the field. Without this option nothing is configured.
+// those of WithResolvers and resolver.Register give one. What is wrong with it
+// NewClient says, with the path of the field. Without this option nothing is
+// configured.
 //
 // A hedgingPolicy, which grpc-go does not know, is
 //
