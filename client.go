@@ -111,7 +111,7 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 		log:       log,
 		ch: channel.New(channel.Config{
 			Target:        t,
-			Credentials:   cfg.creds.Clone(),
+			Credentials:   cfg.creds, // no Clone: those of advancedtls forget their revocation lists
 			Dial:          cfg.dial,
 			Proxy:         cfg.proxy(),
 			Connect:       cfg.whole(),
