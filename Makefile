@@ -22,7 +22,7 @@ GOFILES = $(shell git ls-files --cached --others --exclude-standard '*.go')
 
 .PHONY: help
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
+	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
 
 # What the tests of test/ecosystem run.
 .PHONY: grpcurl

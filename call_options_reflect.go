@@ -25,6 +25,11 @@ func (ci *callInfo) applyOther(o grpc.CallOption) error {
 			return ci.applyOne(inner)
 		}
 	}
+	return ci.applyType(v)
+}
+
+// applyType reads an option whose type grpc-go keeps for itself, or is a user's.
+func (ci *callInfo) applyType(v reflect.Value) error {
 	if names, ok := acceptedCompressors(v); ok {
 		return ci.acceptOnly(names)
 	}
