@@ -119,6 +119,7 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 			Observer:      cfg.telemetry.observer(target, cfg.observer),
 			Stats:         cfg.stats.handler(),
 			Log:           cfg.telemetry.conns(target),
+			Balancing:     cfg.balancing(service, authority, agent, func() *Client { return c }),
 
 			Backoff:           cfg.connect.Backoff,
 			MinConnectTimeout: cfg.connect.MinConnectTimeout,
@@ -202,6 +203,7 @@ type invocation struct {
 	reply    transport.Reply
 	metadata metadata.MD // the caller's
 	stats    attemptStats
+	pick     channel.Pick
 	retries  retries
 	kept     kept
 }
@@ -258,6 +260,7 @@ func (c *Client) attempts(ctx context.Context, inv *invocation, method string, c
 	for {
 		inv.stats = attemptStats{}
 		p, err := c.attempt(inv.stats.begin(ctx, c, inv.info.begin(inv.retries.transparent), method), inv, comp, args, reply)
+		inv.unpick(err)
 		inv.told(err)
 		again := err != nil && inv.retries.again(ctx, err)
 		if err != nil && !again && inv.retries.policy != nil {
@@ -286,17 +289,18 @@ func (c *Client) attempt(ctx context.Context, inv *invocation, comp encoding.Com
 	if md, ok := outgoingMetadata(ctx, c.stats != nil); ok {
 		inv.metadata, inv.call.Metadata = md, md
 	}
-	tr, err := c.ch.Transport(ctx, info.waitForReady)
+	inv.pick = channel.Pick{Method: inv.call.Method}
+	tr, err := c.ch.Pick(ctx, info.waitForReady, &inv.pick)
 	if err != nil {
 		return nil, err
 	}
-	inv.stats.picked()
+	inv.stats.picked(&inv.pick)
 	if c.depends(info) {
 		if err := c.authorize(ctx, tr.Peer().AuthInfo, info, &inv.call, inv.metadata); err != nil {
 			return tr.Peer(), err
 		}
 	}
-	inv.call.Metadata = numbered(inv.call.Metadata, inv.retries.made)
+	inv.call.Metadata = withPick(numbered(inv.call.Metadata, inv.retries.made), &inv.pick)
 	m, size, err := inv.request(args, comp)
 	if err != nil {
 		return tr.Peer(), err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync/atomic"
 
+	"github.com/weir-rpc/weir/internal/channel"
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc/metadata"
 )
@@ -14,7 +15,9 @@ type attempt struct {
 	tr    transport.ClientTransport
 	st    transport.ClientStream
 	stats *attemptStats // nil without a handler
-	known atomic.Bool   // the stats handler was told of the end
+	pick  channel.Pick
+	ended atomic.Bool // the balancer was told of the end
+	known atomic.Bool // the stats handler was told of the end
 }
 
 // begin opens the stream of a call.
@@ -52,6 +55,7 @@ func (cs *clientStream) open() (*attempt, error) {
 		if err == nil {
 			return a, nil
 		}
+		a.unpick(err)
 		a.stats.end(nil, err)
 		if cs.retries.again(cs.parent, err) {
 			continue
@@ -75,16 +79,17 @@ func (a *attempt) open(ctx context.Context, cs *clientStream) (err error) {
 	if ok {
 		call.Metadata = md
 	}
-	if a.tr, err = c.ch.Transport(ctx, cs.info.waitForReady); err != nil {
+	a.pick.Method = cs.method
+	if a.tr, err = c.ch.Pick(ctx, cs.info.waitForReady, &a.pick); err != nil {
 		return err
 	}
-	a.stats.picked()
+	a.stats.picked(&a.pick)
 	if c.depends(&cs.info) {
 		if err := c.authorize(ctx, a.tr.Peer().AuthInfo, &cs.info, &call, md); err != nil {
 			return err
 		}
 	}
-	call.Metadata = numbered(call.Metadata, cs.retries.made)
+	call.Metadata = withPick(numbered(call.Metadata, cs.retries.made), &a.pick)
 	if a.st, err = a.tr.NewStream(ctx, &call); err != nil {
 		return err
 	}
@@ -112,6 +117,7 @@ func (a *attempt) send(m transport.Buffer, last bool, note *sentNote) (err error
 
 // told ends the attempt for who observes it.
 func (a *attempt) told(err error) {
+	a.unpick(err)
 	if a.stats == nil || a.known.Swap(true) {
 		return
 	}

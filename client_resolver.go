@@ -3,7 +3,7 @@ package weir
 import (
 	"context"
 
-	"github.com/weir-rpc/weir/internal/serviceconfig"
+	"github.com/weir-rpc/weir/internal/channel"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/resolver"
 )
@@ -22,8 +22,8 @@ import (
 // what the resolver says first. If that is an error they fail with UNAVAILABLE and
 // its text, unless they wait for ready; later errors do no harm while there are
 // addresses. The service config that it gives counts, unless
-// WithDisableServiceConfig is set: loadBalancingConfig and attributes of states mean
-// nothing so far, those of addresses are for credentials
+// WithDisableServiceConfig is set. If it names a balancer, that one connects: see
+// WithDefaultServiceConfig. Attributes of addresses are for credentials
 // (credentials.ClientHandshakeInfoFromContext), and the scheme xds is refused.
 func WithResolvers(rs ...resolver.Builder) DialOption {
 	return dialOption(func(c *clientConfig) { c.network.resolvers = append(c.network.resolvers, rs...) })
@@ -31,16 +31,19 @@ func WithResolvers(rs ...resolver.Builder) DialOption {
 
 // resolved gives what reads the service configs of the resolver of a Client, or nil
 // if they do not count.
-func (o *serviceOptions) resolved(c func() *Client) func(js string) (apply func(), err error) {
+func (o *serviceOptions) resolved(c func() *Client) func(js string) (channel.ServiceConfig, error) {
 	if o.disabled {
 		return nil
 	}
-	return func(js string) (func(), error) {
+	return func(js string) (channel.ServiceConfig, error) {
 		s, err := o.read(js)
 		if err != nil {
-			return nil, err
+			return channel.ServiceConfig{}, err
 		}
-		return func() { c().service.Store(s.after(c().service.Load())) }, nil
+		return channel.ServiceConfig{
+			Apply:  func() { c().service.Store(s.after(c().service.Load())) },
+			Policy: s.balancer(),
+		}, nil
 	}
 }
 
@@ -50,11 +53,7 @@ func (o *serviceOptions) read(js string) (*service, error) {
 	if js == "" {
 		return o.open()
 	}
-	config, err := serviceconfig.Parse(js, o.mostAttempts())
-	if err != nil {
-		return nil, err
-	}
-	return &service{config: config, noRetry: o.noRetry, throttle: newThrottle(config.Throttling)}, nil
+	return o.parse(js)
 }
 
 // resolved waits until it is known what the service config is. If the call ends

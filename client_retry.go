@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/weir-rpc/weir/internal/channel"
 	"github.com/weir-rpc/weir/internal/grpcwire"
 	"github.com/weir-rpc/weir/internal/serviceconfig"
 	"github.com/weir-rpc/weir/transport"
@@ -71,7 +72,7 @@ func (r *retries) again(ctx context.Context, err error) bool {
 // with err, before headers of the server came, and after what time. pushback is
 // what the server says of that. It is asked once an attempt.
 func (r *retries) later(err error, pushback []string) (delay time.Duration, ok bool) {
-	if r.policy == nil {
+	if r.policy == nil || channel.Dropped(err) {
 		return 0, false
 	}
 	r.transparent = false

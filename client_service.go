@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/weir-rpc/weir/internal/balance"
 	"github.com/weir-rpc/weir/internal/serviceconfig"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -23,7 +24,7 @@ type serviceOptions struct {
 }
 
 // WithDefaultServiceConfig sets the service config, as JSON, of a Client whose
-// resolver gives none: timeouts, wait-for-ready, message sizes, retry and
+// resolver gives none: the balancer (see below), timeouts, wait-for-ready, message sizes, retry and
 // hedging policies of methods, and the throttling of retries. Of resolvers only
 // those of WithResolvers and resolver.Register give one. What is wrong with it
 // NewClient says, with the path of the field. Without this option nothing is
@@ -34,6 +35,13 @@ type serviceOptions struct {
 //	{"maxAttempts": 3, "hedgingDelay": "0.1s", "nonFatalStatusCodes": ["UNAVAILABLE"]}
 //
 // and is for methods that may be executed several times.
+//
+// The balancer is the first in loadBalancingConfig that is registered:
+// pick_first, which is also that of who names none, round_robin, or one whose
+// package was imported or that balancer.Register knows. It is grpc-go's own, or
+// the user's, over connections of weir, and NewClient fails if there is none:
+//
+//	{"loadBalancingConfig": [{"round_robin": {}}]}
 //
 // https://github.com/grpc/grpc/blob/master/doc/service_config.md
 func WithDefaultServiceConfig(js string) DialOption {
@@ -67,7 +75,8 @@ func WithMaxCallAttempts(n int) DialOption {
 type service struct {
 	config   *serviceconfig.Config
 	noRetry  bool
-	throttle *throttle // nil if retries are not throttled
+	throttle *throttle       // nil if retries are not throttled
+	policy   *balance.Policy // nil is pick_first
 }
 
 func (o *serviceOptions) mostAttempts() int {
@@ -93,11 +102,11 @@ func (o *serviceOptions) open() (*service, error) {
 	if o.standard == nil {
 		return nil, nil
 	}
-	config, err := serviceconfig.Parse(*o.standard, o.mostAttempts())
+	s, err := o.parse(*o.standard)
 	if err != nil {
 		return nil, errors.New("weir: WithDefaultServiceConfig: " + err.Error())
 	}
-	return &service{config: config, noRetry: o.noRetry, throttle: newThrottle(config.Throttling)}, nil
+	return s, nil
 }
 
 // GetMethodConfig gives what the service config says of calls of a method,

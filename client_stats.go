@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/weir-rpc/weir/internal/channel"
 	"github.com/weir-rpc/weir/internal/grpcwire"
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/metadata"
@@ -61,8 +62,8 @@ func (a *attemptStats) begin(ctx context.Context, c *Client, begin stats.Begin, 
 }
 
 // picked says that the attempt has a connection.
-func (a *attemptStats) picked() {
-	if !a.off() && a.waits {
+func (a *attemptStats) picked(p *channel.Pick) {
+	if !a.off() && (a.waits || p.Waited) {
 		a.handler.HandleRPC(a.ctx, &stats.DelayedPickComplete{})
 	}
 }

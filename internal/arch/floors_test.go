@@ -35,6 +35,7 @@ var floors = map[string]int{
 	// Addresses and connections.
 	"internal/channel": 3,
 	"internal/binlog":  3,
+	"internal/balance": 3,
 
 	// Calls.
 	".": 4,

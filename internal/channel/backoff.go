@@ -1,6 +1,7 @@
 package channel
 
 import (
+	"math/rand/v2"
 	"time"
 
 	"google.golang.org/grpc/backoff"
@@ -61,6 +62,9 @@ func (p *pacing) delay(failures int, random float64) time.Duration {
 	d = min(d*(1+p.backoff.Jitter*(2*random-1)), limit)
 	return max(time.Duration(d), minDelay)
 }
+
+// randomDelay is delay with a random number.
+func (p *pacing) randomDelay(failures int) time.Duration { return p.delay(failures, rand.Float64()) }
 
 // connectTimeout is what connecting to one address gets in a round that is
 // followed by that delay.

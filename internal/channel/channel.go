@@ -43,7 +43,9 @@ type Config struct {
 	// ServiceConfig reads the service config of a resolver, as JSON, and gives what
 	// makes it effective. An empty one means that the resolver has none. Nil
 	// ignores what they say.
-	ServiceConfig func(js string) (apply func(), err error)
+	ServiceConfig func(js string) (ServiceConfig, error)
+	// Balancing is for more than one connection.
+	Balancing Balancing
 	// Observer is told of each change of state, in order, one at a time and
 	// without a lock held. The error is why a connection ended (to IDLE) or
 	// could not be made (to TRANSIENT_FAILURE). It may be nil.
@@ -84,7 +86,10 @@ func New(cfg Config) *Channel {
 	p.addresses = newAddresses(&p.dialer.target, cfg.Resolver)
 	p.addresses.remote = p.dialer.remoteDNS
 	p.use.timeout = cfg.Transport.IdleTimeout
-	if cfg.Target.builder != nil {
+	if cfg.Target.builder == nil && cfg.Balancing.Policy != nil {
+		p.dialer.target.listed(&listing{p.addresses, &p.pacing})
+	}
+	if p.dialer.target.builder != nil {
 		p.host(&cfg)
 	}
 	p.stats, p.log, p.early = cfg.Stats, cfg.Log, cfg.Transport.EarlyCalls
@@ -93,22 +98,23 @@ func New(cfg Config) *Channel {
 	return c
 }
 
-// Transport gives the connection for a call. While there is none a call waits
-// as long as ctx allows, which connects if nothing else does. In the state
+// Pick gives the connection for an attempt of a call, which p tells of; p.End has
+// to be called when the attempt is over. While there is none a call waits as long
+// as ctx allows, which connects if nothing else does. In the state
 // TRANSIENT_FAILURE a call that does not wait for ready fails at once.
-func (c *Channel) Transport(ctx context.Context, waitForReady bool) (transport.ClientTransport, error) {
-	tr, err := c.states.current.Load().picker.pick()
+func (c *Channel) Pick(ctx context.Context, waitForReady bool, p *Pick) (transport.ClientTransport, error) {
+	tr, err := c.states.current.Load().picker.pick(ctx, p)
 	if err == nil {
 		return tr, nil
 	}
-	if tr, err = c.await(ctx, waitForReady); err != nil {
+	if tr, err = c.await(ctx, waitForReady, p); err != nil {
 		c.unserved.Add(1)
 	}
 	return tr, err
 }
 
-// await is Transport when there is no connection yet.
-func (c *Channel) await(ctx context.Context, waitForReady bool) (transport.ClientTransport, error) {
+// await is Pick when there is no connection yet.
+func (c *Channel) await(ctx context.Context, waitForReady bool, p *Pick) (transport.ClientTransport, error) {
 	c.first.use.begin()
 	defer c.first.use.end()
 	for {
@@ -116,18 +122,19 @@ func (c *Channel) await(ctx context.Context, waitForReady bool) (transport.Clien
 		if ctx.Err() != nil {
 			return nil, c.gaveUp(ctx, v, waitForReady)
 		}
-		tr, err := v.picker.pick()
+		tr, err := v.picker.pick(ctx, p)
 		switch {
 		case err == nil:
 			return tr, nil
 		case err == errNotYet:
-		case err == errClosed, !waitForReady:
+		case err == errClosed, !waitForReady, Dropped(err):
 			return nil, err
 		}
 		next := c.states.next(v)
 		if next == nil {
 			continue
 		}
+		p.Waited = true
 		if wait.For(ctx, wait.Connect, wait.Holder{}, next) != nil {
 			return nil, c.gaveUp(ctx, c.states.current.Load(), waitForReady)
 		}

@@ -88,7 +88,7 @@ func TestContextEndsTheWait(t *testing.T) {
 				ctx, cancel := tt.ctx()
 				defer cancel()
 				elapsed(t, 2*time.Second, func() {
-					_, err := w.ch.Transport(ctx, tt.waiting)
+					_, err := w.ch.Pick(ctx, tt.waiting, new(Pick))
 					wantStatus(t, err, tt.code, tt.words...)
 				})
 			})
@@ -102,7 +102,7 @@ func TestDeadCall(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
 		elapsed(t, 0, func() {
-			_, err := w.ch.Transport(ctx, true)
+			_, err := w.ch.Pick(ctx, true, new(Pick))
 			wantStatus(t, err, codes.Canceled, "waited for a connection")
 		})
 	})
@@ -210,9 +210,9 @@ func TestManyCallersAndClose(t *testing.T) {
 func TestReadyCostsNothing(t *testing.T) {
 	ch, stop := readyChannel(t)
 	defer stop()
-	ctx := context.Background()
+	ctx, p := context.Background(), new(Pick)
 	if n := testing.AllocsPerRun(100, func() {
-		if _, err := ch.Transport(ctx, false); err != nil {
+		if _, err := ch.Pick(ctx, false, p); err != nil {
 			t.Error(err)
 		}
 	}); n != 0 {
@@ -220,12 +220,12 @@ func TestReadyCostsNothing(t *testing.T) {
 	}
 }
 
-func BenchmarkTransport(b *testing.B) {
+func BenchmarkPick(b *testing.B) {
 	ch, stop := readyChannel(b)
 	defer stop()
-	ctx := context.Background()
+	ctx, p := context.Background(), new(Pick)
 	for b.Loop() {
-		if _, err := ch.Transport(ctx, false); err != nil {
+		if _, err := ch.Pick(ctx, false, p); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -248,7 +248,7 @@ func readyChannel(tb testing.TB) (*Channel, func()) {
 		tb.Fatal(err)
 	}
 	ch := New(Config{Target: tg, Credentials: plain, Dial: func(context.Context, string) (net.Conn, error) { return near, nil }})
-	if _, err := ch.Transport(context.Background(), true); err != nil {
+	if _, err := ch.Pick(context.Background(), true, new(Pick)); err != nil {
 		tb.Fatal(err)
 	}
 	return ch, func() { ch.Close(); <-served }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/resolver"
 )
 
 // dialer connects to one address: it dials, secures the connection and, unless
@@ -53,7 +54,7 @@ func (d *dialer) connectVia(ctx context.Context, via *url.URL, address string, e
 	if err != nil {
 		return nil, newConnectError(ctx, address, stepDial, err)
 	}
-	secured, info, err := d.secure(d.withHandshakeInfo(ctx, address), nc, d.nameOf(address))
+	secured, info, err := d.secure(d.withHandshakeInfo(ctx, address), nc, d.nameOf(ctx, address))
 	if err != nil {
 		_ = nc.Close()
 		e := secureError(ctx, address, stepSecure, err)
@@ -64,6 +65,9 @@ func (d *dialer) connectVia(ctx context.Context, via *url.URL, address string, e
 	}
 	cfg := d.transport
 	cfg.AuthInfo, cfg.EarlyCalls = info, early
+	if _, ok := balancedAddress(ctx); ok {
+		cfg.IdleTimeout = 0 // the channel has one
+	}
 	cfg.Keepalive, cfg.TooManyPings = d.keepalive.get(), d.keepalive.calm
 	if deadline, ok := ctx.Deadline(); ok && cfg.SettingsTimeout == 0 {
 		// It runs from now on too: a server that says nothing gets the connect
@@ -81,6 +85,9 @@ func (d *dialer) connectVia(ctx context.Context, via *url.URL, address string, e
 func (d *dialer) connectWhole(ctx context.Context, address string, early bool) (transport.ClientTransport, error) {
 	cfg := d.transport
 	cfg.EarlyCalls = early
+	if _, ok := balancedAddress(ctx); ok {
+		cfg.IdleTimeout = 0 // the channel has one
+	}
 	cfg.Keepalive, cfg.TooManyPings = d.keepalive.get(), d.keepalive.calm
 	tr, err := d.whole(ctx, d.target.forDialer(address), cfg)
 	if err == nil && tr == nil {
@@ -124,13 +131,22 @@ func (d *dialer) socketPath(address string) (Target, bool) {
 
 // nameOf gives the name that the server at an address is to prove: that of the
 // target, unless its resolver has another for the address and no option does.
-func (d *dialer) nameOf(address string) string {
+func (d *dialer) nameOf(ctx context.Context, address string) string {
 	if d.hosted != nil && d.transport.Authority == d.target.Authority {
-		if name := d.hosted.aboutAddress(address).ServerName; name != "" {
+		if name := d.about(ctx, address).ServerName; name != "" {
 			return name
 		}
 	}
 	return d.transport.Authority
+}
+
+// about gives what is said of an address: by the balancer that connects to it,
+// else by the resolver.
+func (d *dialer) about(ctx context.Context, address string) resolver.Address {
+	if a, ok := balancedAddress(ctx); ok {
+		return a
+	}
+	return d.hosted.aboutAddress(address)
 }
 
 // secure makes the security handshake. Credentials that do not heed ctx find

@@ -21,7 +21,7 @@ func (d *dialer) withHandshakeInfo(ctx context.Context, address string) context.
 	if d.hosted == nil || handshakeInfoKey == nil {
 		return ctx
 	}
-	attrs := d.hosted.aboutAddress(address).Attributes
+	attrs := d.about(ctx, address).Attributes
 	if attrs == nil {
 		return ctx
 	}

@@ -222,11 +222,11 @@ func (h *host) stop() {
 	h.work.Wait()
 }
 
-// within is Transport with so much time.
+// within is Pick with so much time.
 func (w *world) within(d time.Duration, waitForReady bool) (transport.ClientTransport, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	defer cancel()
-	return w.ch.Transport(ctx, waitForReady)
+	return w.ch.Pick(ctx, waitForReady, new(Pick))
 }
 
 // mustConnect gets a connection and uses it.

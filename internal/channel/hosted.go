@@ -1,6 +1,7 @@
 package channel
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,8 +26,9 @@ type hosted struct {
 	builder resolver.Builder
 	target  resolver.Target
 	options resolver.BuildOptions
-	parse   func(js string) (apply func(), err error) // may be nil
-	listed  func(added bool)                          // the list is another one; added if an address is new
+	parse   func(js string) (ServiceConfig, error) // may be nil
+	listed  func(added bool)                       // the list is another one; added if an address is new
+	balance *balancing
 	use     *use
 
 	updates sync.Mutex // held while one update takes effect; before mu
@@ -40,7 +42,9 @@ type hosted struct {
 	heard    atomic.Bool                 // addresses or an error have come; written with mu
 	news     chan struct{}               // closed when they do
 
-	configured bool // a service config, or none, is in effect; with updates
+	// Guarded by updates.
+	configured bool   // a service config, or none, is in effect
+	policy     Policy // that it has; nil means pick_first
 }
 
 // hostedConn is what a resolver talks to.
@@ -100,6 +104,9 @@ func (h *hosted) latest() ([]string, error) {
 
 // fault is an error of the resolver, for calls.
 func (h *hosted) fault(err error) error {
+	if _, ok := errors.AsType[*ConnectError](err); ok {
+		return err // of a listing
+	}
 	return &ConnectError{Address: h.target.Endpoint(), Err: err, step: stepResolve}
 }
 
@@ -213,6 +220,10 @@ func (c *hostedConn) UpdateState(s resolver.State) error {
 	}
 	configErr := h.configure(s.ServiceConfig)
 	list, about := addressesOf(&s)
+	var own Balancer // before anyone hears of addresses that are not for him
+	if h.configured || configErr == nil {
+		own = h.balance.open(c, h.policy)
+	}
 	h.mu.Lock()
 	if h.conn != c {
 		h.mu.Unlock()
@@ -230,7 +241,10 @@ func (c *hostedConn) UpdateState(s resolver.State) error {
 	err := h.err
 	h.hear()
 	h.mu.Unlock()
-	h.listed(added)
+	h.listed(added || own != nil)
+	if own != nil {
+		return cmp.Or(configErr, own.Update(h.policy, s))
+	}
 	return err
 }
 
@@ -243,16 +257,18 @@ func (h *hosted) is(c *hostedConn) bool {
 // ReportError is resolver.ClientConn's. Addresses that are known stay in use.
 func (c *hostedConn) ReportError(err error) {
 	h := c.h
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.conn != c {
-		return
-	}
 	if err == nil {
 		err = errors.New("it reports an error and does not say which")
 	}
+	h.mu.Lock()
+	if h.conn != c {
+		h.mu.Unlock()
+		return
+	}
 	h.err = err
 	h.hear()
+	h.mu.Unlock()
+	h.balance.resolverError(err)
 }
 
 // NewAddress is resolver.ClientConn's.
@@ -262,13 +278,13 @@ func (c *hostedConn) NewAddress(list []resolver.Address) {
 
 // ParseServiceConfig is resolver.ClientConn's.
 func (c *hostedConn) ParseServiceConfig(js string) *serviceconfig.ParseResult {
-	parsed := &serviceConfig{apply: func() {}}
+	parsed := new(serviceConfig)
 	if c.h.parse != nil {
-		apply, err := c.h.parse(js)
+		own, err := c.h.parse(js)
 		if err != nil {
 			return &serviceconfig.ParseResult{Err: err}
 		}
-		parsed.apply = apply
+		parsed.own = own
 	}
 	return &serviceconfig.ParseResult{Config: parsed}
 }
@@ -277,7 +293,7 @@ func (c *hostedConn) ParseServiceConfig(js string) *serviceconfig.ParseResult {
 // outside grpc-go can implement it.
 type serviceConfig struct {
 	serviceconfig.Config
-	apply func()
+	own ServiceConfig
 }
 
 // configure makes a service config effective. One that is wrong leaves what is.
@@ -287,11 +303,11 @@ func (h *hosted) configure(r *serviceconfig.ParseResult) error {
 	}
 	switch {
 	case r == nil:
-		apply, err := h.parse("")
+		own, err := h.parse("")
 		if err != nil {
 			return err
 		}
-		apply()
+		h.effective(own)
 	case r.Err != nil:
 		return fmt.Errorf("its service config: %w", r.Err)
 	default:
@@ -299,9 +315,17 @@ func (h *hosted) configure(r *serviceconfig.ParseResult) error {
 		if !ok {
 			return errors.New("its service config was not parsed by ParseServiceConfig of its ClientConn")
 		}
-		own.apply()
+		h.effective(own.own)
 	}
 	return nil
+}
+
+// effective is with updates.
+func (h *hosted) effective(c ServiceConfig) {
+	h.policy = c.Policy
+	if c.Apply != nil {
+		c.Apply()
+	}
 }
 
 // addressesOf gives the addresses of a state, in the order in which to try them,

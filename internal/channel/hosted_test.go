@@ -329,11 +329,11 @@ func TestHosted_ServiceConfig(t *testing.T) {
 	var applied []string
 	n := &naming{}
 	withNaming(t, n, func(_ *world, cfg *Config) {
-		cfg.ServiceConfig = func(js string) (func(), error) {
+		cfg.ServiceConfig = func(js string) (ServiceConfig, error) {
 			if js == "wrong" {
-				return nil, errBroken
+				return ServiceConfig{}, errBroken
 			}
-			return func() { applied = append(applied, js) }, nil
+			return ServiceConfig{Apply: func() { applied = append(applied, js) }}, nil
 		}
 	}, func(t *testing.T, w *world) {
 		w.serve("a")

@@ -34,6 +34,7 @@ type pickFirst struct {
 	states    *states
 	addresses *addresses // owned by the goroutine that connects
 	hosted    *hosted    // who knows the addresses in place of addresses; may be nil
+	balancing balancing  // who may connect in its place
 	dialer    *dialer
 	pacing    pacing
 	stats     stats.Handler // may be nil
@@ -66,6 +67,10 @@ func (p *pickFirst) wake() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	v := p.states.current.Load()
+	if b := p.balancing.balancer; b != nil && !p.closed {
+		b.ExitIdle()
+		return
+	}
 	if p.closed || v.state != connectivity.Idle {
 		return
 	}
@@ -102,6 +107,8 @@ func (p *pickFirst) connect(ctx context.Context) {
 			continue // nothing has failed
 		case errors.Is(err, errNobodyWaits):
 			p.rest()
+			return
+		case errors.Is(err, errBalanced):
 			return
 		}
 		if err == nil {
@@ -155,7 +162,10 @@ func (p *pickFirst) rest() {
 func (p *pickFirst) round(ctx context.Context, timeout time.Duration, early bool) (transport.ClientTransport, string, error) {
 	list, lookupErr := p.list(ctx, timeout)
 	if len(list) == 0 {
-		return nil, "", lookupErr
+		return nil, "", p.unlessBalanced(lookupErr)
+	}
+	if err := p.unlessBalanced(nil); err != nil {
+		return nil, "", err
 	}
 	if p.hosted != nil {
 		var end func()
@@ -187,7 +197,7 @@ func (p *pickFirst) round(ctx context.Context, timeout time.Duration, early bool
 func (p *pickFirst) connected(ctx context.Context, tr transport.ClientTransport, address string, timeout time.Duration, early bool) error {
 	ended := connBegins(p.stats, p.log, tr)
 	p.mu.Lock()
-	if p.closed {
+	if p.closed || p.balancing.balancer != nil {
 		p.mu.Unlock()
 		tr.Close(closedReason)
 		ended()
@@ -244,6 +254,9 @@ func (p *pickFirst) proven(ctx context.Context, tr transport.ClientTransport, ad
 func (p *pickFirst) failed(err error) (hurry <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.balancing.balancer != nil {
+		return closedChan
+	}
 	p.failures++
 	p.hurry = make(chan struct{})
 	hurry = p.hurry
@@ -279,6 +292,10 @@ func (p *pickFirst) lost(tr transport.ClientTransport) {
 		return
 	}
 	p.current = nil
+	if p.balancing.balancer != nil {
+		p.balancing.showLocked()
+		return
+	}
 	err := tr.Err()
 	if err == nil {
 		err = fmt.Errorf("the server at %v ends the connection when the calls on it are over (GOAWAY)", tr.Peer().Addr)
@@ -295,6 +312,9 @@ func (p *pickFirst) resetBackoff() {
 	if p.hurry != nil {
 		close(p.hurry)
 		p.hurry = nil
+	}
+	if b := p.balancing.balancer; b != nil {
+		p.work.Go(b.ResetBackoff)
 	}
 }
 
@@ -316,10 +336,12 @@ func (p *pickFirst) close() bool {
 	if p.end != nil {
 		p.end(errClosed)
 	}
+	stop := p.balancing.detach()
 	p.mu.Unlock()
 	if p.hosted != nil {
 		p.hosted.close()()
 	}
+	stop()
 	p.work.Wait()
 	return true
 }

@@ -22,7 +22,7 @@ var errRelisted = errors.New("the resolver has other addresses")
 
 // host has a resolver of the user say what the addresses are.
 func (p *pickFirst) host(cfg *Config) {
-	t := &cfg.Target
+	t := &p.dialer.target
 	h := &hosted{
 		builder: t.builder,
 		target:  resolver.Target{URL: t.url},
@@ -34,10 +34,13 @@ func (p *pickFirst) host(cfg *Config) {
 		},
 		parse:  cfg.ServiceConfig,
 		listed: p.relisted,
+		policy: cfg.Balancing.Policy,
 		use:    &p.use,
 		news:   make(chan struct{}),
 	}
 	p.hosted, p.dialer.hosted = h, h
+	p.balancing = balancing{p: p, make: cfg.Balancing.New}
+	h.balance = &p.balancing
 }
 
 // list gives the addresses for a round, or why there are none.
@@ -82,6 +85,8 @@ func (p *pickFirst) relisted(added bool) {
 		if added {
 			p.hurryLocked()
 		}
+	case p.balancing.balancer != nil: // which is to take over
+		gone = nil
 	case p.unproven, p.hosted.knows(p.at): // proven asks again
 		gone = nil
 	default:
@@ -133,7 +138,11 @@ func (p *pickFirst) dropResolver() (end func()) {
 	if p.hosted == nil {
 		return func() {}
 	}
-	return p.hosted.detach()
+	forget, stop := p.hosted.detach(), p.balancing.detach()
+	return func() {
+		forget()
+		stop()
+	}
 }
 
 // AwaitResolver waits until the resolver of a target that has one of the user's

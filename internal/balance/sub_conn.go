@@ -1,0 +1,275 @@
+package balance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weir-rpc/weir/transport"
+	"google.golang.org/grpc/balancer"
+	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/resolver"
+)
+
+// subConn is one connection at a time, to the first of its addresses that gives
+// one, when the balancer asks for it:
+//
+//	IDLE ── Connect ──> CONNECTING ── connected ──> READY ── lost ──> IDLE
+//	 ^                      │ failed
+//	 └─── after backoff ── TRANSIENT_FAILURE
+//
+// It has a goroutine in CONNECTING and in TRANSIENT_FAILURE.
+type subConn struct {
+	balancer.SubConn // nil: nobody outside grpc-go can implement it whole
+
+	child     *child
+	listener  func(balancer.SubConnState) // may be nil
+	ready     atomic.Pointer[established] // nil unless READY; written with mu
+	producers producers
+
+	mu        sync.Mutex // before Host.mu
+	addresses []resolver.Address
+	state     connectivity.State
+	attempt   *attempt // that goes on; nil in IDLE, READY and SHUTDOWN
+	failures  int      // in a row
+
+	health
+}
+
+// established is a connection, and the address that it leads to.
+type established struct {
+	tr transport.ClientTransport
+	at resolver.Address
+}
+
+// attempt is one run through the addresses, with the backoff behind it.
+type attempt struct {
+	ctx   context.Context
+	end   context.CancelCauseFunc
+	hurry chan struct{} // closed by resetBackoff, once; nil then
+}
+
+var errShutdown = errors.New("the balancer has no use for the connection any more")
+
+func newSubConn(c *child, list []resolver.Address, l func(balancer.SubConnState)) *subConn {
+	sc := &subConn{child: c, addresses: slices.Clone(list), listener: l}
+	sc.producers.over = c.host.cfg.Over
+	return sc
+}
+
+// Transport gives the connection, or nil if there is none that takes calls.
+func (sc *subConn) Transport() transport.ClientTransport {
+	e := sc.ready.Load()
+	if e == nil {
+		return nil
+	}
+	select {
+	case <-e.tr.Draining():
+		return nil // the balancer hears of it
+	default:
+		return e.tr
+	}
+}
+
+// Connect is balancer.SubConn's.
+func (sc *subConn) Connect() {
+	sc.mu.Lock()
+	defer sc.mu.Unlock()
+	if sc.state == connectivity.Idle {
+		sc.setLocked(connectivity.Connecting, nil)
+		sc.beginLocked()
+	}
+}
+
+// beginLocked begins an attempt, in the place of the one that goes on.
+func (sc *subConn) beginLocked() {
+	if sc.attempt != nil {
+		sc.attempt.end(errShutdown)
+	}
+	a := &attempt{hurry: make(chan struct{})}
+	a.ctx, a.end = context.WithCancelCause(context.Background())
+	sc.attempt = a
+	list, failures := sc.addresses, sc.failures+1
+	sc.child.host.work.Go(func() {
+		sc.run(a, list, failures)
+		a.end(nil)
+	})
+}
+
+func (sc *subConn) run(a *attempt, list []resolver.Address, failures int) {
+	cfg := &sc.child.host.cfg
+	start := time.Now()
+	delay, timeout := cfg.Pace(failures)
+	e, err := sc.try(a.ctx, list, timeout)
+	sc.mu.Lock()
+	if sc.attempt != a {
+		sc.mu.Unlock()
+		if e != nil {
+			e.tr.GracefulClose()
+		}
+		return
+	}
+	if e != nil {
+		sc.attempt, sc.failures = nil, 0
+		sc.ready.Store(e)
+		sc.setLocked(connectivity.Ready, nil)
+		sc.mu.Unlock()
+		select {
+		case <-e.tr.Draining():
+			sc.lost(e.tr) // who told of it before was not heard
+		default:
+		}
+		return
+	}
+	sc.failures++
+	hurry := a.hurry
+	sc.child.host.failed(err)
+	sc.setLocked(connectivity.TransientFailure, err)
+	sc.mu.Unlock()
+	cfg.ResolveNow()
+	pause := time.NewTimer(delay - time.Since(start))
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+	case <-hurry:
+	case <-a.ctx.Done():
+		return
+	}
+	sc.mu.Lock()
+	defer sc.mu.Unlock()
+	if sc.attempt == a {
+		sc.attempt = nil
+		sc.setLocked(connectivity.Idle, err)
+	}
+}
+
+// try gives a connection to the first address that has one, or why none has.
+func (sc *subConn) try(ctx context.Context, list []resolver.Address, timeout time.Duration) (*established, error) {
+	var errs []error
+	for _, at := range list {
+		var tr transport.ClientTransport
+		known := make(chan struct{})
+		tr, err := sc.child.host.cfg.Connect(ctx, at, timeout, func() {
+			<-known
+			sc.lost(tr)
+		})
+		close(known)
+		if err == nil {
+			return &established{tr, at}, nil
+		}
+		errs = append(errs, err)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	if len(errs) == 1 {
+		return nil, errs[0]
+	}
+	return nil, errors.Join(errs...)
+}
+
+// lost hears that a connection takes no more calls.
+func (sc *subConn) lost(tr transport.ClientTransport) {
+	sc.mu.Lock()
+	defer sc.mu.Unlock()
+	e := sc.ready.Load()
+	if e == nil || e.tr != tr {
+		return
+	}
+	err := tr.Err()
+	if err == nil {
+		err = fmt.Errorf("the server at %v ends the connection when the calls on it are over (GOAWAY)", tr.Peer().Addr)
+	}
+	sc.ready.Store(nil)
+	sc.child.host.failed(err)
+	sc.setLocked(connectivity.Idle, nil)
+}
+
+// UpdateAddresses is balancer.SubConn's. The connection stays if its address does.
+func (sc *subConn) UpdateAddresses(list []resolver.Address) {
+	sc.mu.Lock()
+	defer sc.mu.Unlock()
+	if slices.EqualFunc(sc.addresses, list, resolver.Address.Equal) {
+		return
+	}
+	sc.addresses = slices.Clone(list)
+	switch sc.state {
+	case connectivity.Ready:
+		e := sc.ready.Load()
+		if slices.ContainsFunc(list, e.at.Equal) {
+			return
+		}
+		sc.ready.Store(nil)
+		e.tr.GracefulClose()
+		sc.setLocked(connectivity.Connecting, nil)
+		sc.beginLocked()
+	case connectivity.Connecting:
+		sc.beginLocked()
+	}
+}
+
+// Shutdown is balancer.SubConn's. Calls on the connection finish.
+func (sc *subConn) Shutdown() {
+	sc.mu.Lock()
+	defer sc.mu.Unlock()
+	if sc.state == connectivity.Shutdown {
+		return
+	}
+	if sc.attempt != nil {
+		sc.attempt.end(errShutdown)
+		sc.attempt = nil
+	}
+	if e := sc.ready.Swap(nil); e != nil {
+		e.tr.GracefulClose()
+	}
+	sc.setLocked(connectivity.Shutdown, nil)
+	h := sc.child.host
+	h.mu.Lock()
+	delete(sc.child.subConns, sc)
+	h.mu.Unlock()
+}
+
+func (sc *subConn) resetBackoff() {
+	sc.mu.Lock()
+	defer sc.mu.Unlock()
+	sc.failures = 0
+	if a := sc.attempt; a != nil && a.hurry != nil && sc.state == connectivity.TransientFailure {
+		close(a.hurry)
+		a.hurry = nil
+	}
+}
+
+// setLocked changes the state and has the balancer told.
+func (sc *subConn) setLocked(to connectivity.State, err error) {
+	sc.state = to
+	h := sc.child.host
+	h.queue.put(func() {
+		h.mu.Lock()
+		over := sc.child.over
+		h.mu.Unlock()
+		sc.producers.close()
+		if over {
+			return
+		}
+		sc.mu.Lock()
+		sc.toldLocked(to)
+		sc.mu.Unlock()
+		s := balancer.SubConnState{ConnectivityState: to, ConnectionError: err}
+		if sc.listener != nil {
+			sc.listener(s)
+		} else {
+			sc.child.balancer.UpdateSubConnState(sc, s) //nolint:staticcheck // balancers have it
+		}
+	})
+}
+
+// String names the connection by its addresses.
+func (sc *subConn) String() string {
+	sc.mu.Lock()
+	defer sc.mu.Unlock()
+	return fmt.Sprintf("SubConn %v (%v)", sc.addresses, sc.state)
+}
