@@ -65,6 +65,12 @@ func secured(t *testing.T) (server, client credentials.TransportCredentials) {
 func startTokens(t *testing.T) (target string, client credentials.TransportCredentials) {
 	t.Helper()
 	server, client := secured(t)
+	return serveTokens(t, server), client
+}
+
+// serveTokens is startTokens with credentials of the caller's.
+func serveTokens(t *testing.T, server credentials.TransportCredentials) (target string) {
+	t.Helper()
 	srv := weir.NewServer(weir.Creds(server), weir.ChainUnaryInterceptor(func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
 		token, err := auth.AuthFromMD(ctx, "bearer")
 		if err != nil {
@@ -78,7 +84,7 @@ func startTokens(t *testing.T) (target string, client credentials.TransportCrede
 	testgrpc.RegisterTestServiceServer(srv, service{})
 	lis := listen(t)
 	start(t, srv, lis)
-	return lis.Addr().String(), client
+	return lis.Addr().String()
 }
 
 // sentToken makes a call and gives the token that the server was sent.
