@@ -323,7 +323,7 @@ func (c *Client) attempt(ctx context.Context, inv *invocation, comp encoding.Com
 		}
 	}
 	info.logHeader(r.GotHeader(), r.Header, tr.Peer())
-	in := received{codec: info.codec, limit: info.maxRecv, option: info.recvOption(), unknown: codes.Internal, encoding: r.Encoding}
+	in := received{codec: &info.codec, limit: info.maxRecv, option: info.recvOption(), unknown: codes.Internal, encoding: r.Encoding}
 	if err := in.into(&r.Message, reply); err != nil {
 		return tr.Peer(), err
 	}
@@ -350,7 +350,7 @@ func (inv *invocation) told(err error) {
 // encode gives the message that is sent for v, and its size before it was
 // compressed.
 func (ci *callInfo) encode(v any, comp encoding.Compressor) (m transport.Buffer, size int, err error) {
-	return sending{ci.least, ci.maxSend, ci.sendOption()}.encode(v, ci.codec, comp)
+	return sending{ci.least, ci.maxSend, ci.sendOption()}.encode(v, &ci.codec, comp)
 }
 
 // begin is how an attempt begins.

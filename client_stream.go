@@ -212,7 +212,7 @@ func (cs *clientStream) recv(v any) error {
 		a.stats.inHeader(a.st.Header, a.st.Encoding())
 	}
 	cs.info.logHeader(a.st.GotHeader(), a.st.Header, a.tr.Peer())
-	in := received{codec: cs.info.codec, limit: cs.info.maxRecv, option: cs.info.recvOption(), unknown: codes.Internal}
+	in := received{codec: &cs.info.codec, limit: cs.info.maxRecv, option: cs.info.recvOption(), unknown: codes.Internal}
 	if m.Compressed {
 		in.encoding = a.st.Encoding()
 		if err := cs.info.accepts(in.encoding); err != nil {

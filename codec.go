@@ -56,7 +56,7 @@ func isStock(t reflect.Type) bool {
 
 // marshal encodes v into a buffer that can be sent. No message at all is an
 // empty one, as in grpc-go.
-func (c codec) marshal(v any) (transport.Buffer, error) {
+func (c *codec) marshal(v any) (transport.Buffer, error) {
 	if r, ok := v.(*Raw); ok {
 		return r.marshal(c.once), nil
 	}
@@ -120,7 +120,7 @@ func protoMessage(v any) (proto.Message, bool) {
 }
 
 // unmarshal decodes data into v. It keeps nothing of data.
-func (c codec) unmarshal(data []byte, v any) error {
+func (c *codec) unmarshal(data []byte, v any) error {
 	if r, ok := v.(*Raw); ok {
 		r.set(data)
 		return nil
@@ -152,7 +152,7 @@ func (c codec) unmarshal(data []byte, v any) error {
 
 // unmarshalV2 gives v2 a copy, which it may keep. If that is from a pool, it has
 // to take a reference for it.
-func (c codec) unmarshalV2(data []byte, v any) error {
+func (c *codec) unmarshalV2(data []byte, v any) error {
 	if c.pool == nil {
 		return c.v2.Unmarshal(mem.BufferSlice{mem.SliceBuffer(append([]byte(nil), data...))}, v)
 	}
@@ -191,7 +191,7 @@ func compress(m *transport.Buffer, comp encoding.Compressor) error {
 // received decodes a message of the peer: decompresses it, if it is
 // compressed, and unmarshals it.
 type received struct {
-	codec    codec
+	codec    *codec
 	limit    int    // of the decompressed message
 	option   string // that changes the limit
 	unknown  codes.Code
@@ -213,6 +213,11 @@ func (r *received) into(m *transport.Message, v any) error {
 		}
 		return r.decode(m.Data, v)
 	}
+	return r.inflate(m, v)
+}
+
+// inflate is into for a compressed message.
+func (r *received) inflate(m *transport.Message, v any) error {
 	comp := grpcwire.Lookup(r.encoding)
 	switch {
 	case r.encoding == "" || r.encoding == encoding.Identity:

@@ -55,7 +55,7 @@ func NewEncoded(message any) *Encoded {
 
 // encode gives the message in a codec, compressed if comp is not nil and the
 // message has least octets at least, and its size before that.
-func (e *Encoded) encode(c codec, comp encoding.Compressor, least int) (transport.Buffer, int, error) {
+func (e *Encoded) encode(c *codec, comp encoding.Compressor, least int) (transport.Buffer, int, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	f := e.formLocked(c)
@@ -81,15 +81,16 @@ func (e *Encoded) encode(c codec, comp encoding.Compressor, least int) (transpor
 	return m, f.size, nil
 }
 
-func (e *Encoded) formLocked(c codec) *encodedForm {
+func (e *Encoded) formLocked(c *codec) *encodedForm {
 	for _, f := range e.forms {
-		if f.codec.same(c) {
+		if c.same(&f.codec) {
 			return f
 		}
 	}
-	c.log, c.once, c.hands = nil, false, false // which are a call's
-	b, err := c.marshal(e.message)
-	f := &encodedForm{codec: c, size: b.Len(), err: err, sent: map[string]transport.Buffer{"": share(b)}}
+	f := &encodedForm{codec: *c}
+	f.codec.log, f.codec.once, f.codec.hands = nil, false, false // which are a call's
+	b, err := f.codec.marshal(e.message)
+	f.size, f.err, f.sent = b.Len(), err, map[string]transport.Buffer{"": share(b)}
 	if c.same(c) { // else nobody would find it again
 		e.forms = append(e.forms, f)
 	}
@@ -103,7 +104,7 @@ func share(b transport.Buffer) transport.Buffer {
 }
 
 // same reports whether two codecs are known to encode alike.
-func (c codec) same(d codec) bool {
+func (c *codec) same(d *codec) bool {
 	switch {
 	case c.proto || d.proto:
 		return c.proto == d.proto && c.vt == d.vt

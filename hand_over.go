@@ -70,7 +70,7 @@ func (c codec) handingOver(yes bool) codec {
 }
 
 // take makes v the message that was handed over.
-func (c codec) take(value, v any) error {
+func (c *codec) take(value, v any) error {
 	from, ok := value.(proto.Message)
 	if !ok {
 		return unmarshalError(fmt.Errorf("%T was handed over, which is not a protobuf message", value))

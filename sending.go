@@ -17,7 +17,7 @@ type sending struct {
 // encode makes the message v ready to be sent, compressed with comp unless that
 // is nil, and tells its size before that, in octets. What it gives is empty if
 // it fails.
-func (o sending) encode(v any, c codec, comp encoding.Compressor) (m transport.Buffer, size int, err error) {
+func (o sending) encode(v any, c *codec, comp encoding.Compressor) (m transport.Buffer, size int, err error) {
 	if w, ok := v.(uncompressed); ok {
 		v, comp = w.message, nil
 	}

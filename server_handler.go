@@ -176,7 +176,7 @@ func (s *Server) handleUnary(ctx context.Context, st transport.ServerStream, m *
 		call.stats.writeStatus(st, handlerStatus(err))
 		return
 	}
-	b, size, err := s.sending().encode(reply, call.codec, answerCompression(st, comp))
+	b, size, err := s.sending().encode(reply, &call.codec, answerCompression(st, comp))
 	if err != nil {
 		call.stats.writeStatus(st, status.Convert(err))
 		return
@@ -200,7 +200,7 @@ func (c *call) decodeRequest(v any) error {
 	case err != nil:
 		return err
 	}
-	in := c.s.received(st, c.codec)
+	in := c.s.received(st, &c.codec)
 	err = in.into(&m, v)
 	m.Free()
 	if err == nil {
@@ -209,7 +209,7 @@ func (c *call) decodeRequest(v any) error {
 	return err
 }
 
-func (s *Server) received(st transport.ServerStream, c codec) received {
+func (s *Server) received(st transport.ServerStream, c *codec) received {
 	return received{codec: c, limit: s.cfg.maxRecv, option: "MaxRecvMsgSize", unknown: codes.Unimplemented, encoding: st.Encoding()}
 }
 
@@ -278,7 +278,7 @@ func (ss *serverStream) SendMsg(v any) error {
 	if err := waitSend(within, ss.st); err != nil {
 		return err
 	}
-	m, size, err := ss.s.sending().encode(v, ss.codec, answerCompression(ss.st, ss.comp))
+	m, size, err := ss.s.sending().encode(v, &ss.codec, answerCompression(ss.st, ss.comp))
 	if err != nil {
 		return err
 	}
@@ -301,7 +301,7 @@ func (ss *serverStream) RecvMsg(v any) error {
 		return err
 	}
 	ss.got = true
-	in := ss.s.received(ss.st, ss.codec)
+	in := ss.s.received(ss.st, &ss.codec)
 	err = in.into(&m, v)
 	m.Free()
 	if err == nil {
