@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"net/netip"
 	"reflect"
 	"sync"
 	"sync/atomic"
@@ -220,7 +221,7 @@ func (s *Server) serve(nc net.Conn) {
 		_ = nc.Close()
 		return
 	}
-	if err := s.admission.admitLocked(&s.cfg.intake, nc); err != nil {
+	if err := s.admission.admitLocked(&s.cfg.intake); err != nil {
 		s.mu.Unlock()
 		_ = nc.Close()
 		if s.cfg.intake.connState != nil || s.conn != nil {
@@ -244,11 +245,15 @@ func (s *Server) ended(c *ServerConn, err error) {
 	last := lastLook(c.tr)
 	c.reach(ConnClosed, err)
 	s.conn.Over(c.tr, c.nc, err)
+	s.forget(c, &last, s.counted(c.nc))
+}
+
+func (s *Server) forget(c *ServerConn, last *inspect.Conn, ip netip.Addr) {
 	s.mu.Lock()
-	s.inspect.endedLocked(&last)
+	s.inspect.endedLocked(last)
 	delete(s.conns, c)
 	if c.nc != nil {
-		s.admission.leaveLocked(c.nc)
+		s.admission.leaveLocked(ip)
 	}
 	s.quiet.Broadcast()
 	s.mu.Unlock()
@@ -257,6 +262,12 @@ func (s *Server) ended(c *ServerConn, err error) {
 // serveConn makes the security handshake, and does not stay: the stack that it
 // takes would be held as long as the connection lives.
 func (s *Server) serveConn(c *ServerConn) {
+	if err := s.admitFrom(c.nc); err != nil {
+		_ = c.nc.Close()
+		s.keptOut(c, err)
+		s.forget(c, new(inspect.Conn), netip.Addr{})
+		return
+	}
 	c.reach(ConnNew, nil)
 	tr, err := s.shakeHands(c)
 	if err != nil {

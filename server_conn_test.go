@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -298,5 +299,69 @@ func TestMaxConnectionsPerIP(t *testing.T) {
 	all[0].Close("make room")
 	if _, err := other.EmptyCall(t.Context(), &testpb.Empty{}, grpc.WaitForReady(true)); err != nil {
 		t.Errorf("after the first has ended: %v", err)
+	}
+}
+
+// late is a connection that knows where it comes from when its client has said
+// so, as behind a load balancer that speaks the PROXY protocol. This one never
+// says.
+type late struct {
+	net.Conn
+	closed context.Context
+	close  context.CancelFunc
+}
+
+func (l *late) RemoteAddr() net.Addr {
+	<-l.closed.Done()
+	return l.Conn.RemoteAddr()
+}
+
+func (l *late) Close() error {
+	l.close()
+	return l.Conn.Close()
+}
+
+// lateListener makes the first of its connections late.
+type lateListener struct {
+	net.Listener
+	first atomic.Pointer[late]
+}
+
+func (l *lateListener) Accept() (net.Conn, error) {
+	nc, err := l.Listener.Accept()
+	if err != nil || l.first.Load() != nil {
+		return nc, err
+	}
+	first := &late{Conn: nc}
+	first.closed, first.close = context.WithCancel(context.Background())
+	l.first.Store(first)
+	return first, nil
+}
+
+// A connection whose address is not known yet holds up nobody else: no other
+// connection, no look at the server, and no Shutdown.
+func TestMaxConnectionsPerIP_AddressComesLate(t *testing.T) {
+	srv, lis := weir.NewServer(weir.MaxConnectionsPerIP(1)), &lateListener{Listener: listen(t)}
+	testpb.RegisterTestServiceServer(srv, echo{})
+	background(t, srv, lis)
+	t.Cleanup(func() { _ = lis.first.Load().Close() })
+	silent, err := net.Dial("tcp", lis.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	c := newWeirClient(t, lis.Addr().String())
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if _, err := testpb.NewTestServiceClient(c).EmptyCall(ctx, &testpb.Empty{}); err != nil {
+		t.Fatalf("another connection: %v", err)
+	}
+	if n := len(srv.Conns()); n != 2 {
+		t.Errorf("%d connections, want 2", n)
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if err := srv.Shutdown(ended); err == nil || !strings.Contains(err.Error(), "in its handshakes") {
+		t.Errorf("Shutdown: %v", err)
 	}
 }

@@ -36,36 +36,58 @@ type admission struct {
 }
 
 // admitLocked counts a connection, or tells why it may not come in.
-func (a *admission) admitLocked(cfg *intakeConfig, nc net.Conn) error {
+func (a *admission) admitLocked(cfg *intakeConfig) error {
 	if most := cfg.maxConns; most > 0 && a.conns >= most {
 		return fmt.Errorf("weir: %w: the server has %d (option MaxConnections)", ErrTooManyConnections, most)
-	}
-	if most := cfg.maxConnsPerIP; most > 0 {
-		if ip, ok := ipOf(nc); ok {
-			if a.perIP[ip] >= most {
-				return fmt.Errorf("weir: %w: the server has %d from %v (option MaxConnectionsPerIP)", ErrTooManyConnections, most, ip)
-			}
-			if a.perIP == nil {
-				a.perIP = make(map[netip.Addr]int)
-			}
-			a.perIP[ip]++
-		}
 	}
 	a.conns++
 	return nil
 }
 
-// leaveLocked is the end of a connection that was admitted.
-func (a *admission) leaveLocked(nc net.Conn) {
-	a.conns--
+// admitFromLocked is admitLocked for those of an address.
+func (a *admission) admitFromLocked(cfg *intakeConfig, ip netip.Addr) error {
+	if most := cfg.maxConnsPerIP; a.perIP[ip] >= most {
+		return fmt.Errorf("weir: %w: the server has %d from %v (option MaxConnectionsPerIP)", ErrTooManyConnections, most, ip)
+	}
 	if a.perIP == nil {
+		a.perIP = make(map[netip.Addr]int)
+	}
+	a.perIP[ip]++
+	return nil
+}
+
+// leaveLocked is the end of a connection that was admitted, from an address if
+// that is valid.
+func (a *admission) leaveLocked(ip netip.Addr) {
+	a.conns--
+	if !ip.IsValid() {
 		return
 	}
-	if ip, ok := ipOf(nc); ok {
-		if a.perIP[ip]--; a.perIP[ip] <= 0 {
-			delete(a.perIP, ip)
-		}
+	if a.perIP[ip]--; a.perIP[ip] <= 0 {
+		delete(a.perIP, ip)
 	}
+}
+
+// admitFrom counts the address of a connection, or tells why it may not come in.
+func (s *Server) admitFrom(nc net.Conn) error {
+	ip := s.counted(nc)
+	if !ip.IsValid() {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.admission.admitFromLocked(&s.cfg.intake, ip)
+}
+
+// counted gives the address that a connection counts for; it is invalid if that
+// is none. It may wait: a listener that finds the address in what the client
+// sends, as for the PROXY protocol, reads then. So it is for the connection's
+// own goroutine, without a lock.
+func (s *Server) counted(nc net.Conn) (ip netip.Addr) {
+	if nc != nil && s.cfg.intake.maxConnsPerIP > 0 {
+		ip, _ = ipOf(nc)
+	}
+	return ip
 }
 
 // ipOf gives the address from which a connection comes.

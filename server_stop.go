@@ -194,11 +194,12 @@ func (s *Server) held() string {
 	}
 	all := make([]*holder, 0, len(holders))
 	var idle []transport.ServerTransport // no handler runs for them
+	var silent []net.Conn                // in their handshakes
 	s.mu.Lock()
 	conns := len(s.conns)
 	for c := range s.conns {
 		if c.tr == nil {
-			all = append(all, &holder{who: address(c.nc.RemoteAddr()), state: " is in its handshakes"})
+			silent = append(silent, c.nc)
 		} else if h := holders[c.tr.Peer()]; h != nil {
 			h.state, h.tr = "", c.tr
 		} else {
@@ -208,6 +209,10 @@ func (s *Server) held() string {
 	s.mu.Unlock()
 	for _, tr := range idle {
 		all = append(all, unhandled(tr))
+	}
+	for _, nc := range silent {
+		_ = nc.Close() // as Stop does next: one that looks for its address in what comes would wait
+		all = append(all, &holder{who: address(nc.RemoteAddr()), state: " is in its handshakes"})
 	}
 	all = slices.AppendSeq(all, maps.Values(holders))
 	slices.SortFunc(all, func(a, b *holder) int {
