@@ -185,6 +185,7 @@ func (c *ServerConn) Err() error {
 // ones finish and then closes it. It does not wait. The client gets to see the
 // reason.
 func (c *ServerConn) Drain(reason string) {
+	reason = cmp.Or(reason, "the server drains the connection")
 	c.s.mu.Lock()
 	if c.draining == "" {
 		c.draining = reason

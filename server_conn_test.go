@@ -161,7 +161,7 @@ func TestServerConn_Drains(t *testing.T) {
 			states.note(c, state)
 			if state == weir.ConnNew {
 				if ids = append(ids, c.ID()); len(ids) == 1 {
-					c.Drain("at once")
+					c.Drain("") // for no reason that it tells
 				}
 			}
 		}), weir.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: time.Minute}))
