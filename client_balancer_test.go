@@ -112,9 +112,17 @@ func (p onePicker) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
 	return p.pick(p.sc, info)
 }
 
+// lasting has streams that the client ends.
+type lasting struct{ echo }
+
+func (lasting) FullDuplexCall(st testpb.TestService_FullDuplexCallServer) error {
+	<-st.Context().Done()
+	return nil
+}
+
 // Feature: balancers of the user's hear how calls end, and add metadata.
 func TestCustomBalancer(t *testing.T) {
-	lis, _ := serveAt(t, "tcp", "127.0.0.1:0")
+	lis := serveWith(t, func(srv *weir.Server) { testpb.RegisterTestServiceServer(srv, lasting{}) })
 	var mu sync.Mutex
 	var picked []string
 	dones := make(chan balancer.DoneInfo, 10)
@@ -230,18 +238,14 @@ func TestUnknownBalancer(t *testing.T) {
 	wantWords(t, err, []string{"WithDefaultServiceConfig: loadBalancingConfig: none of its balancers is registered", "nobody"})
 	lis, _ := serveAt(t, "tcp", "127.0.0.1:0")
 	testResolvers(t, func(t *testing.T, r *manual.Resolver, c testpb.TestServiceClient) {
-		built := make(chan struct{})
-		r.BuildCallback = func(resolver.Target, resolver.ClientConn, resolver.BuildOptions) { close(built) }
-		r.InitialState(resolver.State{})
+		r.BuildCallback = func(_ resolver.Target, cc resolver.ClientConn, _ resolver.BuildOptions) {
+			_ = cc.UpdateState(resolver.State{
+				Addresses:     []resolver.Address{{Addr: lis.Addr().String()}},
+				ServiceConfig: cc.ParseServiceConfig(js),
+			})
+		}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		go func() {
-			<-built
-			r.UpdateState(resolver.State{
-				Addresses:     []resolver.Address{{Addr: lis.Addr().String()}},
-				ServiceConfig: r.CC().ParseServiceConfig(js),
-			})
-		}()
 		_, err := c.EmptyCall(ctx, &testpb.Empty{})
 		if status.Code(err) != codes.Unavailable {
 			t.Errorf("%v, want UNAVAILABLE", err)

@@ -34,6 +34,7 @@ type hosted struct {
 	updates sync.Mutex // held while one update takes effect; before mu
 
 	mu       sync.Mutex
+	closed   bool        // for ever
 	conn     *hostedConn // nil if there is no resolver
 	resolver resolver.Resolver
 	known    []string
@@ -118,6 +119,10 @@ func (h *hosted) open() (r resolver.Resolver, built bool, err error) {
 		h.mu.Unlock()
 		return r, false, nil
 	}
+	if h.closed {
+		h.mu.Unlock()
+		return nil, false, errOutdated
+	}
 	conn := &hostedConn{h}
 	h.forget()
 	h.conn = conn
@@ -127,13 +132,23 @@ func (h *hosted) open() (r resolver.Resolver, built bool, err error) {
 		err = errors.New("its Build gave neither a resolver nor an error")
 	}
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	if err != nil {
+	outdated := h.conn != conn
+	switch {
+	case outdated:
+	case err != nil:
 		h.forget()
 		h.hear() // calls that wait get the error
-		return nil, false, fmt.Errorf("the resolver for the scheme %q: %w", h.target.URL.Scheme, err)
+	default:
+		h.resolver = r
 	}
-	h.resolver = r
+	h.mu.Unlock()
+	switch {
+	case err != nil:
+		return nil, false, fmt.Errorf("the resolver for the scheme %q: %w", h.target.URL.Scheme, err)
+	case outdated: // closed while it was built
+		r.Close()
+		return nil, false, errOutdated
+	}
 	return r, true, nil
 }
 
@@ -192,6 +207,9 @@ func (h *hosted) aboutAddress(address string) resolver.Address {
 
 // close is detach for ever: nobody waits any more.
 func (h *hosted) close() (end func()) {
+	h.mu.Lock()
+	h.closed = true // who connects may be about to build
+	h.mu.Unlock()
 	end = h.detach()
 	h.mu.Lock()
 	defer h.mu.Unlock()

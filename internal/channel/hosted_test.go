@@ -467,3 +467,23 @@ func TestFindTarget(t *testing.T) {
 		t.Error("xds is accepted")
 	}
 }
+
+// A resolver that is being built while the channel is closed is closed too, and
+// none is built later.
+func TestHosted_CloseWhileBuilding(t *testing.T) {
+	n := &naming{}
+	withNaming(t, n, nil, func(t *testing.T, w *world) {
+		n.first = func(resolver.ClientConn) {
+			go w.ch.Close()
+			<-time.After(ms)
+		}
+		_, err := w.within(time.Minute, true)
+		wantStatus(t, err, codes.Canceled)
+		simnet.Advance(2 * ms)
+		n.wantCounts(t, 1, 0, 1)
+		if _, _, err := w.ch.first.hosted.open(); !errors.Is(err, errOutdated) {
+			t.Errorf("a channel that is closed builds: %v", err)
+		}
+		n.wantCounts(t, 1, 0, 1)
+	})
+}
