@@ -1,6 +1,8 @@
 package weir
 
 import (
+	"context"
+
 	"github.com/weir-rpc/weir/internal/balance"
 	"github.com/weir-rpc/weir/internal/channel"
 	"github.com/weir-rpc/weir/internal/serviceconfig"
@@ -17,6 +19,9 @@ func (o *serviceOptions) parse(js string) (*service, error) {
 		return nil, err
 	}
 	policy, err := balance.Choose(config.LoadBalancingConfig, config.LoadBalancingPolicy)
+	if err == nil {
+		err = o.health.read(config.HealthCheckConfig, policy)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -48,6 +53,9 @@ func (c *clientConfig) balancing(s *service, authority, agent string, client fun
 			Publish:    site.Publish,
 			ResolveNow: site.ResolveNow,
 			Over:       func(current func() transport.ClientTransport) any { return client().over(current) },
+			Health: func(ctx context.Context, current func() transport.ClientTransport, service string, tell func(serving bool, said string)) error {
+				return watchHealth(ctx, client().over(current), service, tell)
+			},
 		})}
 	}}
 }

@@ -21,6 +21,7 @@ type serviceOptions struct {
 	disabled bool    // of resolvers
 	noRetry  bool
 	attempts int // zero is defaultMaxCallAttempts
+	health   healthOptions
 }
 
 // WithDefaultServiceConfig sets the service config, as JSON, of a Client whose

@@ -119,10 +119,6 @@ func WithChannelzParentID(channelz.Identifier) DialOption {
 	return dialOption(func(*clientConfig) {})
 }
 
-// WithDisableHealthCheck has no effect, and is there for programs that set it in
-// grpc-go: the Client does not ask servers for their health.
-func WithDisableHealthCheck() DialOption { return dialOption(func(*clientConfig) {}) }
-
 // NumStreamWorkers sets how many goroutines the Server keeps for unary handlers
 // to come, once they have run one: 8 for each processor without it, where grpc-go
 // keeps none. More calls at a time have goroutines all the same, which end with

@@ -55,6 +55,7 @@ var channelOps = map[string]string{
 	"internal/balance queue.close":        "Close waits for the end",
 	"internal/balance subConn.Transport":  "does not wait: has a default",
 	"internal/balance subConn.run":        "the time between two attempts",
+	"internal/balance subConn.check":      "the time between two checks of health",
 	"internal/balance subConn.try":        "the end of a connection, until it is known who has it",
 }
 

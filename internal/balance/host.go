@@ -34,6 +34,10 @@ type Config struct {
 	// Over gives what a balancer makes calls of its own with, over one
 	// connection at a time: a grpc.ClientConnInterface. It may be nil.
 	Over func(current func() transport.ClientTransport) any
+	// Health tells of the health of a service behind a connection, each time that
+	// it is said, until that ends or cannot be known: the error says why. Nil checks
+	// no health.
+	Health func(ctx context.Context, current func() transport.ClientTransport, service string, tell func(serving bool, said string)) error
 }
 
 // Host has one balancer, or two while one takes over from the other. All methods
@@ -48,7 +52,8 @@ type Host struct {
 	pending *child   // that is to follow it; may be nil
 	retired []*child // that the queue took no more
 	closed  bool
-	err     error // the latest of a connection
+	service *string // of the latest policy
+	err     error   // the latest of a connection
 }
 
 var errClosed = errors.New("the balancer is closed")
@@ -73,6 +78,7 @@ func (h *Host) Update(p *Policy, s resolver.State) error {
 
 func (h *Host) update(p *Policy, s resolver.State) error {
 	h.mu.Lock()
+	h.service = p.service
 	c := h.pending
 	if c == nil {
 		c = h.current
@@ -225,7 +231,7 @@ func (c *child) NewSubConn(list []resolver.Address, o balancer.NewSubConnOptions
 	if len(list) == 0 {
 		return nil, errors.New("a SubConn needs an address")
 	}
-	sc := newSubConn(c, list, o.StateListener)
+	sc := newSubConn(c, list, o)
 	h := c.host
 	h.mu.Lock()
 	defer h.mu.Unlock()

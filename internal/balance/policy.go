@@ -15,7 +15,12 @@ const pickFirst = "pick_first"
 type Policy struct {
 	builder balancer.Builder
 	config  serviceconfig.LoadBalancingConfig // nil if the balancer reads none
+	service *string                           // whose health is checked; may be nil
 }
+
+// Check has the health of a service checked: servers where it is not well get no
+// calls, if the balancer heeds that. It is for before the first use.
+func (p *Policy) Check(service string) { p.service = &service }
 
 // Name gives the name that the balancer is registered with.
 func (p *Policy) Name() string { return p.builder.Name() }

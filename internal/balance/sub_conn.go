@@ -29,6 +29,7 @@ type subConn struct {
 	child     *child
 	listener  func(balancer.SubConnState) // may be nil
 	ready     atomic.Pointer[established] // nil unless READY; written with mu
+	checked   bool                        // READY means healthy
 	producers producers
 
 	mu        sync.Mutex // before Host.mu
@@ -55,8 +56,9 @@ type attempt struct {
 
 var errShutdown = errors.New("the balancer has no use for the connection any more")
 
-func newSubConn(c *child, list []resolver.Address, l func(balancer.SubConnState)) *subConn {
-	sc := &subConn{child: c, addresses: slices.Clone(list), listener: l}
+func newSubConn(c *child, list []resolver.Address, o balancer.NewSubConnOptions) *subConn {
+	sc := &subConn{child: c, addresses: slices.Clone(list), listener: o.StateListener}
+	sc.checked = o.HealthCheckEnabled
 	sc.producers.over = c.host.cfg.Over
 	return sc
 }
@@ -214,6 +216,7 @@ func (sc *subConn) UpdateAddresses(list []resolver.Address) {
 
 // Shutdown is balancer.SubConn's. Calls on the connection finish.
 func (sc *subConn) Shutdown() {
+	defer sc.producers.close()
 	sc.mu.Lock()
 	defer sc.mu.Unlock()
 	if sc.state == connectivity.Shutdown {
@@ -226,6 +229,7 @@ func (sc *subConn) Shutdown() {
 	if e := sc.ready.Swap(nil); e != nil {
 		e.tr.GracefulClose()
 	}
+	sc.toldLocked(connectivity.Shutdown)
 	sc.setLocked(connectivity.Shutdown, nil)
 	h := sc.child.host
 	h.mu.Lock()
@@ -258,13 +262,21 @@ func (sc *subConn) setLocked(to connectivity.State, err error) {
 		sc.mu.Lock()
 		sc.toldLocked(to)
 		sc.mu.Unlock()
-		s := balancer.SubConnState{ConnectivityState: to, ConnectionError: err}
-		if sc.listener != nil {
-			sc.listener(s)
-		} else {
-			sc.child.balancer.UpdateSubConnState(sc, s) //nolint:staticcheck // balancers have it
+		if _, checks := h.checks(); checks && sc.checked && to == connectivity.Ready {
+			sc.RegisterHealthListener(sc.tell)
+			return
 		}
+		sc.tell(balancer.SubConnState{ConnectivityState: to, ConnectionError: err})
 	})
+}
+
+// tell is by what the queue runs.
+func (sc *subConn) tell(s balancer.SubConnState) {
+	if sc.listener != nil {
+		sc.listener(s)
+	} else {
+		sc.child.balancer.UpdateSubConnState(sc, s) //nolint:staticcheck // balancers have it
+	}
 }
 
 // String names the connection by its addresses.
