@@ -64,7 +64,7 @@ func (h *hosted) list(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, h.fault(err)
 	}
-	if !built {
+	if !built && r != nil { // else it is being built
 		r.ResolveNow(resolver.ResolveNowOptions{})
 	}
 	for {
