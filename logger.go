@@ -23,9 +23,9 @@ func WithLogger(l *slog.Logger) DialOption {
 // Logger has the Server tell l what becomes of it and of its connections: that
 // one begins or ends in order on the level debug, that it serves, drains and
 // stops as information, connections that are refused or broken, with the reason,
-// as warnings, of refusals one a second, and panics of handlers as errors, with their stack, before they
-// end the program. Nothing is logged for a call that goes well or fails. Without
-// it, and with nil, nothing is logged at all.
+// as warnings, of refusals one a second, and panics of handlers as errors, with
+// their stack, before they end the program. Nothing is logged for a call that
+// goes well or fails. Without it, and with nil, nothing is logged at all.
 func Logger(l *slog.Logger) ServerOption {
 	return serverOption(func(c *serverConfig) {
 		c.telemetry.logger = l
