@@ -300,7 +300,7 @@ func (c *Client) attempt(ctx context.Context, inv *invocation, comp encoding.Com
 			return tr.Peer(), err
 		}
 	}
-	inv.call.Metadata = withPick(numbered(inv.call.Metadata, inv.retries.made), &inv.pick)
+	inv.call.Metadata = withPick(numbered(inv.call.Metadata, int(inv.retries.made)), &inv.pick)
 	m, size, err := inv.request(args, comp)
 	if err != nil {
 		return tr.Peer(), err

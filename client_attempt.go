@@ -15,9 +15,9 @@ type attempt struct {
 	tr    transport.ClientTransport
 	st    transport.ClientStream
 	stats *attemptStats // nil without a handler
-	pick  channel.Pick
-	ended atomic.Bool // the balancer was told of the end
-	known atomic.Bool // the stats handler was told of the end
+	pick  *channel.Pick // nil unless the balancer wants to know the end
+	ended atomic.Bool   // the balancer was told of the end
+	known atomic.Bool   // the stats handler was told of the end
 }
 
 // begin opens the stream of a call.
@@ -38,11 +38,11 @@ func (cs *clientStream) begin() error {
 func (cs *clientStream) open() (*attempt, error) {
 	for {
 		a := &cs.first
-		if cs.attempts++; cs.attempts > 1 {
+		if cs.retries.attempts++; cs.retries.attempts > 1 {
 			a = new(attempt)
 		}
 		ctx := cs.parent
-		if cs.attempts > 1 { // the end of the call ends the wait for a connection
+		if cs.retries.attempts > 1 { // the end of the call ends the wait for a connection
 			ctx = cs.lifetime()
 		}
 		if cs.c.stats != nil {
@@ -79,17 +79,20 @@ func (a *attempt) open(ctx context.Context, cs *clientStream) (err error) {
 	if ok {
 		call.Metadata = md
 	}
-	a.pick.Method = cs.method
-	if a.tr, err = c.ch.Pick(ctx, cs.info.waitForReady, &a.pick); err != nil {
+	pick := &channel.Pick{Method: cs.method}
+	if a.tr, err = c.ch.Pick(ctx, cs.info.waitForReady, pick); err != nil {
 		return err
 	}
-	a.stats.picked(&a.pick)
+	if pick.Watched() {
+		a.pick = pick
+	}
+	a.stats.picked(pick)
 	if c.depends(&cs.info) {
 		if err := c.authorize(ctx, a.tr.Peer().AuthInfo, &cs.info, &call, md); err != nil {
 			return err
 		}
 	}
-	call.Metadata = withPick(numbered(call.Metadata, cs.retries.made), &a.pick)
+	call.Metadata = withPick(numbered(call.Metadata, int(cs.retries.made)), pick)
 	if a.st, err = a.tr.NewStream(ctx, &call); err != nil {
 		return err
 	}

@@ -98,7 +98,7 @@ func (inv *invocation) unpick(err error) {
 
 // unpick tells the balancer, once, how an attempt has ended.
 func (a *attempt) unpick(err error) {
-	if !a.pick.Watched() || a.ended.Swap(true) {
+	if a.pick == nil || a.ended.Swap(true) {
 		return
 	}
 	info := balancer.DoneInfo{Err: err}
@@ -109,7 +109,7 @@ func (a *attempt) unpick(err error) {
 		}
 		info.BytesReceived = info.Trailer != nil || a.st.GotHeader()
 	}
-	end(&a.pick, info)
+	end(a.pick, info)
 }
 
 func end(p *channel.Pick, info balancer.DoneInfo) {

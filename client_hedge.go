@@ -102,7 +102,7 @@ func (h *hedge) launchLocked() {
 	for {
 		a := &hedgedAttempt{h: h}
 		a.ctx, a.cancel = context.WithCancelCause(h.ctx) //nolint:fatcontext // each attempt has its own
-		cs := a.streamLocked(retries{made: h.started})
+		cs := a.streamLocked(retries{made: int32(h.started)})
 		h.started++
 		h.running++
 		h.attempts = append(h.attempts, a)

@@ -35,13 +35,14 @@ const (
 // configured retry policy."
 // https://github.com/grpc/proposal/blob/master/A6-client-retries.md#transparent-retries
 type retries struct {
-	refused     bool // a server has refused the call
-	transparent bool // the latest attempt is of the first kind
+	refused     bool   // a server has refused the call
+	transparent bool   // the latest attempt is of the first kind
+	attempts    uint32 // of a stream
 
 	policy   *serviceconfig.Retry // nil if there is none, or no more
 	throttle *throttle
-	made     int // by the policy
-	backoffs int // of them, since the server said when
+	made     int32 // by the policy
+	backoffs int32 // of them, since the server said when
 }
 
 // begin takes the policy of a call.
@@ -84,7 +85,7 @@ func (r *retries) later(err error, pushback []string) (delay time.Duration, ok b
 		return 0, false
 	case !p.Codes.Has(status.Code(err)):
 		return 0, false
-	case !r.throttle.failed() || r.made+1 >= p.MaxAttempts:
+	case !r.throttle.failed() || int(r.made)+1 >= p.MaxAttempts:
 		return 0, false
 	}
 	r.made++
@@ -93,7 +94,7 @@ func (r *retries) later(err error, pushback []string) (delay time.Duration, ok b
 		return wanted, true
 	}
 	r.backoffs++
-	return p.Backoff(r.backoffs-1, rand.Float64()), true
+	return p.Backoff(int(r.backoffs)-1, rand.Float64()), true
 }
 
 // parsePushback reads how long a server wants a client to wait, if it says. It

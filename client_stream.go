@@ -39,8 +39,7 @@ type clientStream struct {
 	next, prev *clientStream // guarded by Client.streams
 
 	// Owned by who opens the stream, and then guarded by replay.order.
-	attempts uint32
-	retries  retries
+	retries retries
 
 	got      bool // a message was received; owned by the receiver
 	sentLast atomic.Bool

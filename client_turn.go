@@ -11,15 +11,21 @@ import (
 // is free. It may be given back by another goroutine than took it.
 type turn struct {
 	mu    sync.Mutex
-	freed sync.Cond // its lock is set by who waits
-	taken bool      // guarded by mu
+	freed *sync.Cond // made by the first who waits; guarded by mu
+	taken bool       // guarded by mu
+}
+
+func (t *turn) expectLocked() {
+	if t.freed == nil {
+		t.freed = sync.NewCond(&t.mu)
+	}
 }
 
 func (t *turn) Lock() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for t.taken {
-		t.freed.L = &t.mu
+		t.expectLocked()
 		t.freed.Wait()
 	}
 	t.taken = true
@@ -30,7 +36,7 @@ func (t *turn) lockWithin(ctx context.Context) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.taken && ctx.Err() == nil {
-		t.freed.L = &t.mu
+		t.expectLocked()
 		stop := context.AfterFunc(ctx, func() {
 			t.mu.Lock()
 			defer t.mu.Unlock()
@@ -52,5 +58,7 @@ func (t *turn) Unlock() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.taken = false
-	t.freed.Signal()
+	if t.freed != nil {
+		t.freed.Signal()
+	}
 }

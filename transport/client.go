@@ -25,7 +25,6 @@ type http2Client struct {
 	blocks   headerBlocks
 	idleness idleness
 	gone     string // what the server's GOAWAY said
-	joined   uint32 // batch, when the latest stream was opened
 	// greeting ends the wait for the server's SETTINGS; nil if nobody needs it.
 	greeting *time.Timer
 	leave    func() // of AfterDraining, until it is called

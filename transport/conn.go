@@ -94,6 +94,7 @@ type conn struct {
 	out      pending // what goes to the socket next
 	spare    pending // what goes there now; its turn's holder owns it while writing
 	batch    uint32  // counts what went there
+	joined   uint32  // batch, when a client opened its latest stream
 	ctl      sched.ControlBuffer
 	round    sched.Round[*stream]
 	life     lifetime

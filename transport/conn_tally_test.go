@@ -6,8 +6,8 @@ import (
 	"unsafe"
 )
 
-// Connections and streams just fit size classes of the allocator. Whoever adds a
-// field looks here first.
+// Connections and streams just fit size classes of the allocator, of which eight
+// octets are its own above 512. Whoever adds a field looks here first.
 func TestSizes(t *testing.T) {
 	if strconv.IntSize != 64 {
 		t.Skip("the sizes are those of 64 bits")
@@ -23,6 +23,9 @@ func TestSizes(t *testing.T) {
 		{"a server's stream", unsafe.Sizeof(http2ServerStream{}), 128},
 		{"the stream of either", unsafe.Sizeof(stream{}), 384},
 	} {
+		if tt.size > 512 {
+			tt.size += 8
+		}
 		if tt.size > tt.most {
 			t.Errorf("%s takes %d octets, more than its size class of %d", tt.what, tt.size, tt.most)
 		}

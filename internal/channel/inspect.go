@@ -75,7 +75,11 @@ type unserved struct{ atomic.Uint64 }
 func (c *Channel) Inspect(d inspect.Detail) inspect.Client {
 	p := &c.first
 	p.mu.Lock()
-	before, live := p.past, p.connections()
+	var before past
+	if p.past != nil {
+		before = *p.past
+	}
+	live := p.connections()
 	p.mu.Unlock()
 	s := inspect.Client{Target: c.target, Counters: before.Counters, LastCall: before.lastStream}
 	for _, tr := range live {

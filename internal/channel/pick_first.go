@@ -57,7 +57,7 @@ type pickFirst struct {
 	failures int                         // rounds in a row
 	hurry    chan struct{}               // of a backoff that runs: closing it ends it
 	closed   bool
-	past     past
+	past     *past // nil until a connection has ended
 }
 
 func (p *pickFirst) idle() picker { return idle{p.wake} }
@@ -277,6 +277,9 @@ func (p *pickFirst) ends(tr transport.ClientTransport, ended func()) {
 	ended()
 	last := lastLook(tr)
 	p.mu.Lock()
+	if p.past == nil {
+		p.past = new(past)
+	}
 	p.past.add(&last)
 	i := slices.Index(p.live, tr)
 	p.live = slices.Delete(p.live, i, i+1)
