@@ -7,34 +7,43 @@ import "github.com/weir-rpc/weir/internal/field"
 type blockCache[K comparable] struct {
 	// What was looked for last: most calls of a connection are alike, and as long
 	// as all are there is no map.
-	last    K
-	lastHas *field.Block
-	all     map[K]*field.Block
+	last *blockFor[K]
+	all  map[K]*blockFor[K]
+}
+
+type blockFor[K comparable] struct {
+	key   K
+	block field.Block
 }
 
 // find gives the block for a key, or nil.
 func (c *blockCache[K]) find(key K) *field.Block {
-	if c.lastHas != nil && key == c.last {
-		return c.lastHas
+	b := c.last
+	if b == nil {
+		return nil
 	}
-	b := c.all[key]
-	if b != nil {
-		c.last, c.lastHas = key, b
+	if key != b.key {
+		if b = c.all[key]; b == nil {
+			return nil
+		}
+		c.last = b
 	}
-	return b
+	return &b.block
 }
 
-// keep takes the block for a key that has none. It forgets all others rather
-// than keep more than most.
-func (c *blockCache[K]) keep(key K, b *field.Block, most int) {
-	if c.lastHas != nil {
+// keep gives a block for a key that has none. It forgets all others rather than
+// keep more than most.
+func (c *blockCache[K]) keep(key K, most int) *field.Block {
+	b := &blockFor[K]{key: key}
+	if c.last != nil {
 		if c.all == nil {
-			c.all = map[K]*field.Block{c.last: c.lastHas}
+			c.all = map[K]*blockFor[K]{c.last.key: c.last}
 		}
 		if len(c.all) >= most {
 			clear(c.all)
 		}
 		c.all[key] = b
 	}
-	c.last, c.lastHas = key, b
+	c.last = b
+	return &b.block
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/weir-rpc/weir/internal/field"
@@ -24,12 +25,13 @@ type http2Client struct {
 	slots    slots
 	blocks   headerBlocks
 	idleness idleness
-	gone     string // what the server's GOAWAY said
 	// greeting ends the wait for the server's SETTINGS; nil if nobody needs it.
 	greeting *time.Timer
-	leave    func() // of AfterDraining, until it is called
+	ending   *ending // nil without an owner that wants to know
 
-	idle sync.Pool // streams for RoundTrip; each has a channel, so that the pool ends with the connection
+	// idle has streams for RoundTrip, and is nil while there are none. Each has a
+	// channel, so that the pool ends with the connection.
+	idle atomic.Pointer[sync.Pool]
 }
 
 // NewHTTP2Client makes a ClientTransport of nc, which is dialed and secured
@@ -43,7 +45,6 @@ func NewHTTP2Client(ctx context.Context, nc net.Conn, cfg ClientConfig) (ClientT
 	}
 	t := &http2Client{cfg: cfg, draining: make(chan struct{})}
 	t.conn.init(nc, true, t, &t.cfg.ConnConfig)
-	t.slots.init(&t.conn)
 	t.cfg.Authority = cmp.Or(t.cfg.Authority, nc.RemoteAddr().String(), "localhost") // of a socket without a name
 	t.blocks.init(&t.cfg)
 	ready := t.ready
@@ -57,11 +58,11 @@ func NewHTTP2Client(ctx context.Context, nc net.Conn, cfg ClientConfig) (ClientT
 	}
 	if err := wait.For(ctx, wait.Connect, wait.Holder{}, ready); err != nil {
 		t.fail(&ConnError{By: ByLocal, Reason: noSettings, Cause: err})
-		<-t.done
+		<-t.Done()
 		return nil, t.lastErr()
 	}
 	if err := t.lastErr(); err != nil {
-		<-t.done
+		<-t.Done()
 		return nil, err
 	}
 	return t, nil
@@ -72,7 +73,6 @@ func (t *http2Client) Peer() *peer.Peer               { return t.peer }
 func (t *http2Client) GracefulClose()                 { t.drainClient() }
 func (t *http2Client) Close(reason string)            { t.close(reason) }
 func (t *http2Client) Draining() <-chan struct{}      { return t.draining }
-func (t *http2Client) Done() <-chan struct{}          { return t.done }
 func (t *http2Client) Err() error                     { return t.lastErr() }
 
 // Ready has a channel only as long as there is something to wait for.
@@ -87,10 +87,13 @@ func (t *http2Client) Ready() <-chan struct{} {
 	return t.ready
 }
 
+// Authority gives the :authority of calls that name none.
+func (t *http2Client) Authority() string { return t.cfg.Authority }
+
 func (t *http2Client) AfterDraining(f func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.leave = f
+	t.endingLocked().leave = f
 	if t.life != lifeOpen {
 		t.leaveLocked()
 	}
@@ -98,14 +101,15 @@ func (t *http2Client) AfterDraining(f func()) {
 
 // leaveLocked says that no more streams can be opened.
 func (t *http2Client) leaveLocked() {
+	t.endNoticeLocked()
 	select {
 	case <-t.draining:
 	default:
 		close(t.draining)
 	}
-	if t.leave != nil {
-		go t.leave()
-		t.leave = nil
+	if e := t.ending; e != nil && e.leave != nil {
+		go e.leave()
+		e.leave = nil
 	}
 }
 
@@ -119,8 +123,8 @@ func (t *http2Client) refusedLocked() *StreamError {
 		return lost
 	case lifeDraining:
 		text := "the connection is draining"
-		if t.gone != "" {
-			text += ": " + t.gone
+		if t.drain.reason != "" {
+			text += ": " + t.drain.reason
 		}
 		return &StreamError{Code: CodeRefusedStream, By: ByLocal, Unprocessed: true, Unsent: true, Status: unavailable(text)}
 	}
@@ -138,24 +142,25 @@ func (t *http2Client) openLocked(ctx context.Context, st *stream, call *Call) *S
 	b, err := t.encodeLocked(ctx, now, t.hbuf[:0], call)
 	t.hbuf = b[:0]
 	if err != nil {
-		t.slots.releaseLocked()
+		t.slots.releaseLocked(t)
 		return err
 	}
 	st.id = t.nextID
 	t.nextID += 2
 	st.openLocked()
 	t.budget.earned += earnedCall
-	t.streams[st.id] = st
+	t.streams.add(st)
 	st.client.method, st.client.begun = call.Method, now.Sub(t.record.begun)
 	t.tally.openedLocked(st.client.begun)
 	t.joined = t.batch
 	t.headersLocked(st.id, b, false)
 	t.streamsChangedLocked()
 	t.shrinkScratchLocked()
-	if t.nextID > lastClientID && t.life == lifeOpen {
-		t.life = lifeDraining
-		t.gone = "the connection is running out of stream ids"
-		t.settingsLocked()
+	if !t.looks {
+		t.watchAnswersLocked()
+	}
+	if t.nextID > fewIDs {
+		t.fewIDsLocked()
 	}
 	return nil
 }
@@ -176,6 +181,9 @@ const lastClientID = 1<<31 - 1<<16
 
 // acquire gets a stream slot for a call, with mu held when it succeeds.
 func (t *http2Client) acquire(ctx context.Context, call *Call) *StreamError {
+	if call.Slot {
+		return t.acquireTaken(ctx, call)
+	}
 	if err := call.check(); err != nil {
 		return err
 	}
@@ -189,10 +197,10 @@ func (t *http2Client) acquire(ctx context.Context, call *Call) *StreamError {
 		t.mu.Unlock()
 		return err
 	}
-	if t.slots.tryLocked() {
+	if t.slots.tryLocked(t) {
 		return nil
 	}
-	return t.slots.wait(ctx)
+	return t.slots.wait(ctx, t)
 }
 
 // headers is a response's headers or trailers.
@@ -202,7 +210,7 @@ func (t *http2Client) headers(id uint32, end bool, l *field.List) *frame.Error {
 		r = parseResponse(l)
 	}
 	t.mu.Lock()
-	st := t.findLocked(id)
+	st := t.streams.find(id)
 	if st == nil {
 		idle := t.isIdleLocked(id)
 		t.mu.Unlock()
@@ -274,14 +282,17 @@ func (t *http2Client) batchEnd() {}
 // settingsLocked gives out stream slots if the server raised the limit, or
 // turns those away who wait for one on a connection that drains.
 func (t *http2Client) settingsLocked() {
-	t.slots.grantLocked()
+	t.slots.grantLocked(t)
 	t.greetedLocked()
-	if t.life != lifeOpen {
+	switch {
+	case t.life != lifeOpen:
 		t.leaveLocked()
+	case t.settings.maxStreams == 0:
+		t.noticeLocked("the server allows no streams any more (SETTINGS_MAX_CONCURRENT_STREAMS is 0)")
 	}
 }
 
-func (t *http2Client) removedLocked(*stream) { t.slots.releaseLocked() }
+func (t *http2Client) removedLocked(*stream) { t.slots.releaseLocked(t) }
 
 // goAway is the server's: no new streams, and those above last were not
 // processed.
@@ -292,10 +303,13 @@ func (t *http2Client) removedLocked(*stream) { t.slots.releaseLocked() }
 func (t *http2Client) goAway(last uint32, code ErrCode, debug []byte) {
 	text := "the server sent " + goAwayText(code, debug) + t.tooManyPings(code, debug)
 	t.mu.Lock()
+	if t.holdsGoAwayLocked(last, code, debug, text) {
+		t.mu.Unlock()
+		return
+	}
 	if t.life == lifeOpen {
 		t.life = lifeDraining
 	}
-	t.gone = text
 	t.drain.reason = text
 	t.settingsLocked()
 	var above []*stream
@@ -320,6 +334,7 @@ func (t *http2Client) closed(*ConnError) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.idleness.stop()
+	t.ending.stop()
 	t.settingsLocked()
 	t.readyLocked()
 }

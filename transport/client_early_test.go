@@ -12,6 +12,7 @@ import (
 	"github.com/weir-rpc/weir/internal/simnet"
 	"golang.org/x/net/http2"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
 )
 
@@ -224,6 +225,40 @@ func TestEarlyCall_NoSettings(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What the server is, if not one of HTTP/2, is known from its first octets, though
+// the reader rests before the server closes the connection.
+func TestEarlyCall_NoSettings_ReaderRests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := simnet.Pipe(simnet.Link{})
+		cfg := ClientConfig{EarlyCalls: true}
+		cfg.AuthInfo = credentials.TLSInfo{}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		ct, err := NewHTTP2Client(ctx, onSystem(a, cfg.AuthInfo), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := h2peer.NewServer(t, b)
+		p.WantSettings("the client's first frame")
+		p.Ignore(http2.FrameWindowUpdate)
+		call := roundTrip(t.Context(), ct, "early")
+		take(p, 1)
+		p.WriteRaw([]byte{0x15, 3, 1, 0, 2, 2, 22}) // an alert: less than a frame's header
+		before := reader(t)
+		simnet.Advance(3 * defaultRestAfter)
+		if reader(t) == before {
+			t.Error("the reader does not rest")
+		}
+		p.Close()
+		err = call.wantError(t, codes.Unavailable)
+		if se := wantStreamError(t, err, CodeNoError, ByPeer); !se.Unprocessed {
+			t.Error("the call may have been processed")
+		}
+		wantWords(t, err, "the server speaks TLS", "has not acted")
+		<-ct.Done()
+	})
 }
 
 // A call that waits for a stream slot has certainly not been processed.

@@ -28,6 +28,12 @@ type blockKey struct{ method, authority, subtype, compress, accept string }
 // maxBlocks bounds the kinds of calls that are remembered.
 const maxBlocks = 1024
 
+func (t *http2Client) restLocked() {
+	t.blocks.known = blockCache[blockKey]{}
+	t.forgetAnswersLocked()
+	t.idle.Store(nil)
+}
+
 func (h *headerBlocks) init(cfg *ClientConfig) { h.cfg = cfg }
 
 // append appends the header block of a call. The order is that of the gRPC
@@ -38,11 +44,11 @@ func (h *headerBlocks) append(b []byte, c *conn, call *Call, hasTimeout bool, ti
 		return b, err
 	}
 	b = c.enc.Begin(b)
-	b = c.enc.AppendBlock(b, h.block(call))
+	b = h.appendRecurring(b, c, call)
 	if hasTimeout {
 		v := grpcwire.AppendTimeout(h.timeout[:0], timeout)
-		// The encoder does not keep a value that it may not index.
-		b = c.enc.AppendField(b, field.Field{Name: "grpc-timeout", Value: unsafe.String(&v[0], len(v))}, field.IndexNever)
+		// The encoder keeps no string, but a copy of one.
+		b = c.enc.AppendField(b, field.Field{Name: "grpc-timeout", Value: unsafe.String(&v[0], len(v))}, field.IndexName)
 	}
 	if len(call.Metadata) > 0 {
 		b = appendMetadataFields(b, c, call.Metadata)
@@ -115,17 +121,17 @@ func appendMetadataFields(b []byte, c *conn, md metadata.MD) []byte {
 	return b
 }
 
-func (h *headerBlocks) block(call *Call) *field.Block {
+// appendRecurring appends what calls of one kind have in common.
+func (h *headerBlocks) appendRecurring(b []byte, c *conn, call *Call) []byte {
 	key := blockKey{call.Method, call.Authority, call.ContentSubtype, call.SendCompress, call.AcceptEncoding}
-	b := h.known.find(key)
-	if b == nil {
-		b = h.newBlock(call)
-		h.known.keep(key, b, maxBlocks)
+	block := h.known.find(key)
+	if block == nil {
+		block = h.known.keep(key, maxBlocks)
 	}
-	return b
-}
-
-func (h *headerBlocks) newBlock(call *Call) *field.Block {
+	b, ok := c.enc.Replay(b, block)
+	if ok {
+		return b
+	}
 	authority, scheme := call.Authority, "http"
 	if authority == "" {
 		authority = h.cfg.Authority
@@ -137,22 +143,22 @@ func (h *headerBlocks) newBlock(call *Call) *field.Block {
 	if agent == "" {
 		agent = defaultUserAgent
 	}
-	fields := []field.Field{
-		{Name: ":method", Value: "POST"},
-		{Name: ":scheme", Value: scheme},
-		{Name: ":path", Value: call.Method},
-		{Name: ":authority", Value: authority},
-		{Name: "content-type", Value: grpcwire.ContentType(call.ContentSubtype)},
-		{Name: "user-agent", Value: agent},
-		{Name: "te", Value: "trailers"},
-	}
+	fields := append(make([]field.Field, 0, 9),
+		field.Field{Name: ":method", Value: "POST"},
+		field.Field{Name: ":scheme", Value: scheme},
+		field.Field{Name: ":path", Value: call.Method},
+		field.Field{Name: ":authority", Value: authority},
+		field.Field{Name: "content-type", Value: grpcwire.ContentType(call.ContentSubtype)},
+		field.Field{Name: "user-agent", Value: agent},
+		field.Field{Name: "te", Value: "trailers"},
+	)
 	if call.SendCompress != "" {
 		fields = append(fields, field.Field{Name: "grpc-encoding", Value: call.SendCompress})
 	}
 	if accept := cmp.Or(call.AcceptEncoding, h.cfg.AcceptEncoding); accept != "" {
 		fields = append(fields, field.Field{Name: "grpc-accept-encoding", Value: accept})
 	}
-	return field.NewBlock(fields...)
+	return c.enc.AppendBlock(b, block, fields...)
 }
 
 const defaultUserAgent = "grpc-go-weir/" + Version

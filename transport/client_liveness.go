@@ -9,10 +9,10 @@ import (
 )
 
 func (t *http2Client) schedule(now time.Time) *liveness.Schedule {
-	if s := liveness.NewClient(t.cfg.Keepalive, 0, now); !s.Off() {
-		return &s
+	if t.cfg.Keepalive.Time <= 0 {
+		return nil
 	}
-	return nil
+	return new(liveness.NewClient(t.cfg.Keepalive, 0, now))
 }
 
 func (t *http2Client) keepalive() (peer, option string, timeout time.Duration) {

@@ -10,9 +10,9 @@ import (
 // SETTINGS_MAX_CONCURRENT_STREAMS. Who finds none free waits in line. Guarded
 // by conn.mu.
 type slots struct {
-	c       *conn
 	taken   uint32 // open streams, and slots given to those who waited
 	waiting []*slotWaiter
+	pool    *SlotPool // whose calls get what these leave; nil if there is none
 }
 
 type slotWaiter struct {
@@ -20,34 +20,36 @@ type slotWaiter struct {
 	ok    bool          // a slot was given
 }
 
-func (s *slots) init(c *conn) { s.c = c }
-
 // tryLocked takes a slot if one is free and nobody waits for one.
 //
 // "Endpoints MUST NOT exceed the limit set by their peer."
 // https://www.rfc-editor.org/rfc/rfc9113#section-5.1.2
-func (s *slots) tryLocked() bool {
-	if s.taken >= s.c.settings.maxStreams || len(s.waiting) > 0 {
+func (s *slots) tryLocked(t *http2Client) bool {
+	if !s.freeLocked(t) {
 		return false
 	}
 	s.taken++
 	return true
 }
 
+func (s *slots) freeLocked(t *http2Client) bool {
+	return s.taken < t.settings.maxStreams && len(s.waiting) == 0
+}
+
 // releaseLocked gives a slot back.
-func (s *slots) releaseLocked() {
+func (s *slots) releaseLocked(t *http2Client) {
 	s.taken--
-	s.grantLocked()
+	s.grantLocked(t)
 }
 
 // grantLocked gives the free slots to those who wait, first come, first
 // served. On a connection that takes no more streams, all of them leave empty
 // handed. A limit below what is taken gives nothing until enough is released.
-func (s *slots) grantLocked() {
+func (s *slots) grantLocked(t *http2Client) {
 	for len(s.waiting) > 0 {
 		w := s.waiting[0]
-		if s.c.life == lifeOpen {
-			if s.taken >= s.c.settings.maxStreams {
+		if t.life == lifeOpen {
+			if s.taken >= t.settings.maxStreams {
 				return
 			}
 			s.taken++
@@ -57,29 +59,30 @@ func (s *slots) grantLocked() {
 		close(w.given)
 	}
 	s.waiting = nil
+	for s.pool != nil && t.life == lifeOpen && s.taken < t.settings.maxStreams && s.pool.give(t) {
+		s.taken++
+	}
 }
 
 // wait waits for a slot, with mu held, and holds it again when it succeeds.
-func (s *slots) wait(ctx context.Context) *StreamError {
-	c := s.c
-	t := c.role.(*http2Client)
+func (s *slots) wait(ctx context.Context, t *http2Client) *StreamError {
 	w := &slotWaiter{given: make(chan struct{})}
 	s.waiting = append(s.waiting, w)
-	limit := c.settings.maxStreams
-	c.mu.Unlock()
+	limit := t.settings.maxStreams
+	t.mu.Unlock()
 	err := wait.For(ctx, wait.StreamSlot, wait.Holder{}, w.given)
-	c.mu.Lock()
+	t.mu.Lock()
 	if err == nil && w.ok {
 		if refused := t.refusedLocked(); refused != nil {
-			s.releaseLocked()
-			c.mu.Unlock()
+			s.releaseLocked(t)
+			t.mu.Unlock()
 			return refused
 		}
 		return nil
 	}
-	defer c.mu.Unlock()
+	defer t.mu.Unlock()
 	if w.ok {
-		s.releaseLocked() // it came too late
+		s.releaseLocked(t) // it came too late
 	}
 	if err == nil {
 		return t.refusedLocked()

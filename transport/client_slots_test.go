@@ -148,13 +148,18 @@ func TestSlots_StreamEnds_IsGivenBackOnce(t *testing.T) {
 			c.want(t, "y")
 			id += 2
 		}
-		s := &ct.(*http2Client).slots
-		s.c.mu.Lock()
-		defer s.c.mu.Unlock()
-		if s.taken != 0 {
-			t.Errorf("%d slots are taken and no stream is open", s.taken)
+		if n := taken(ct); n != 0 {
+			t.Errorf("%d slots are taken and no stream is open", n)
 		}
 	}, maxStreams(1), http2.Setting{ID: http2.SettingMaxHeaderListSize, Val: 2000})
+}
+
+// taken is how many slots of a connection are.
+func taken(ct ClientTransport) uint32 {
+	c := ct.(*http2Client)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.slots.taken
 }
 
 // Row A98: a call that waits to be opened on a connection that begins to drain

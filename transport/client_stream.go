@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/weir-rpc/weir/internal/buffer"
@@ -24,14 +25,14 @@ type http2ClientStream struct {
 	method string        // guarded by conn.mu
 	begun  time.Duration // after conn.record.begun; guarded by conn.mu
 
-	unary bool // immutable; of RoundTrip: the object serves again
-
 	// Guarded by stream.in.
 	headerIn   chan struct{} // closed when headerTold; nil if nobody waits for that
 	headerTold bool          // the headers have come or never will
 	gotHeader  bool
 	gotTrailer bool           // the reader, who alone sets it, reads it without
+	unary      bool           // immutable; of RoundTrip: the object serves again
 	informed   uint8          // 1xx responses, up to maxInformational and one more
+	awaits     awaited        // guarded by conn.mu; 0 until the deadline passes
 	header     *response      // never nil
 	trailer    *response      // never nil
 	end        *status.Status // nil is OK
@@ -67,7 +68,7 @@ func (cs *http2ClientStream) over() bool {
 	if cs.ctx.Err() == nil {
 		return false
 	}
-	if err := contextError(cs.ctx); !cs.cancel(CodeCancel, err) {
+	if err := cs.contextError(cs.ctx); !cs.cancel(CodeCancel, err) {
 		cs.kill(err)
 	}
 	return true
@@ -293,7 +294,7 @@ func (cs *http2ClientStream) responseLocked(r *response, end bool) *StreamError 
 			cs.foreignLocked(code, what)
 			return nil
 		}
-		cs.gotHeader, cs.header, cs.length = true, r, r.length
+		cs.gotHeader, cs.header, cs.length = true, r, r.length.ofBody()
 		return nil
 	case end && r.httpStatus != "":
 		// "Pseudo-header fields MUST NOT appear in a trailer section."
@@ -333,7 +334,7 @@ func (t *http2Client) RoundTrip(ctx context.Context, call *Call, request Buffer,
 	}
 	if err != nil {
 		buffer.Put(b)
-		t.idle.Put(st)
+		t.keepStream(st)
 		return err
 	}
 	cs.ctx = ctx // before the reader can come to the stream: it takes the lock first
@@ -345,7 +346,7 @@ func (t *http2Client) RoundTrip(ctx context.Context, call *Call, request Buffer,
 	if wait.For(ctx, wait.Peer, wait.Holder{Stream: st.id}, st.in.C()) != nil {
 		// Who takes a stream out of the table decides how it ends. If that was
 		// the reader, the answer is on its way to the gate.
-		if e := contextError(ctx); cs.cancel(CodeCancel, e) {
+		if e := cs.contextError(ctx); cs.cancel(CodeCancel, e) {
 			return e
 		}
 		_ = wait.For(contextBackground, wait.Peer, wait.Holder{Stream: st.id}, st.in.C())
@@ -378,14 +379,15 @@ func (cs *http2ClientStream) reply(reply *Reply) error {
 
 // unaryStream gives a stream for RoundTrip.
 func (t *http2Client) unaryStream(limit uint32) *stream {
-	if st, ok := t.idle.Get().(*stream); ok {
-		st.in.limit = limit
-		return st // openLocked makes its sending half new
+	if pool := t.idle.Load(); pool != nil {
+		if st, ok := pool.Get().(*stream); ok {
+			st.in.limit = limit
+			return st // openLocked makes its sending half new
+		}
 	}
 	cs := &http2ClientStream{t: t, unary: true, header: &noResponse, trailer: &noResponse}
 	cs.client = cs
 	cs.stream.init(&t.conn, limit, true)
-	cs.in.keeps = true
 	return &cs.stream
 }
 
@@ -400,7 +402,20 @@ func (t *http2Client) recycle(st *stream) {
 		return
 	}
 	in.resetLocked()
-	cs.gotHeader, cs.gotTrailer, cs.end, cs.informed = false, false, nil, 0
+	in.keeps = true // a connection with one call leaves it no memory
+	cs.gotHeader, cs.gotTrailer, cs.end, cs.informed, cs.awaits = false, false, nil, 0, 0
 	cs.header, cs.trailer, cs.ctx = &noResponse, &noResponse, nil
-	t.idle.Put(st)
+	t.keepStream(st)
+}
+
+// keepStream has st serve another call.
+func (t *http2Client) keepStream(st *stream) {
+	pool := t.idle.Load()
+	if pool == nil {
+		pool = new(sync.Pool)
+		if !t.idle.CompareAndSwap(nil, pool) {
+			return // to the garbage collector, as any that a rest finds
+		}
+	}
+	pool.Put(st)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/weir-rpc/weir/internal/frame"
 	"github.com/weir-rpc/weir/internal/grpcwire"
+	"github.com/weir-rpc/weir/internal/liveness"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
 )
@@ -58,6 +59,12 @@ type ConnConfig struct {
 	// larger, and never go below. That of the connection is no smaller than that
 	// of a stream.
 	AdaptiveWindows bool
+	// Exclusive says that nobody but the transport reads, closes or sets deadlines
+	// of the net.Conn or what is under it. Then a connection on which nothing comes
+	// for a while (ConnTuning.RestAfter) waits without a goroutine, on Linux, if it
+	// is a TCP or unix socket, or TLS above one. If somebody did close it, that
+	// would not be noticed before it is used.
+	Exclusive bool
 	// MaxHeaderListSize bounds the header list of a request or response, in
 	// octets as RFC 9113 §6.5.2 counts them. Zero means DefaultMaxHeaderListSize.
 	MaxHeaderListSize uint32
@@ -99,6 +106,11 @@ type ConnTuning struct {
 	// MiB, what is less or more counts as that. The buffer comes from a pool while
 	// there is something to read, and goes back. Zero and less mean 32 KiB.
 	ReadBufferSize int
+	// RestAfter is how long, up to twice that, nothing is read before a connection
+	// rests, with open calls or without: it lets go of what makes the next call a
+	// little faster, and of its goroutine where Exclusive allows. Zero and less mean
+	// a second.
+	RestAfter time.Duration
 	// IdleFrames bounds the frames that do no work for a call.
 	IdleFrames IdleFrames
 }
@@ -122,6 +134,13 @@ func (c *ConnConfig) rare() ConnTuning {
 		return ConnTuning{}
 	}
 	return *c.Tuning
+}
+
+func (c *ConnConfig) restAfter() time.Duration {
+	if c.Tuning == nil || c.Tuning.RestAfter <= 0 {
+		return defaultRestAfter
+	}
+	return c.Tuning.RestAfter
 }
 
 func (c *ConnConfig) readBufferSize() int {
@@ -234,12 +253,42 @@ type ClientConfig struct {
 	// nobody waited for one: an eighth of it later at most. Err's cause is ErrIdle
 	// then. Zero and negative values are no bound.
 	IdleTimeout time.Duration
+	// Answers says how long a server may owe answers. Nil means for ever. It is not
+	// changed, and connections may share it.
+	Answers *AnswerPolicy
 	// TooManyPings hears that the server ends the connection because it gets too
 	// many PING frames, before Draining is closed. It is given the Time that the
 	// connection had in effect, 0 if keepalive was off: Calmer makes parameters
 	// for the next connection of it. The reader calls it, so that it must not
 	// wait. It may be nil.
 	TooManyPings func(used time.Duration)
+}
+
+// An AnswerPolicy says when a client leaves a server that does not answer.
+type AnswerPolicy struct {
+	// Timeout is how long nothing at all may come from the server while calls are
+	// open. When half of it is left, or a little more, the server is asked with a
+	// PING, and when a quarter is left the owner is asked for another connection (see
+	// Replaceable). When it is over Draining is closed, and a quarter of it later the
+	// connection ends with the calls that are open. It should be many round trips; less
+	// than 8 ms counts as that. Zero and less are no bound.
+	//
+	// Servers that end connections for too many PING frames, as grpc-go's do, have no
+	// reason to: there are two at most until a call is answered.
+	Timeout time.Duration
+	// PatientCalls lets the calls that are open wait on when Timeout is over.
+	PatientCalls bool
+}
+
+func (p *AnswerPolicy) timeout() time.Duration {
+	if p == nil {
+		return 0
+	}
+	return p.Timeout
+}
+
+func (p *AnswerPolicy) lookEvery() time.Duration {
+	return max(p.Timeout/liveness.Looks, time.Millisecond)
 }
 
 // A ServerConfig configures a ServerTransport. The zero value means the

@@ -43,6 +43,8 @@ type role interface {
 	// keepalive names the peer and the option by which it was found dead, and
 	// gives that option's Timeout.
 	keepalive() (peer, option string, timeout time.Duration)
+	// rest lets go of what is only kept to be used again, with mu held.
+	restLocked()
 	// closed says that the connection is over; the streams know already.
 	closed(err *ConnError)
 }
@@ -56,53 +58,59 @@ type conn struct {
 	sock    socket
 	cfg     *ConnConfig
 	peer    *peer.Peer
-	done    chan struct{}
+	done    chan struct{} // of a client nil until somebody asks, and guarded by mu
 	client  bool
-	secured bool         // nc deals in records, by what AuthInfo is
-	parts   atomic.Int32 // reader, writer and the end of the streams: done is closed when all have ended
+	secured bool // nc deals in records, by what AuthInfo is
 
-	// Owned by the reader.
-	rd         frame.Reader
-	frame      frame.Frame
-	readBuf    *[]byte
-	dec        field.Decoder
-	list       field.List
-	block      headerBlock
-	recvFlow   flow.ConnInFlow
-	bdp        bdpState
-	touched    []*stream
-	readAt     time.Duration // when the read was whose frames are handled, after record.begun
-	opening    []byte        // the first octets of a server, until it proves to be one
-	budget     idleBudget    // says itself what mu guards
-	rest       restState
+	// Owned by the reader; here there is room for them.
 	gotSetting bool
 	partial    bool // the last frame was DATA, and its message goes on
 
+	parts atomic.Int32 // reader, writer and the end of the streams: done is closed when all have ended
+
+	// Owned by the reader.
+	rd       frame.Reader
+	frame    frame.Frame
+	readBuf  *[]byte
+	dec      field.Decoder
+	list     field.List
+	block    headerBlock
+	recvFlow flow.ConnInFlow
+	bdp      bdpState
+	touched  []*stream
+	readAt   time.Duration // when the read was whose frames are handled, after record.begun
+	opening  []byte        // the first octets of a server, until it proves to be one
+	budget   idleBudget    // says itself what mu guards
+	rest     restState
+
 	mu sync.Mutex
 	// Guarded by mu.
+	batch    uint32        // counts what went to the socket
 	ready    chan struct{} // closed when the peer's SETTINGS have come; nil if nobody waits
 	over     func()        // called on a goroutine of its own when done is closed; may be nil
 	err      *ConnError
-	streams  map[uint32]*stream
-	last     *stream // that was looked for last, if it is in the table still
-	nextID   uint32  // of the next stream that we open
-	maxID    uint32  // highest id that the peer opened
+	streams  streamTable
+	nextID   uint32 // of the next stream that we open
+	maxID    uint32 // highest id that the peer opened
 	enc      field.Encoder
 	hbuf     []byte // scratch for header blocks
 	sendFlow flow.OutFlow
 	settings peerSettings
-	out      pending // what goes to the socket next
-	spare    pending // what goes there now; its turn's holder owns it while writing
-	batch    uint32  // counts what went there
-	joined   uint32  // batch, when a client opened its latest stream
+	joined   uint32   // batch, when a client opened its latest stream
+	out      pending  // what goes to the socket next
+	spare    *pending // what goes there now, or nil; its turn's holder owns it while writing
 	ctl      sched.ControlBuffer
 	round    sched.Round[*stream]
 	life     lifetime
-	writing  bool  // someone has the writer's turn
-	owed     bool  // out has frames of the reader that nobody else flushes
-	acked    bool  // the peer knows our SETTINGS
-	linger   bool  // the reader closes nc, when the peer has or the time is over
-	writeErr error // nothing can be written any more; the reader ends the connection
+	writing  bool   // someone has the writer's turn
+	bulk     bool   // the latest messages were large, and the socket took them quickly
+	owed     bool   // out has frames of the reader that nobody else flushes
+	finished bool   // done is closed, or is to be when there is one
+	acked    bool   // the peer knows our SETTINGS
+	looks    bool   // a client's answers have a timer, or need none
+	asleep   uint32 // ticket of sleepers; 0 if somebody reads
+	linger   bool   // the reader closes nc, when the peer has or the time is over
+	writeErr error  // nothing can be written any more; the reader ends the connection
 	ping     pingState
 	drain    drainState
 	ended    recentIDs       // streams that we reset: late frames are nobody's fault
@@ -132,11 +140,12 @@ type peerSettings struct {
 func (c *conn) init(nc net.Conn, client bool, r role, cfg *ConnConfig) {
 	c.client, c.role, c.nc, c.cfg = client, r, nc, cfg
 	c.peer = &peer.Peer{Addr: nc.RemoteAddr(), LocalAddr: nc.LocalAddr(), AuthInfo: cfg.AuthInfo}
-	c.done = make(chan struct{})
+	if !client {
+		c.done = make(chan struct{})
+	}
 	if client {
 		c.ready = make(chan struct{})
 	}
-	c.streams = make(map[uint32]*stream)
 	c.nextID = 1
 	c.settings = peerSettings{
 		initialWindow: 65535,
@@ -186,8 +195,9 @@ func (c *conn) failLocked(err *ConnError) {
 		return
 	}
 	c.life, c.err = lifeClosed, c.completeLocked(err)
+	c.wakeLocked()
 	streams := c.streams
-	c.streams, c.last = nil, nil
+	c.streams = streamTable{}
 	c.stopAckTimerLocked()
 	c.ping.stop()
 	c.drain.stop()
@@ -206,7 +216,7 @@ func (c *conn) failLocked(err *ConnError) {
 	} else {
 		c.out.discard()
 	}
-	for _, st := range streams {
+	for st := range streams.each {
 		st.leaveLocked()
 	}
 	c.role.settingsLocked() // nobody tries to open a stream any more
@@ -217,7 +227,7 @@ func (c *conn) failLocked(err *ConnError) {
 	}
 	// The streams are told without mu, which their owners may want.
 	go func() {
-		for _, st := range streams {
+		for st := range streams.each {
 			st.fail(c.connLost(err, st.unprocessed(err)))
 		}
 		c.role.closed(err)
@@ -269,7 +279,9 @@ func (c *conn) partEnded() {
 		c.mu.Lock()
 		c.closer.Stop()
 		over := c.over
-		close(c.done)
+		if c.finished = true; c.done != nil {
+			close(c.done)
+		}
 		c.mu.Unlock()
 		if over != nil {
 			go over()
@@ -294,7 +306,21 @@ func (c *conn) close(reason string) {
 		c.closeWithinLocked(lastWordsTimeout)
 	}
 	c.mu.Unlock()
-	<-c.done
+	<-c.Done()
+}
+
+// Done gives what is closed when the connection is over. A client has it only if
+// somebody asks.
+func (c *conn) Done() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.done == nil {
+		c.done = make(chan struct{})
+		if c.finished {
+			close(c.done)
+		}
+	}
+	return c.done
 }
 
 // lastErr gives why the connection ended, or nil.
@@ -307,29 +333,13 @@ func (c *conn) lastErr() error {
 	return c.err
 }
 
-// findLocked gives the open stream of that id, or nil. Most frames come behind
-// another one of their stream.
-func (c *conn) findLocked(id uint32) *stream {
-	if st := c.last; st != nil && st.id == id {
-		return st
-	}
-	st := c.streams[id]
-	if st != nil {
-		c.last = st
-	}
-	return st
-}
-
 // removeLocked takes st out of the table. It reports whether st was there: who
 // removed a stream decides how it ends.
 func (c *conn) removeLocked(st *stream) bool {
 	if st.out.left {
 		return false
 	}
-	delete(c.streams, st.id)
-	if c.last == st {
-		c.last = nil // its memory may serve another call
-	}
+	c.streams.remove(st)
 	if st.state.canRecv() {
 		c.budget.leftOpenLocked(c.recvWindowMax)
 	}
@@ -337,7 +347,7 @@ func (c *conn) removeLocked(st *stream) bool {
 	st.leaveLocked()
 	c.role.removedLocked(st)
 	c.streamsChangedLocked()
-	if st.out.inRound && c.round.Len() > 2*len(c.streams)+64 {
+	if st.out.inRound && c.round.Len() > 2*c.streams.len()+64 {
 		c.sweepRoundLocked()
 	}
 	c.drainedLocked()

@@ -72,7 +72,7 @@ func (c *conn) tuneLocked() (said bool) {
 // gives how much it may be.
 func (c *conn) allowWindowLocked(n uint32) uint32 {
 	share := uint32(receiveBudget)
-	if streams := len(c.streams); streams > 1 {
+	if streams := c.streams.len(); streams > 1 {
 		share >>= bits.Len(uint(streams - 1)) // powers of two: not every stream that comes or goes is a change
 	}
 	return max(min(n, share), c.cfg.initialWindowSize())
@@ -81,7 +81,7 @@ func (c *conn) allowWindowLocked(n uint32) uint32 {
 // crowdedLocked reports whether so many streams were opened since the windows
 // grew that they could hold twice what they may.
 func (c *conn) crowdedLocked() bool {
-	return c.recvWindow > c.cfg.initialWindowSize() && int64(len(c.streams))*int64(c.recvWindow) > 2*receiveBudget
+	return c.recvWindow > c.cfg.initialWindowSize() && int64(c.streams.len())*int64(c.recvWindow) > 2*receiveBudget
 }
 
 // resizeLocked tells the peer of windows of n octets: those of streams by

@@ -297,9 +297,9 @@ func TestWindows_ManyStreams_ShareTheBudget(t *testing.T) {
 		for streams, want := range map[int]uint32{0: 16 << 20, 4: 16 << 20, 5: 8 << 20, 16: 4 << 20, 17: 2 << 20, 600: DefaultStreamWindow} {
 			c.mu.Lock()
 			were := c.streams
-			c.streams = make(map[uint32]*stream)
-			for id := range uint32(streams) {
-				c.streams[id] = nil
+			c.streams = streamTable{}
+			for n := range uint32(streams) {
+				c.streams.add(&stream{id: 2*n + 1})
 			}
 			if got := c.allowWindowLocked(16 << 20); got != want {
 				t.Errorf("%d streams get windows of %d, want %d", streams, got, want)

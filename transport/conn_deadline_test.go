@@ -74,3 +74,18 @@ func TestDeadline_AfterTheEnd_DoesNothing(t *testing.T) {
 		}
 	})
 }
+
+// A handler that returns because its context has heard of the deadline does not
+// succeed, whichever timer was first: what it has sent is not all.
+func TestDeadline_HandlerHearsFirst_CallFails(t *testing.T) {
+	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
+		st, _ := ts.open(1, "/s/Stream", "grpc-timeout", "1S")
+		s := ts.sv.(*http2Server)
+		s.mu.Lock()
+		s.deadline.stop() // as if it were late
+		s.mu.Unlock()
+		<-st.Context().Done()
+		st.WriteStatus(nil)
+		ts.peer.WantTrailers("the deadline has passed", 1, codes.DeadlineExceeded)
+	})
+}

@@ -94,7 +94,7 @@ func (c *conn) drainClient() {
 		c.role.settingsLocked() // those who wait for a slot will not get one
 	}
 	c.drainedLocked()
-	c.mu.Unlock()
+	c.flush(flushAsync) // an acknowledgement may have waited for this
 }
 
 // drainedLocked closes a connection that drains, when no stream is left and
@@ -121,7 +121,13 @@ const lingerTimeout = DefaultDrainTimeout
 // will be open.
 func (c *conn) idleForeverLocked() bool {
 	d := &c.drain
-	return c.life == lifeDraining && len(c.streams) == 0 && (c.client || d.last || d.peerGone && !d.begun)
+	return c.life == lifeDraining && c.streams.len() == 0 && (c.client || d.last || d.peerGone && !d.begun)
+}
+
+func (c *conn) drainReason() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.drain.reason
 }
 
 func (c *conn) drainedError() *ConnError {

@@ -86,6 +86,39 @@ func TestCancel_ManyAtOnce_ConnectionLives(t *testing.T) {
 	})
 }
 
+// Nor is it then, when the link is slow and the resets still wait to be written,
+// that the peer asks for something.
+func TestCancel_ManyOnASlowLink_PeerMayPing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := simnet.Pipe(simnet.Link{Rate: 10_000, Buffer: 4 << 10})
+		p := h2peer.NewServer(t, b)
+		made := make(chan ClientTransport, 1)
+		go func() {
+			ct, err := NewHTTP2Client(t.Context(), a, ClientConfig{})
+			if err != nil {
+				t.Errorf("NewHTTP2Client: %v", err)
+			}
+			made <- ct
+		}()
+		p.Handshake()
+		ct := <-made
+		p.Ignore(http2.FrameHeaders, http2.FrameRSTStream)
+		ctx, cancel := context.WithCancel(t.Context())
+		for range 3000 {
+			if _, err := ct.NewStream(ctx, &Call{Method: "/s/Stream", Authority: "sim"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		simnet.Advance(time.Minute)
+		cancel()
+		synctest.Wait()
+		p.WritePing([8]byte{1})
+		simnet.Advance(time.Minute)
+		p.WantPingAck("the connection lives", [8]byte{1})
+		ct.Close("the test is over")
+	})
+}
+
 // A silent client has ConnectionTimeout, and not SettingsTimeout.
 func TestConnectionTimeout_IsWhatItSays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -30,7 +30,7 @@ func (c *conn) handleData(f *frame.Frame) *frame.Error {
 		c.ctl.Credit(0, update)
 		c.bdp.due = true
 	}
-	st := c.findLocked(f.StreamID)
+	st := c.streams.find(f.StreamID)
 	if st == nil || !st.state.canRecv() {
 		defer c.mu.Unlock()
 		return c.strayLocked(f, st)
@@ -122,7 +122,7 @@ func (c *conn) handleWindowUpdate(f *frame.Frame) *frame.Error {
 	if c.isIdleLocked(f.StreamID) {
 		return protocolErrorf("WINDOW_UPDATE for stream %d, which is idle", f.StreamID)
 	}
-	st, q := c.findLocked(f.StreamID), c.refused.find(f.StreamID)
+	st, q := c.streams.find(f.StreamID), c.refused.find(f.StreamID)
 	if st != nil && !st.out.flow.Add(f.Increment) || q != nil && !q.window.Add(f.Increment) {
 		return &frame.Error{Code: CodeFlowControl, StreamID: f.StreamID,
 			Reason: "WINDOW_UPDATE raises the stream's window past 2^31-1"}

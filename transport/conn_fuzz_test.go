@@ -327,9 +327,16 @@ func fuzzClient(t *testing.T, script []byte) {
 	kind, end, calls := p.octet(), p.octet(), p.octet()
 	p.ackPings = kind&16 == 0
 	p.send([]byte{0, 0, 0, 4, 0, 0, 0, 0, 0})
-	ct, err := NewHTTP2Client(t.Context(), r.a, ClientConfig{ConnConfig: wireConfig(kind)})
+	cfg := ClientConfig{ConnConfig: wireConfig(kind)}
+	if end&16 != 0 {
+		cfg.Answers = &AnswerPolicy{Timeout: time.Second, PatientCalls: end&32 != 0}
+	}
+	ct, err := NewHTTP2Client(t.Context(), r.a, cfg)
 	if err != nil {
 		t.Fatalf("good SETTINGS: %v", err)
+	}
+	if end&4 != 0 {
+		ct.(Replaceable).BeforeDraining(func(string) bool { return end&8 != 0 })
 	}
 	w := &wireCalls{t: t, ct: ct, model: p.model, open: make(map[uint32]bool), cancels: make(chan func(), 64)}
 	for i := range 1 + calls%8 {

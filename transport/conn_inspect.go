@@ -39,18 +39,21 @@ func (c *conn) Inspect(streams bool) inspect.Conn {
 	s.LastStream = c.record.when(c.tally.opened > 0, c.tally.latest)
 	s.Counters = c.countersLocked()
 	s.Window = inspect.Window{Send: c.sendFlow.Window(), Receive: c.recvFlow.Window(), ReceiveSize: c.recvFlow.Limit()}
-	s.Pending = c.out.size + c.spare.size + c.ctl.Len()
+	s.Pending = c.pendingLocked()
 	if est := c.bdp.est; est != nil {
 		s.RoundTrip, s.BDP = est.RoundTrip(), est.Product()
 	}
 	switch r := c.role.(type) {
 	case *http2Client:
 		s.MaxStreams, s.SlotWaiters = c.settings.maxStreams, len(r.slots.waiting)
+		if r.ending != nil {
+			s.Leaving = r.ending.why
+		}
 	case *http2Server:
 		s.MaxStreams = r.cfg.maxConcurrentStreams()
 	}
 	if streams {
-		s.Streams = make([]inspect.Stream, 0, len(c.streams))
+		s.Streams = make([]inspect.Stream, 0, c.streams.len())
 		for _, st := range c.streamsLocked() {
 			one := st.inspectLocked()
 			s.Open.Note(&one)
@@ -58,7 +61,7 @@ func (c *conn) Inspect(streams bool) inspect.Conn {
 		}
 		return s
 	}
-	for _, st := range c.streams {
+	for st := range c.streams.each {
 		one := st.inspectLocked()
 		s.Open.Note(&one)
 	}

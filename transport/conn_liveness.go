@@ -48,7 +48,7 @@ func (c *conn) startLivenessLocked() {
 	l.reads = l.schedule.Time() > 0
 	l.read.Store(int64(now.Sub(c.record.begun)))
 	l.counts = c.client || l.schedule.CountsIdle()
-	l.schedule.Streams(len(c.streams), now) // calls that were early
+	l.schedule.Streams(c.streams.len(), now) // calls that were early
 	c.watchNowLocked()
 }
 
@@ -62,7 +62,7 @@ func (c *conn) noteRead() {
 
 // streamsChangedLocked says that a stream came, behind its HEADERS, or went.
 func (c *conn) streamsChangedLocked() {
-	l, n := &c.live, len(c.streams)
+	l, n := &c.live, c.streams.len()
 	if !l.counts || n > 1 {
 		return // only some or none matters
 	}

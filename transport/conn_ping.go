@@ -37,11 +37,18 @@ func (c *conn) handlePing(f *frame.Frame) *frame.Error {
 	switch {
 	case !f.Flags.Has(frame.FlagAck):
 		c.tally.pingsIn++
+		if t, ok := c.role.(*http2Client); ok && t.holdsPingLocked(f.PingData) {
+			return nil
+		}
 		c.reply(func() bool { return c.ctl.PingAck(f.PingData) })
 		return c.pingReceivedLocked()
 	case c.bdp.est != nil && f.PingData == c.bdp.ping():
 		c.bdp.est.Acked(time.Now())
 		c.bdp.sampled = true
+	case f.PingData == answerPing && c.client:
+		if t := c.role.(*http2Client); t.ending != nil && t.ending.answers != nil {
+			t.ending.answers.Acknowledged(t.answeredLocked())
+		}
 	case f.PingData == drainPing:
 		c.drainAckedLocked()
 	case f.PingData[0] == pingMark:

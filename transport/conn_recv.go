@@ -43,7 +43,7 @@ func (c *conn) read() {
 		err = c.readOnce()
 	}
 	if err == errRest {
-		go c.read()
+		c.sleep()
 		return
 	}
 	c.readEnded(err)
@@ -127,8 +127,8 @@ func (c *conn) readError(err error) *ConnError {
 		if t, ok := c.role.(*http2Client); ok && t.cfg.EarlyCalls && !c.gotSetting {
 			what += " before it sent SETTINGS, for which calls did not wait (option EarlyCalls)"
 		}
-		if c.client && c.drain.reason != "" { // which the reader alone sets there
-			what += ", and before " + c.drain.reason
+		if before := c.drainReason(); c.client && before != "" {
+			what += ", and before " + before
 		}
 		return &ConnError{By: ByPeer, Reason: what, Cause: io.EOF}
 	case errors.Is(err, net.ErrClosed):
@@ -239,7 +239,7 @@ func (c *conn) waitsWithout() bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.streams) == 0
+	return c.streams.len() == 0
 }
 
 // lendReadBuffer takes a buffer, for there is something to read.
@@ -319,7 +319,7 @@ func (c *conn) frameError(e *frame.Error) error {
 		c.mu.Unlock()
 		return &ConnError{Code: e.Code, By: ByLocal, Reason: e.Reason + ", on a stream that is idle"}
 	}
-	st := c.streams[e.StreamID]
+	st := c.streams.find(e.StreamID)
 	if st == nil {
 		c.refused.remove(e.StreamID)
 		if !c.ended.has(e.StreamID) {
@@ -463,7 +463,7 @@ func (c *conn) handleReset(f *frame.Frame) *frame.Error {
 		return protocolErrorf("RST_STREAM for stream %d, which is idle", f.StreamID)
 	}
 	c.tally.resetInLocked(f.Code)
-	st := c.findLocked(f.StreamID)
+	st := c.streams.find(f.StreamID)
 	if st == nil {
 		// Nothing may follow this, not even if our own reset was under way.
 		c.refused.remove(f.StreamID)

@@ -6,16 +6,18 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"github.com/weir-rpc/weir/internal/field"
 )
 
-// restAfter is how long nothing is read before the reader rests: long enough
-// that who has a call now and then does not pay for it.
-const restAfter = time.Second
+// defaultRestAfter is how long nothing is read before the reader rests: long
+// enough that who has a call now and then does not pay for it.
+const defaultRestAfter = time.Second
 
 // restState is how the reader of an idle connection comes to rest. Its stack has
 // grown with what it handled and never shrinks to what a wait needs; so it goes
 // on as a new goroutine, and lets go of what serves the next call faster. A read
-// deadline tells when, which is set once in restAfter at the most.
+// deadline tells when, which is set once in that time at the most.
 //
 //	something read, then a wait ──► deadline ──► nothing read meanwhile: rest
 //	                                   ▲   └───► something read ┐
@@ -35,20 +37,20 @@ var errRest = errors.New("BUG: the reader rests")
 // that timed out is known to do no harm: on a socket of the operating system, and
 // with TLS above one.
 func (c *conn) mayRest() {
-	c.rest.can = !c.sock.blocks() || c.secured && c.cfg.AuthInfo.AuthType() == "tls" && onSystemSocket(c.nc)
+	c.rest.can = !c.sock.blocks() || c.secured && c.cfg.AuthInfo.AuthType() == "tls" && systemSocket(c.nc) != nil
 	c.rest.awake = c.rest.can
 }
 
-// onSystemSocket reports whether what is under a secured connection is a socket
-// of the operating system. What a dialer gives in its place, a stream of a
-// multiplexer or a WebSocket, may say of a timeout what crypto/tls never forgets,
-// or end with it.
-func onSystemSocket(nc net.Conn) bool {
+// systemSocket gives the socket of the operating system that is a connection, or
+// is under a secured one; nil if there is none. What a dialer gives in its place,
+// a stream of a multiplexer or a WebSocket, may say of a timeout what crypto/tls
+// never forgets, or end with it.
+func systemSocket(nc net.Conn) syscall.Conn {
 	if secured, ok := nc.(interface{ NetConn() net.Conn }); ok {
 		nc = secured.NetConn() // of a *tls.Conn
 	}
-	_, ok := nc.(syscall.Conn) // so is gRPC's TLS connection, if what it is above is
-	return ok
+	sc, _ := nc.(syscall.Conn) // so is gRPC's TLS connection, if what it is above is
+	return sc
 }
 
 // armRest sets the deadline, before a wait.
@@ -57,7 +59,7 @@ func onSystemSocket(nc net.Conn) bool {
 func (c *conn) armRest() {
 	r := &c.rest
 	r.awake = false
-	r.armed = c.nc.SetReadDeadline(time.Now().Add(restAfter)) == nil
+	r.armed = c.nc.SetReadDeadline(time.Now().Add(c.cfg.restAfter())) == nil
 }
 
 // tired says what the error of a read means: nothing, that the reader rests, or
@@ -77,15 +79,62 @@ func (c *conn) tired(err error) error {
 	return errRest
 }
 
+// A sleeper wants to know when its socket can be read: when octets came, the peer
+// closed it or the connection is lost. It is told once, on a goroutine of its own.
+type sleeper interface{ readable() }
+
+// sleepers are the connections of this process that wait without a goroutine.
+var sleepers poller
+
+// sleep waits for what the peer sends, without a goroutine if that is possible.
+// The reader is over, and a new one goes on.
+func (c *conn) sleep() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cfg.Exclusive && c.life != lifeClosed && c.writeErr == nil {
+		if sc := systemSocket(c.nc); sc != nil {
+			if rc, err := sc.SyscallConn(); err == nil {
+				c.asleep = sleepers.sleep(rc, c)
+			}
+		}
+	}
+	if c.asleep == 0 {
+		go c.read()
+	}
+}
+
+// readable goes on reading: it implements sleeper.
+func (c *conn) readable() {
+	c.mu.Lock() // sleep may not be over
+	c.asleep = 0
+	c.mu.Unlock()
+	c.read()
+}
+
+// wakeLocked has somebody read again, who notices that nc is closed.
+func (c *conn) wakeLocked() {
+	if c.asleep != 0 && sleepers.cancel(c.asleep) {
+		c.asleep = 0
+		go c.read()
+	}
+}
+
 // letGo frees what is only kept to be used again.
 func (c *conn) letGo() {
-	c.touched, c.list.Rest, c.opening = nil, nil, nil
+	c.touched, c.list = nil, field.List{}
+	if !c.client || c.gotSetting { // else it tells what the server speaks
+		c.opening = nil
+	}
+	c.dec.Forget()
 	if !c.block.open {
 		c.block.octets = nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.streams.rest()
+	c.enc.Forget()
+	c.role.restLocked()
 	if !c.writing && c.out.empty() && len(c.out.owned) == 0 {
-		c.out, c.spare, c.hbuf = pending{}, pending{}, nil
+		c.out, c.spare, c.hbuf = pending{}, nil, nil
 	}
 }

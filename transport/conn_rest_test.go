@@ -21,16 +21,21 @@ import (
 
 var goroutineName = regexp.MustCompile(`^goroutine \d+ `)
 
-// reader names the one goroutine that reads a connection in this process.
-func reader(t *testing.T) string {
-	t.Helper()
+// readers names the goroutines that read a connection in this process.
+func readers() (names []string) {
 	buf := make([]byte, 1<<20)
-	var names []string
 	for g := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
 		if strings.Contains(g, "transport.(*conn).read(") {
 			names = append(names, goroutineName.FindString(g))
 		}
 	}
+	return names
+}
+
+// reader names the one goroutine that reads a connection in this process.
+func reader(t *testing.T) string {
+	t.Helper()
+	names := readers()
 	if len(names) != 1 {
 		t.Fatalf("the readers are %q, want one", names)
 	}
@@ -47,7 +52,7 @@ func TestReader_Rests(t *testing.T) {
 		change := func(what string, rests bool) {
 			t.Helper()
 			before := reader(t)
-			simnet.Advance(3 * restAfter)
+			simnet.Advance(3 * defaultRestAfter)
 			if changed := reader(t) != before; changed != rests {
 				t.Errorf("%s: the reader is another: %v, want %v", what, changed, rests)
 			}
@@ -71,7 +76,7 @@ func TestReader_Rests(t *testing.T) {
 
 		before := reader(t)
 		for range 20 {
-			simnet.Advance(restAfter / 2)
+			simnet.Advance(defaultRestAfter / 2)
 			p.WritePing([8]byte{})
 			p.WantPingAck("a busy connection", [8]byte{})
 		}
@@ -107,7 +112,7 @@ func TestReader_RestsOnlyWhereReadsMayTimeOut(t *testing.T) {
 				before := reader(t)
 				p.WritePing([8]byte{})
 				p.WantPingAck("somebody reads", [8]byte{})
-				simnet.Advance(3 * restAfter)
+				simnet.Advance(3 * defaultRestAfter)
 				if reader(t) != before {
 					t.Error("the reader is another")
 				}
@@ -131,7 +136,7 @@ func onSystem(nc net.Conn, info credentials.AuthInfo) net.Conn {
 }
 
 // What lies under a secured connection is seen through TLS.
-func TestOnSystemSocket(t *testing.T) {
+func TestSystemSocket(t *testing.T) {
 	a, b := sockets["tcp"](t)
 	defer func() { _, _ = a.Close(), b.Close() }()
 	c, d := net.Pipe()
@@ -142,7 +147,7 @@ func TestOnSystemSocket(t *testing.T) {
 		"TCP": {a, true}, "TLS above TCP": {tls.Client(a, nil), true},
 		"a pipe": {c, false}, "TLS above a pipe": {tls.Client(d, nil), false},
 	} {
-		if got := onSystemSocket(tt.nc); got != tt.want {
+		if got := systemSocket(tt.nc) != nil; got != tt.want {
 			t.Errorf("%s: %v, want %v", name, got, tt.want)
 		}
 	}
@@ -181,7 +186,7 @@ func TestServer_StartStreams(t *testing.T) {
 					p.WantHeaders("an answer", id)
 					p.WantMessage("its message", id)
 					p.WantTrailers("its status", id, codes.OK)
-					simnet.Advance(3 * restAfter)
+					simnet.Advance(3 * defaultRestAfter)
 					if after := reader(t); after == before {
 						t.Error("the reader does not rest")
 					} else {

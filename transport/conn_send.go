@@ -2,16 +2,13 @@ package transport
 
 import (
 	"runtime"
+	"time"
 
 	"github.com/weir-rpc/weir/internal/frame"
 	"github.com/weir-rpc/weir/internal/wait"
 )
 
 const (
-	// highWater is how much waits for the socket before messages wait in their
-	// streams instead: it bounds the memory that a peer which does not read can
-	// hold, and the time that a small call stands behind large ones.
-	highWater = 64 << 10
 	// quantum is what a stream in the round sends in a turn, frame headers
 	// included: a chunk, so that a frame is a record of its own over TLS, and no
 	// batch ends with a record of a few octets.
@@ -51,7 +48,7 @@ func (c *conn) flush(mode flushMode) {
 		return
 	}
 	for range inlineWrites {
-		if mode == flushInline && len(c.streams) > 1 {
+		if mode == flushInline && c.streams.len() > 1 {
 			// Others have calls in flight: let them add theirs to this write. Once: to
 			// yield again while others join makes fewer writes, and costs more.
 			c.mu.Unlock()
@@ -71,6 +68,7 @@ func (c *conn) flush(mode flushMode) {
 		}
 		batch.free()
 		c.mu.Lock()
+		c.sentLocked(batch, true)
 		batch.discard()
 		if !c.hasOutputLocked() {
 			c.turnOver()
@@ -92,11 +90,11 @@ type written struct {
 // for the socket.
 func (c *conn) writeOn(w *written) {
 	if w != nil {
-		err := w.err
+		quick, err := false, w.err
 		if err == nil {
-			err = c.writeWaiting(w.rest)
+			quick, err = c.writeWaiting(w.rest)
 		}
-		if !c.wrote(w.batch, err) {
+		if !c.wrote(w.batch, quick, err) {
 			return
 		}
 	} else {
@@ -107,30 +105,36 @@ func (c *conn) writeOn(w *written) {
 		batch := c.takeLocked()
 		c.mu.Unlock()
 		rest, err := c.sock.tryWrite(batch.segs)
+		quick := true
 		if err == nil && len(rest) > 0 {
-			err = c.writeWaiting(rest)
+			quick, err = c.writeWaiting(rest)
 		}
-		if !c.wrote(batch, err) {
+		if !c.wrote(batch, quick, err) {
 			return
 		}
 	}
 	c.turnOver()
 }
 
-// writeWaiting waits for the socket, and is watched meanwhile.
-func (c *conn) writeWaiting(segs [][]byte) error {
+// writeWaiting waits for the socket, and is watched meanwhile. It is quick if a
+// socket that had been full was so for quickWait at the most.
+func (c *conn) writeWaiting(segs [][]byte) (quick bool, err error) {
+	begun := time.Now()
 	c.mu.Lock()
 	c.stall.waitLocked(c)
 	c.mu.Unlock()
-	return c.sock.write(segs, &c.stall.taken)
+	err = c.sock.write(segs, &c.stall.taken)
+	return c.sock.canTry() && time.Since(begun) <= quickWait, err
 }
 
-// wrote ends a write. It takes mu and keeps it, unless it reports that the
-// turn is over because the connection is.
-func (c *conn) wrote(batch *pending, err error) bool {
+// wrote ends a write, which was quick or not. It takes mu and keeps it, unless
+// it reports that the turn is over because the connection is.
+func (c *conn) wrote(batch *pending, quick bool, err error) bool {
 	batch.free()
 	c.mu.Lock()
+	c.sentLocked(batch, quick)
 	batch.discard()
+	c.stall.behind = c.stall.waiting
 	c.stall.waiting = false
 	if err != nil {
 		c.writeFailedLocked(err)
@@ -148,6 +152,7 @@ func (c *conn) writeFailedLocked(err error) {
 		return
 	}
 	c.writeErr = err
+	c.wakeLocked()
 	c.out.drop()
 	if s, ok := c.role.(*http2Server); ok && !s.reading {
 		c.failLocked(c.writeError())
@@ -168,17 +173,20 @@ func (c *conn) turnOver() {
 		go c.lastWords()
 		return
 	}
-	c.writing = false
+	c.writing, c.stall.behind = false, false
 	c.drainedLocked()
 	c.mu.Unlock()
 }
 
 // takeLocked takes what is pending, to be written.
 func (c *conn) takeLocked() *pending {
+	if c.spare == nil {
+		c.spare = new(pending)
+	}
 	c.record.sent += uint64(c.out.size)
-	c.out, c.spare, c.owed = c.spare, c.out, false
+	c.out, *c.spare, c.owed = *c.spare, c.out, false
 	c.batch++
-	return &c.spare
+	return c.spare
 }
 
 // hasOutputLocked reports whether a flush would write something. A round
@@ -216,15 +224,16 @@ func (c *conn) shrinkScratchLocked() {
 // water mark is reached or the connection's window is used up. This is
 // loopyWriter's round robin.
 func (c *conn) roundLocked() {
-	for c.round.Len() > 0 && c.out.size+frame.HeaderLen < highWater && c.sendFlow.Available() > 0 {
+	for c.round.Len() > 0 && c.out.size+frame.HeaderLen < c.waterLocked() && c.sendFlow.Available() > 0 {
 		st := c.round.Pop()
 		st.out.inRound = false
 		if st.out.left {
 			continue // it ended while it waited
 		}
-		budget := min(quantum, highWater-c.out.size)
+		left := c.waterLocked() - c.out.size
+		budget := min(quantum, left)
 		if c.round.Len() == 0 && c.settings.maxFrameSize > frame.DefaultMaxSize {
-			budget = highWater - c.out.size // alone: in frames as large as the peer takes
+			budget = left // alone: in frames as large as the peer takes
 		}
 		c.emitLocked(st, budget)
 		if st.out.ready() {
@@ -362,4 +371,13 @@ func (c *conn) resetAfterLocked(st *stream) {
 		c.out.copy(c.hbuf)
 		c.owed = c.client // of a server it stands behind its own trailers
 	}
+}
+
+// pendingLocked is how many octets wait for the socket.
+func (c *conn) pendingLocked() int {
+	n := c.out.size + c.ctl.Len()
+	if c.spare != nil {
+		n += c.spare.size
+	}
+	return n
 }

@@ -102,7 +102,7 @@ func (c *conn) settingsAckedLocked() {
 	c.stopAckTimerLocked()
 	c.dec.SettingsAcked()
 	c.acked, c.recvWindowMax = true, c.recvWindow
-	for _, st := range c.streams {
+	for st := range c.streams.each {
 		st.in.acked()
 	}
 }
@@ -177,7 +177,7 @@ func (c *conn) applyWindowLocked(w windowValues) *frame.Error {
 	up := int64(w.highest) - int64(c.settings.initialWindow)
 	down := int64(w.last) - int64(w.highest)
 	c.settings.initialWindow = w.last
-	for _, st := range c.streams {
+	for st := range c.streams.each {
 		if !st.out.flow.Adjust(up) || !st.out.flow.Adjust(down) {
 			return &frame.Error{Code: CodeFlowControl, Reason: "SETTINGS_INITIAL_WINDOW_SIZE raises a stream's window past 2^31-1"}
 		}

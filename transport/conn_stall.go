@@ -24,12 +24,13 @@ type stallWatch struct {
 	timer   *time.Timer
 	armed   bool
 	waiting bool   // a write that may wait is under way
+	behind  bool   // the latest write waited, or waits, and there is more to write
 	seen    uint32 // taken, when the timer was set
 }
 
 // waitLocked says that a write begins that may wait for the socket.
 func (w *stallWatch) waitLocked(c *conn) {
-	w.waiting = true
+	w.waiting, w.behind = true, true
 	w.taken.Add(1)
 	d := c.cfg.writeTimeout()
 	if w.armed || d <= 0 || c.life == lifeClosed {

@@ -215,7 +215,7 @@ func TestZeroWindow_QueueIsBounded_DeadlineEndsIt(t *testing.T) {
 		queued := func() (n int) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			for _, st := range s.streams {
+			for st := range s.streams.each {
 				n += st.out.queued
 			}
 			return n + s.out.size

@@ -104,7 +104,7 @@ func (c *conn) countersLocked() inspect.Counters {
 	}
 	// What has left the table and did not succeed has failed.
 	n.Calls.Started, n.Calls.Succeeded = t.opened, t.succeeded
-	n.Calls.Failed = t.opened - t.succeeded - uint64(len(c.streams))
+	n.Calls.Failed = t.opened - t.succeeded - uint64(c.streams.len())
 	if t.ends != nil {
 		n.ResetsIn, n.ResetsOut = t.ends.resetsIn, t.ends.resetsOut
 		n.GoAwaysIn, n.GoAwaysOut = t.ends.goAwaysIn, t.ends.goAwaysOut

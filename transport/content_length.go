@@ -13,7 +13,7 @@ import (
 // form the content"
 // https://www.rfc-editor.org/rfc/rfc9113#section-8.1.1
 //
-// The zero value is that of a message without the field.
+// The zero value is that of a message without the field, and so is nil.
 type contentLength struct {
 	known bool
 	said  int64
@@ -33,10 +33,19 @@ func (l *contentLength) parse(value string) (fault string) {
 	return ""
 }
 
+// ofBody gives what a stream keeps: nil without the field, as nearly all are.
+func (l contentLength) ofBody() *contentLength {
+	if !l.known {
+		return nil
+	}
+	own := l // l itself would be on the heap for everybody
+	return &own
+}
+
 // take takes n octets of the body, and end if they are the last. It says what
 // is wrong then, or gives "".
 func (l *contentLength) take(n int, end bool) (fault string) {
-	if !l.known {
+	if l == nil || !l.known {
 		return ""
 	}
 	l.left -= int64(n)

@@ -32,6 +32,12 @@ func (e *contextEnd) Err() error {
 	return nil
 }
 
+// late reports whether somebody could hear, at Done, that the deadline passed.
+func (e *contextEnd) late() bool {
+	std := e.std.Load()
+	return std != nil && std.Err() == context.DeadlineExceeded
+}
+
 // ended reports whether the stream has ended.
 func (e *contextEnd) ended() bool { return e.cause.Load() != nil }
 

@@ -41,6 +41,6 @@
 //
 // # Limitations
 //
-// There is no keepalive yet, no server push, no stream priorities, and no
-// HTTP/1.
+// There is no server push, there are no stream priorities, and there is no
+// HTTP/1. Connections are not made anew here: that is a weir.Client's work.
 package transport

@@ -139,7 +139,7 @@ func TestForeignAnswer_LateWhileItsBodyEnds(t *testing.T) {
 			var timers sync.WaitGroup
 			c := &ct.(*http2Client).conn
 			c.mu.Lock()
-			st := c.streams[id]
+			st := c.streams.find(id)
 			c.mu.Unlock()
 			timers.Go(st.client.foreignLate)
 			p.WriteData(id, true, []byte(" here"))

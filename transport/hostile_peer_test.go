@@ -108,7 +108,7 @@ func TestRound_ResetStreams_LeaveIt(t *testing.T) {
 		defer s.mu.Unlock()
 		t.Logf("life %v err %v out.size %d", s.life, s.err, s.out.size)
 		if n := s.round.Len(); n > 1000 && s.life != lifeClosed {
-			t.Errorf("%d streams stand in the round, %d are open", n, len(s.streams))
+			t.Errorf("%d streams stand in the round, %d are open", n, s.streams.len())
 		}
 	})
 }
@@ -154,7 +154,7 @@ func TestReplies_OfResetStreams_AreFreed(t *testing.T) {
 	}
 	for { // until the resets have arrived
 		s.mu.Lock()
-		n := len(s.streams)
+		n := s.streams.len()
 		s.mu.Unlock()
 		if n == 0 {
 			break
@@ -166,7 +166,7 @@ func TestReplies_OfResetStreams_AreFreed(t *testing.T) {
 	for _, b := range s.out.owned {
 		held += cap(*b)
 	}
-	t.Logf("life %v, %d streams, %d octets pending, %d buffers with %d octets kept for them", s.life, len(s.streams), s.out.size, len(s.out.owned), held)
+	t.Logf("life %v, %d streams, %d octets pending, %d buffers with %d octets kept for them", s.life, s.streams.len(), s.out.size, len(s.out.owned), held)
 	if held > 8<<20 {
 		t.Error("nobody refers to most of that")
 	}

@@ -322,7 +322,7 @@ func TestRoundTrip_Failed_StreamIsNotUsedAgain(t *testing.T) {
 				if <-call.done; call.err == nil {
 					t.Fatal("the call succeeded")
 				}
-				if st := ct.(*http2Client).idle.Get(); st != nil {
+				if ct.(*http2Client).idle.Load() != nil {
 					t.Error("its stream is to serve again")
 				}
 				p.Ignore(http2.FrameRSTStream)

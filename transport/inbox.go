@@ -28,14 +28,16 @@ type inbox struct {
 
 	chunks []chunk
 	first  [1]chunk // backs chunks at first: most streams hold one
-	head   int
-	count  int // complete messages that were not taken
+	head   uint32
+	count  uint32 // complete messages that were not taken
 
 	messages uint32 // complete messages of this call; the reader, who alone writes it, reads it without
 
 	spare *[]byte // the first chunk of each call if keeps, no buffer of the pool
 	split grpcwire.Splitter
 	fault *StreamError // why it ended, if not by END_STREAM
+
+	client bool // immutable: it receives what a server sends
 
 	inUse bool
 	keeps bool // the stream serves one unary call after the other
@@ -130,8 +132,7 @@ func (in *inbox) data(f *frame.Frame, end bool) (update uint32, partial, ok bool
 func (in *inbox) take(part grpcwire.Part) {
 	if part.Begin {
 		if part.Size > in.limit {
-			in.stop(localErrorf(CodeCancel, codes.ResourceExhausted,
-				"the peer sent a message of %d octets, the limit here is %d (options MaxRecvMsgSize of a server, MaxCallRecvMsgSize of a client)", part.Size, in.limit))
+			in.stop(localErrorf(CodeCancel, codes.ResourceExhausted, "%s", grpcwire.TooLarge(in.client, part.Size, in.limit)))
 			return
 		}
 		in.begin(part)
@@ -245,7 +246,7 @@ func (in *inbox) freeLocked() {
 	if in.inUse {
 		return // Message.Free will come back
 	}
-	for i := in.head; i < len(in.chunks); i++ {
+	for i := int(in.head); i < len(in.chunks); i++ {
 		in.put(in.chunks[i].b)
 		in.chunks[i] = chunk{}
 	}
@@ -283,7 +284,7 @@ func (in *inbox) trimLocked() {
 	}
 	in.put(ch.b)
 	*ch = chunk{}
-	if in.head++; in.head == len(in.chunks) {
+	if in.head++; int(in.head) == len(in.chunks) {
 		in.chunks, in.head = in.chunks[:0], 0
 	}
 }

@@ -21,6 +21,7 @@ type pending struct {
 	ends  int32     // answers whose end is in segs, and which hold a place of their client's until it leaves
 	open  bool      // the last segment is part of a chunk with room behind it
 	data  bool      // HEADERS or DATA are in segs
+	small bool      // a message of up to copyLimit was queued meanwhile
 
 	// The DATA frame with which the last segment ends, which may grow: its stream,
 	// 0 if there is none, and the length of its payload.
@@ -116,7 +117,7 @@ func (p *pending) empty() bool { return p.size == 0 }
 // way may still read from it.
 func (p *pending) discard() {
 	clear(p.segs)
-	p.segs, p.open, p.size, p.ends, p.data, p.lastData = p.segs[:0], false, 0, 0, false, 0
+	p.segs, p.open, p.size, p.ends, p.data, p.small, p.lastData = p.segs[:0], false, 0, 0, false, false, 0
 }
 
 // drop forgets everything and gives the memory back.

@@ -47,7 +47,6 @@ func NewServerTransport(nc net.Conn, cfg ServerConfig) (ServerTransport, error) 
 	s := &http2Server{cfg: cfg, limit: messageLimit(cfg.MaxRecvMessageSize), handled: make(chan struct{})}
 	s.conn.init(nc, false, s, &s.cfg.ConnConfig)
 	s.live.schedule = &s.time
-	s.answers.init()
 	s.chain.init(s, cfg.Workers)
 	_ = nc.SetReadDeadline(time.Now().Add(cfg.connectionTimeout()))
 	s.reading = true
@@ -77,11 +76,10 @@ func (s *http2Server) pause() {
 	}
 }
 
-func (s *http2Server) Peer() *peer.Peer      { return s.peer }
-func (s *http2Server) Drain(reason string)   { s.drainServer(reason) }
-func (s *http2Server) Done() <-chan struct{} { return s.done }
-func (s *http2Server) Err() error            { return s.lastErr() }
-func (s *http2Server) Close(reason string)   { s.close(reason) }
+func (s *http2Server) Peer() *peer.Peer    { return s.peer }
+func (s *http2Server) Drain(reason string) { s.drainServer(reason) }
+func (s *http2Server) Err() error          { return s.lastErr() }
+func (s *http2Server) Close(reason string) { s.close(reason) }
 
 // HandleStreams handles the client's streams. See ServerTransport.
 func (s *http2Server) HandleStreams(ctx context.Context, handle func(ServerStream)) error {
@@ -130,7 +128,7 @@ func (s *http2Server) headers(id uint32, end bool, l *field.List) *frame.Error {
 	}
 	s.mu.Lock()
 	if id <= s.maxID {
-		st := s.streams[id]
+		st := s.streams.find(id)
 		if st == nil || !st.state.canRecv() {
 			defer s.mu.Unlock()
 			return s.strayHeadersLocked(id, st, end, l)
@@ -219,7 +217,7 @@ func requestTrailers(end bool, l *field.List, length *contentLength) *frame.Erro
 // trailersReceived are the trailers of an open request. With mu held, which it
 // releases.
 func (s *http2Server) trailersReceived(st *stream, end bool, l *field.List) *frame.Error {
-	if fault := requestTrailers(end, l, &st.length); fault != nil {
+	if fault := requestTrailers(end, l, st.length); fault != nil {
 		s.mu.Unlock()
 		fault.StreamID = st.id
 		return fault
@@ -275,7 +273,7 @@ func (s *http2Server) newStream(id uint32, end bool, l *field.List) *frame.Error
 	s.mu.Lock()
 	st.id = id
 	st.openLocked()
-	st.length = r.length
+	st.length = r.length.ofBody()
 	if end {
 		st.state.recvEnd()
 	}
@@ -283,7 +281,8 @@ func (s *http2Server) newStream(id uint32, end bool, l *field.List) *frame.Error
 		s.mu.Unlock()
 		return nil
 	}
-	s.streams[id], s.last = st.stream, st.stream
+	s.streams.add(st.stream)
+	s.streams.latest = st.stream // its DATA is next
 	s.tally.openedLocked(st.received)
 	s.streamsChangedLocked()
 	s.open++

@@ -13,38 +13,48 @@ import (
 // answerBlocks keeps the header blocks of answers, with their encoding.
 // Guarded by conn.mu.
 type answerBlocks struct {
-	ok      *field.Block
+	ok      *field.Block // nil until a call has succeeded
 	headers blockCache[answerKey]
 }
 
 type answerKey struct{ subtype, compress string }
 
-func (a *answerBlocks) init() {
-	a.ok = field.NewBlock(field.Field{Name: "grpc-status", Value: "0"})
+func (s *http2Server) restLocked() { s.answers.headers = blockCache[answerKey]{} }
+
+// appendHeader appends the fields that answers of one kind begin with.
+func (a *answerBlocks) appendHeader(b []byte, e *field.Encoder, key answerKey) []byte {
+	block := a.headers.find(key)
+	if block == nil {
+		block = a.headers.keep(key, maxAnswers)
+	}
+	b, ok := e.Replay(b, block)
+	if ok {
+		return b
+	}
+	fields := append(make([]field.Field, 0, 3),
+		field.Field{Name: ":status", Value: "200"},
+		field.Field{Name: "content-type", Value: grpcwire.ContentType(key.subtype)},
+	)
+	if key.compress != "" {
+		fields = append(fields, field.Field{Name: "grpc-encoding", Value: key.compress})
+	}
+	return e.AppendBlock(b, block, fields...)
 }
 
-func (a *answerBlocks) header(key answerKey) *field.Block {
-	b := a.headers.find(key)
-	if b == nil {
-		b = newHeaderBlock(key)
-		a.headers.keep(key, b, maxAnswers)
+// appendOK appends the status of a call that has succeeded.
+func (a *answerBlocks) appendOK(b []byte, e *field.Encoder) []byte {
+	if a.ok == nil {
+		a.ok = new(field.Block)
+	}
+	b, ok := e.Replay(b, a.ok)
+	if !ok {
+		b = e.AppendBlock(b, a.ok, field.Field{Name: "grpc-status", Value: "0"})
 	}
 	return b
 }
 
 // maxAnswers bounds the kinds of answers that are remembered.
 const maxAnswers = 64
-
-func newHeaderBlock(key answerKey) *field.Block {
-	fields := []field.Field{
-		{Name: ":status", Value: "200"},
-		{Name: "content-type", Value: grpcwire.ContentType(key.subtype)},
-	}
-	if key.compress != "" {
-		fields = append(fields, field.Field{Name: "grpc-encoding", Value: key.compress})
-	}
-	return field.NewBlock(fields...)
-}
 
 // trailers are the last HEADERS of a server's stream.
 type trailers struct{ status *status.Status }
@@ -63,7 +73,7 @@ func (st *http2ServerStream) sendHeaderLocked() {
 func (st *http2ServerStream) appendHeaderLocked(b []byte) []byte {
 	s := st.s
 	b = s.enc.Begin(b)
-	b = s.enc.AppendBlock(b, s.answers.header(answerKey{st.req.contentSubtype, st.SendCompress()}))
+	b = s.answers.appendHeader(b, &s.enc, answerKey{st.req.contentSubtype, st.SendCompress()})
 	if len(st.header) > 0 {
 		b = appendMetadataFields(b, &s.conn, st.header)
 	}
@@ -99,7 +109,7 @@ func (c *conn) trailersLocked(st *stream) {
 func (st *http2ServerStream) appendStatusLocked(b []byte, s *status.Status) []byte {
 	enc := &st.s.enc
 	if s == nil || s.Code() == codes.OK {
-		b = enc.AppendBlock(b, st.s.answers.ok)
+		b = st.s.answers.appendOK(b, enc)
 		if len(st.trailer) > 0 {
 			b = appendMetadataFields(b, &st.s.conn, st.trailer)
 		}

@@ -28,12 +28,12 @@ func (c *conn) pingReceivedLocked() *frame.Error {
 	l, now := &c.live, time.Now()
 	// What waits for the socket forgives too: the client may answer what it reads
 	// of it now. Our own PING ACKs do not, which it can provoke.
-	if l.sent || c.out.data || c.spare.data {
+	if l.sent || c.out.data || c.spare != nil && c.spare.data {
 		l.sent = false
 		l.schedule.Sent()
 	}
 	if !l.counts {
-		l.schedule.Streams(len(c.streams), now)
+		l.schedule.Streams(c.streams.len(), now)
 	}
 	if !l.schedule.PingReceived(false, now) {
 		return nil

@@ -17,7 +17,7 @@ import (
 func (s *http2Server) unwritten() (octets int, ended bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.out.size + s.spare.size + s.ctl.Len(), s.life == lifeClosed
+	return s.pendingLocked(), s.life == lifeClosed
 }
 
 // A client that asks and does not read its answers runs into

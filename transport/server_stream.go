@@ -267,9 +267,12 @@ func (st *http2ServerStream) finish(b *[]byte, end *status.Status) {
 		}
 		return
 	}
-	if b != nil {
+	switch {
+	case b != nil:
 		st.replyLocked(b)
-	} else {
+	case end.Code() == codes.OK && st.ctx.late():
+		st.finishLocked(deadlineStatus) // before deadlineTimer does so
+	default:
 		st.finishLocked(end)
 	}
 	if st.chained {

@@ -264,8 +264,8 @@ func TestServer_Closed_OpensNoStream(t *testing.T) {
 		synctest.Wait()
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.streams != nil || s.open != 0 || len(ts.streams) > 0 {
-			t.Errorf("%d streams, %d of them open, %d handlers", len(s.streams), s.open, len(ts.streams))
+		if s.streams.len() != 0 || s.open != 0 || len(ts.streams) > 0 {
+			t.Errorf("%d streams, %d of them open, %d handlers", s.streams.len(), s.open, len(ts.streams))
 		}
 		ts.peer.Ignore(http2.FrameGoAway)
 	})

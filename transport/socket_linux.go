@@ -25,21 +25,43 @@ func raw(call uintptr, fd int, b []byte) (int, error) {
 }
 
 // rawMost is how much is written in such a call: what waits for the socket at
-// its high-water mark takes some 20 microseconds.
-const rawMost = highWater + chunkSize
+// its high-water mark takes some 20 microseconds, and bulk four times as long.
+const rawMost = bulkWater + chunkSize
 
-// rawWritev writes what it can of segs, which are at most maxVec.
+// rawWritev writes what it can of segs, which are at most maxVec. Most writes are
+// of a few pieces, and made on stacks that should not grow for the others.
 func rawWritev(fd int, segs [][]byte) (int, error) {
-	var vec [32]unix.Iovec
 	size := 0
-	for i, b := range segs {
-		if size += len(b); size > rawMost || i == len(vec) {
-			return unix.Writev(fd, segs)
-		}
-		vec[i].Base = unsafe.SliceData(b)
-		vec[i].SetLen(len(b))
+	for _, b := range segs {
+		size += len(b)
 	}
-	n, _, errno := unix.RawSyscall(unix.SYS_WRITEV, uintptr(fd), uintptr(unsafe.Pointer(&vec)), uintptr(len(segs)))
+	switch {
+	case size > rawMost || len(segs) > rawPieces:
+		return unix.Writev(fd, segs)
+	case len(segs) > 8:
+		return rawManyPieces(fd, segs)
+	}
+	var vec [8]unix.Iovec
+	return rawPiecesOf(fd, vec[:0], segs)
+}
+
+// rawPieces are enough for what is written at once of large messages, a frame
+// header and a frame each.
+const rawPieces = 64
+
+//go:noinline
+func rawManyPieces(fd int, segs [][]byte) (int, error) {
+	var vec [rawPieces]unix.Iovec
+	return rawPiecesOf(fd, vec[:0], segs)
+}
+
+func rawPiecesOf(fd int, vec []unix.Iovec, segs [][]byte) (int, error) {
+	for _, b := range segs {
+		v := unix.Iovec{Base: unsafe.SliceData(b)}
+		v.SetLen(len(b))
+		vec = append(vec, v)
+	}
+	n, _, errno := unix.RawSyscall(unix.SYS_WRITEV, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(vec))), uintptr(len(vec)))
 	if errno != 0 {
 		return -1, errno
 	}

@@ -26,7 +26,7 @@ type stream struct {
 
 	// Owned by the reader, once the stream is in the table.
 	isTouched bool
-	length    contentLength // of the body that the peer sends
+	length    *contentLength // of the body that the peer sends
 
 	// Immutable after the stream is in the table. One of them is nil.
 	client *http2ClientStream
@@ -124,7 +124,7 @@ const producerSends = 3
 // at it.
 func (st *stream) init(c *conn, limit uint32, waits bool) {
 	st.c = c
-	st.in.limit = limit
+	st.in.limit, st.in.client = limit, c.client
 	st.out.queue, st.in.chunks = st.out.first[:0], st.in.first[:0]
 	if waits {
 		st.in.Init()
@@ -140,7 +140,7 @@ func (st *stream) openLocked() {
 	o.end, o.sentEnd, o.over, o.left, o.waiting, o.reason, o.trailers = false, false, false, false, false, 0, nil
 	o.flow.Init(st.c.settings.initialWindow)
 	st.in.openFlow(st.c.recvWindow, st.c.recvWindowMax)
-	st.length = contentLength{}
+	st.length = nil
 	st.state = stateIdle
 	st.state.open()
 }
@@ -151,7 +151,9 @@ func (st *stream) enqueueLocked(b *[]byte, end bool) { st.queueLocked(b, false, 
 
 func (st *stream) queueLocked(b *[]byte, shared, end bool) {
 	c, o := st.c, &st.out
-	o.queue = append(o.queue, outMessage{buf: b, rest: *b, copied: len(*b) <= copyLimit || c.sock.copies(), shared: shared})
+	small := len(*b) <= copyLimit
+	o.queue = append(o.queue, outMessage{buf: b, rest: *b, copied: small || c.sock.copies(), shared: shared})
+	c.out.small = c.out.small || small
 	o.queued += len(*b)
 	o.messages++
 	c.tally.messagesOut++
@@ -165,8 +167,8 @@ func (c *conn) pushLocked(st *stream) {
 	switch {
 	case o.queued == 0:
 		c.emitLocked(st, 0)
-	case !o.inRound && c.round.Len() == 0 && c.out.size < highWater:
-		c.emitLocked(st, highWater-c.out.size)
+	case !o.inRound && c.round.Len() == 0 && c.out.size < c.waterLocked():
+		c.emitLocked(st, c.waterLocked()-c.out.size)
 	}
 	if o.ready() && !o.inRound && !o.left {
 		o.inRound = true
@@ -279,8 +281,8 @@ func (c *conn) touch(st *stream) {
 
 // streamsLocked gives the open streams in the order of their ids.
 func (c *conn) streamsLocked() []*stream {
-	all := make([]*stream, 0, len(c.streams))
-	for _, st := range c.streams {
+	all := make([]*stream, 0, c.streams.len())
+	for st := range c.streams.each {
 		all = append(all, st)
 	}
 	slices.SortFunc(all, func(a, b *stream) int { return int(int64(a.id) - int64(b.id)) })

@@ -36,7 +36,8 @@ type ClientTransport interface { //nolint:interfacebloat // all that a connectio
 	// nothing of it is left. The reason reaches the errors of the streams.
 	Close(reason string)
 	// Draining is closed when no more streams can be opened: after GracefulClose,
-	// a GOAWAY frame of the server, or the end of the connection.
+	// a GOAWAY frame of the server, or the end of the connection. See Replaceable
+	// for one that is heard before.
 	Draining() <-chan struct{}
 	// AfterDraining has f called when Draining is closed, or at once if it is
 	// already: on a goroutine of its own, which there is not until then. It may be
@@ -104,6 +105,9 @@ type Call struct {
 	// Watched says that whoever opens a stream cancels it when its context ends.
 	// The stream does not watch the context then. RoundTrip has no use for it.
 	Watched bool
+	// Slot says that a stream slot of this connection was taken for the call, from
+	// a SlotPool. It is used up, whether the call succeeds or not.
+	Slot bool
 	// Sent is called by RoundTrip when the request is on its way, before it
 	// waits for the answer. It may be nil.
 	Sent func()

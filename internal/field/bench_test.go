@@ -15,17 +15,23 @@ func BenchmarkEncode(b *testing.B) {
 	b.Run("block", func(b *testing.B) {
 		b.ReportAllocs()
 		var e Encoder
-		block := NewBlock(fs...)
+		var block Block
 		for b.Loop() {
-			e.AppendBlock(e.Begin(buf), block)
+			if dst, ok := e.Replay(e.Begin(buf), &block); !ok {
+				e.AppendBlock(dst, &block, fs...)
+			}
 		}
 	})
 	b.Run("block and timeout", func(b *testing.B) {
 		b.ReportAllocs()
 		var e Encoder
-		block := NewBlock(fs...)
+		var block Block
 		for b.Loop() {
-			e.AppendField(e.AppendBlock(e.Begin(buf), block), timeout, IndexNever)
+			dst, ok := e.Replay(e.Begin(buf), &block)
+			if !ok {
+				dst = e.AppendBlock(dst, &block, fs...)
+			}
+			e.AppendField(dst, timeout, IndexNever)
 		}
 	})
 	b.Run("fields", func(b *testing.B) {

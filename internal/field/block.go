@@ -1,11 +1,9 @@
 package field
 
-// A Block is a set of fields that recurs, such as those of every request for
-// one method. It belongs to one Encoder and to that one's owner.
+// A Block is the encoding of a set of fields that recurs, such as those of every
+// request for one method. It belongs to one Encoder and to that one's owner, who
+// has the fields. The zero value has none yet.
 type Block struct {
-	fields []Field
-	size   uint32
-
 	// octets encode the fields and change no table. They are right for
 	// encoder at that version only: replayed at another, their indices would
 	// stand for other fields.
@@ -14,29 +12,22 @@ type Block struct {
 	version uint64
 }
 
-// NewBlock makes a Block of fields, each indexed as by IndexAuto. It keeps the
-// strings, not the slice.
-func NewBlock(fields ...Field) *Block {
-	b := &Block{fields: append([]Field(nil), fields...)}
-	for _, f := range fields {
-		b.size = addSize(b.size, f.Size())
+// Replay appends the octets of b, and reports whether they are right: else
+// AppendBlock has to be given the fields.
+func (e *Encoder) Replay(dst []byte, b *Block) ([]byte, bool) {
+	if b.encoder != e || b.version != e.version {
+		return dst, false
 	}
-	return b
+	return append(dst, b.octets...), true
 }
 
-// Size is what the fields count against the peer's header list limit, in octets.
-func (b *Block) Size() uint32 { return b.size }
-
-// AppendBlock appends the fields of b. Once the peer's table has what it can
-// take of them, this is one copy.
-func (e *Encoder) AppendBlock(dst []byte, b *Block) []byte {
-	if b.encoder == e && b.version == e.version {
-		return append(dst, b.octets...)
-	}
+// AppendBlock appends fields, each indexed as by IndexAuto. Once the peer's table
+// has what it can take of them, b keeps the octets for Replay.
+func (e *Encoder) AppendBlock(dst []byte, b *Block, fields ...Field) []byte {
 	b.encoder = nil
 	start := len(dst)
 	settled := true
-	for _, f := range b.fields {
+	for _, f := range fields {
 		var ok bool
 		dst, ok = e.append(dst, f, IndexAuto)
 		settled = settled && ok

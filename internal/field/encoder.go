@@ -14,8 +14,13 @@ const (
 	// is room.
 	IndexAuto Indexing = iota
 	// IndexNever leaves the table as it is: for values that belong to one
-	// call, such as a timeout or an id.
+	// call, such as an id.
 	IndexNever
+	// IndexName inserts the second field of a name, so that the others need not
+	// spell the name: for short values that differ from call to call and come with
+	// most, such as a timeout. They are not coded either, which would save an octet
+	// or two and cost both sides more than the rest of the field.
+	IndexName
 )
 
 // An Encoder writes the header blocks of one connection in the order of the
@@ -33,8 +38,11 @@ type Encoder struct {
 	// version without an insert is right as long as the version stays.
 	version uint64
 	sizes   sizes
-	seen    seen
+	seen    *seen // nil until there is something to remember
 }
+
+// Forget lets go of what only makes the next blocks smaller sooner.
+func (e *Encoder) Forget() { e.seen = nil }
 
 type entry struct {
 	field      Field
@@ -73,9 +81,16 @@ func (e *Encoder) append(dst []byte, f Field, ix Indexing) (_ []byte, settled bo
 	switch {
 	case f.Sensitive:
 		return appendLiteral(dst, neverIndexBit, 4, index, f), true
+	case ix == IndexName && index > 0:
+		dst = appendInteger(dst, 0, 4, uint64(index))
+		return appendOctets(dst, f.Value), true
 	case ix == IndexNever || !e.room(f):
 		return appendLiteral(dst, 0, 4, index, f), true
-	case !e.seen.again(both):
+	case ix == IndexName:
+		if !e.again(name) {
+			return appendLiteral(dst, 0, 4, index, f), true
+		}
+	case !e.again(both):
 		return appendLiteral(dst, 0, 4, index, f), false
 	}
 	e.insert(f, name, both)
@@ -142,8 +157,12 @@ type seen struct {
 	next uint8
 }
 
-// again reports whether it remembers the field, and remembers it.
-func (s *seen) again(both uint32) bool {
+// again reports whether e remembers the field, and remembers it.
+func (e *Encoder) again(both uint32) bool {
+	if e.seen == nil {
+		e.seen = new(seen)
+	}
+	s := e.seen
 	h := uint16(both>>16) | 1 // 0 is an empty place
 	if slices.Contains(s.ring[:], h) {
 		return true

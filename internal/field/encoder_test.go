@@ -44,6 +44,29 @@ func TestPerCallValuesAreNotInserted(t *testing.T) {
 
 // "never-indexed" holds whatever the tables have.
 // https://www.rfc-editor.org/rfc/rfc7541#section-7.1.3
+// A field of which the name is indexed is spelt out twice, and from then on takes
+// three octets more than its value. Where there is no table it is a plain literal.
+func TestNameIsInserted(t *testing.T) {
+	for _, size := range []uint32{4096, 0} {
+		var e Encoder
+		e.SetMaxTableSize(size)
+		peer := newForeign(size)
+		for i := range 100 {
+			f := Field{Name: "grpc-timeout", Value: fmt.Sprintf("%dm", 1000+i)}
+			block := e.AppendField(e.Begin(nil), f, IndexName)
+			if got, err := peer.decode(block); err != nil || !slices.Equal(got, []Field{f}) {
+				t.Fatalf("table of %d, field %d: read %v, %v", size, i, got, err)
+			}
+			if i > 1 && size > 0 && len(block) != 3+len(f.Value) {
+				t.Errorf("field %d takes %d octets: % x", i, len(block), block)
+			}
+		}
+		if want := min(size, 1); len(e.entries) != int(want) {
+			t.Errorf("table of %d: %d entries, want %d", size, len(e.entries), want)
+		}
+	}
+}
+
 func TestSensitiveFieldsAreNeverIndexed(t *testing.T) {
 	for _, f := range []Field{
 		{Name: "authorization", Value: "Bearer abc"},

@@ -12,6 +12,11 @@ func appendString(dst []byte, s string) []byte {
 		dst = appendInteger(dst, huffmanBit, 7, n)
 		return hpack.AppendHuffmanString(dst, s)
 	}
+	return appendOctets(dst, s)
+}
+
+// appendOctets appends s as it is.
+func appendOctets(dst []byte, s string) []byte {
 	dst = appendInteger(dst, 0, 7, uint64(len(s)))
 	return append(dst, s...)
 }

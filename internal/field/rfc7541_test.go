@@ -136,7 +136,7 @@ func TestEncodeRFCVectors(t *testing.T) {
 				for _, f := range v.fields {
 					if tt.sighted {
 						_, both := hash(f)
-						e.seen.again(both)
+						e.again(both)
 					}
 					got = e.AppendField(got, f, IndexAuto)
 				}

@@ -34,3 +34,13 @@ func ParsePrefix(b []byte) (compressed bool, n uint32, err error) {
 	}
 	return b[0] == 1, binary.BigEndian.Uint32(b[1:]), nil
 }
+
+// TooLarge says that a message of n octets is more than its receiver accepts,
+// which is the client if client is set, else the server. Either side may read
+// it.
+func TooLarge(client bool, n, limit uint32) string {
+	if client {
+		return fmt.Sprintf("the server sent a message of %d octets, the client accepts %d (its option MaxCallRecvMsgSize, or maxResponseMessageBytes of its service config)", n, limit)
+	}
+	return fmt.Sprintf("the client sent a message of %d octets, the server accepts %d (its option MaxRecvMsgSize)", n, limit)
+}

@@ -16,7 +16,7 @@ import (
 const childEnv = "WEIR_LEAK_CHILD"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(childEnv) != "" {
+	if leak := os.Getenv(childEnv); leak != "" && leak != "nothing" {
 		patience = 50 * time.Millisecond
 	}
 	Main(m)
@@ -27,7 +27,6 @@ type suite func() int
 func (s suite) Run() int { return s() }
 
 func TestRun(t *testing.T) {
-	impatient(t)
 	stop := make(chan struct{})
 	defer close(stop)
 	tests := []struct {
@@ -52,12 +51,15 @@ func TestRun(t *testing.T) {
 			[]string{"leak.keepBuffer", "main_test.go", "0 goroutines and 1 buffers"}},
 		{"a buffer that comes back late", func() int {
 			b := buffer.Get(1000)
-			time.AfterFunc(patience/5, func() { buffer.Put(b) })
+			time.AfterFunc(10*time.Millisecond, func() { buffer.Put(b) })
 			return 0
 		}, 0, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			if tt.code == 1 {
+				impatient(t)
+			}
 			var stderr bytes.Buffer
 			if code := run(tt.suite, &stderr); code != tt.code {
 				t.Errorf("exit code %d, want %d", code, tt.code)

@@ -18,8 +18,9 @@ type ControlBuffer struct {
 	frames []byte
 	credit []update
 	conn   uint32 // credit for the connection
+	own    uint32 // octets of frames that the peer did not provoke
 	count  int    // of frames
-	Limit  int    // octets of frames; zero means DefaultControlLimit
+	Limit  int    // octets of those that it did; zero means DefaultControlLimit
 }
 
 type update struct{ stream, increment uint32 }
@@ -29,7 +30,7 @@ func (b *ControlBuffer) full(n int) bool {
 	if limit == 0 {
 		limit = DefaultControlLimit
 	}
-	return len(b.frames)+n > limit
+	return len(b.frames)-int(b.own)+n > limit
 }
 
 // SettingsAck queues the acknowledgement of a SETTINGS frame. Like the other
@@ -90,7 +91,9 @@ func (b *ControlBuffer) ConnCredit() uint32 { return b.conn }
 // bounded, but by the streams that this side has opened.
 func (b *ControlBuffer) ResetOwn(stream uint32, code frame.ErrCode) {
 	b.DropCredit(stream)
+	before := len(b.frames)
 	b.frames = frame.AppendRSTStream(b.frames, stream, code)
+	b.own += uint32(len(b.frames) - before)
 	b.count++
 }
 
@@ -139,7 +142,7 @@ func (b *ControlBuffer) AppendTo(dst []byte) []byte {
 	for _, u := range b.credit {
 		dst = frame.AppendWindowUpdate(dst, u.stream, u.increment)
 	}
-	b.frames, b.credit, b.count = b.frames[:0], b.credit[:0], 0
+	b.frames, b.credit, b.count, b.own = b.frames[:0], b.credit[:0], 0, 0
 	if cap(b.frames) > 1<<10 {
 		b.frames = nil
 	}

@@ -35,6 +35,9 @@ func TestControlBufferIsBounded(t *testing.T) {
 	for id := uint32(1); id < 1000; id += 2 {
 		b.Credit(id, 10) // one a stream: needs no bound
 	}
+	for id := uint32(1001); id < 2000; id += 2 {
+		b.ResetOwn(id, frame.CodeCancel) // one a stream, too
+	}
 	// 15 octets are left.
 	if !b.Reset(1, frame.CodeCancel) {
 		t.Fatal("what nobody provoked takes room from replies")
