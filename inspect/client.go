@@ -14,11 +14,12 @@ const (
 
 // A Client is the snapshot of a Client.
 type Client struct {
-	ID int64
-	// SubchannelID is that of what channelz calls the subchannel of the Client: all
-	// its connections are in one.
-	SubchannelID int64
-	Target       string
+	ID     int64
+	Target string
+	// Balancer is the name of what chooses connections for calls: "pick_first" unless
+	// the service config says otherwise. It is empty while there is none: before the
+	// first call, or when the Client is idle.
+	Balancer string
 	// State is one of gRPC's connectivity states: "IDLE", "CONNECTING", "READY",
 	// "TRANSIENT_FAILURE" or "SHUTDOWN", and StateSince when it began. Err is the
 	// latest reason why there was no connection.
@@ -32,9 +33,16 @@ type Client struct {
 	// LastCall is when the latest stream was opened, the zero Time if none was.
 	LastCall time.Time
 	Open     Open
+	// SlotWaiters are calls that wait for a stream slot of any of several connections
+	// to an address. Where there is one to each, Conn.SlotWaiters counts them.
+	SlotWaiters int
 	// Connections are those that have not ended, the oldest first. There may be
 	// several: one that drains stays until its last call is over.
 	Connections []Conn
+	// Subchannels are what the balancer chooses from, by their ids, if connections
+	// were asked for: those of its addresses, or one if it is the Client's own
+	// pick_first.
+	Subchannels []Subchannel
 	// Events are the latest changes of state, at most 30, the oldest first, of
 	// EventsCount altogether.
 	Events      []Event

@@ -18,6 +18,9 @@ type Conn struct {
 	// and Err says why.
 	State string
 	Err   string
+	// Leaving says why a Client looks for another connection to take the place of
+	// this one, or has found one; empty if it does not.
+	Leaving string
 	// Since is when the connection was handed to HTTP/2, its security handshake
 	// done, and Heard when the latest frame came, the zero Time if none did.
 	Since, Heard time.Time

@@ -77,7 +77,9 @@ func (sc *subConn) check(ctx context.Context, service string, tell func(connecti
 	cfg := &sc.child.host.cfg
 	tell(connectivity.Connecting, nil)
 	for failures := 1; ; failures++ {
-		err := cfg.Health(ctx, sc.Transport, service, func(serving bool, said string) {
+		on := sc.ready.Load()
+		run, end := context.WithCancel(ctx)
+		err := cfg.Health(run, sc.lasting, service, func(serving bool, said string) {
 			failures = 1
 			if serving {
 				tell(connectivity.Ready, nil)
@@ -85,9 +87,13 @@ func (sc *subConn) check(ctx context.Context, service string, tell func(connecti
 				tell(connectivity.TransientFailure, fmt.Errorf("the server is connected, and says of its service %q: %s", service, said))
 			}
 		})
-		switch {
+		end()
+		switch now := sc.ready.Load(); {
 		case ctx.Err() != nil:
 			return
+		case now != nil && now != on: // replaced: it goes on there
+			failures = 0
+			continue
 		case status.Code(err) == codes.Unimplemented:
 			tell(connectivity.Ready, nil)
 			return

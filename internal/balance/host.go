@@ -26,6 +26,8 @@ type Config struct {
 	// Pace gives how long after the start of an attempt the next may start, if so
 	// many have failed in a row with this one, and how long it may take.
 	Pace func(failures int) (delay, timeout time.Duration)
+	// Metrics is what balancers record their measurements with. Nil records none.
+	Metrics estats.MetricsRecorder
 	// Publish takes what calls go by from now on. The error is the latest of a
 	// connection, and may be nil.
 	Publish func(s balancer.State, err error)
@@ -208,6 +210,8 @@ type child struct {
 	state    balancer.State
 	subConns map[*subConn]struct{}
 	over     bool
+
+	lastReady lastReady
 }
 
 // close is by what the queue runs.
@@ -286,7 +290,12 @@ func (c *child) ResolveNow(resolver.ResolveNowOptions) { c.host.cfg.ResolveNow()
 func (c *child) Target() string { return c.host.cfg.Target }
 
 // MetricsRecorder is balancer.ClientConn's.
-func (*child) MetricsRecorder() estats.MetricsRecorder { return estats.UnimplementedMetricsRecorder{} }
+func (c *child) MetricsRecorder() estats.MetricsRecorder {
+	if m := c.host.cfg.Metrics; m != nil {
+		return m
+	}
+	return estats.UnimplementedMetricsRecorder{}
+}
 
 // String names the balancer.
 func (c *child) String() string { return "balancer " + c.name }

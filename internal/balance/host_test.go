@@ -25,10 +25,14 @@ type conn struct {
 	drained chan struct{}
 	once    sync.Once
 	lost    func()
+	replace func(why string) bool // of BeforeDraining
 }
+
+func (c *conn) BeforeDraining(replace func(why string) bool) { c.replace = replace }
 
 func (c *conn) Draining() <-chan struct{} { return c.drained }
 func (c *conn) Err() error                { return nil }
+func (c *conn) Done() <-chan struct{}     { return c.drained }
 func (c *conn) Peer() *peer.Peer          { return &peer.Peer{} }
 func (c *conn) GracefulClose() {
 	c.once.Do(func() {
@@ -106,6 +110,9 @@ func (s *site) connect(ctx context.Context, a resolver.Address, _ time.Duration,
 	}
 	if down {
 		return nil, errDown
+	}
+	if a.Addr == "wait" {
+		<-time.After(time.Second)
 	}
 	c := &conn{drained: make(chan struct{}), lost: lost}
 	s.mu.Lock()

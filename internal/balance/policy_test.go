@@ -30,7 +30,9 @@ func TestChoose(t *testing.T) {
 		{name: "none that is known", list: `[{"x":{}}]`, fault: `loadBalancingConfig: none of its balancers is registered`},
 		{name: "empty", list: `[]`, fault: "loadBalancingConfig: none"},
 		{name: "two names", list: `[{"x":{}},{"x":{},"y":{}}]`, fault: "loadBalancingConfig[1]: it has 2 names"},
-		{name: "no list", list: `{}`, fault: "loadBalancingConfig: "},
+		{name: "no list", list: `{}`, fault: "loadBalancingConfig: it is to be an array"},
+		{name: "no object behind one that is known", list: `[{"round_robin":{}},3]`, fault: "loadBalancingConfig[1]: it is to be an object"},
+		{name: "null", list: `[null]`, fault: "loadBalancingConfig[0]: it has 0 names"},
 		{name: "a wrong configuration", list: `[{"pick_first":{"shuffleAddressList":"x"}}]`, fault: "loadBalancingConfig[0].pick_first: "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

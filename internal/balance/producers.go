@@ -31,7 +31,7 @@ func (sc *subConn) GetOrBuildProducer(b balancer.ProducerBuilder) (balancer.Prod
 	if p == nil {
 		var conn any
 		if ps.over != nil {
-			conn = ps.over(sc.Transport)
+			conn = ps.over(sc.lasting)
 		}
 		p = new(producer)
 		p.made, p.end = b.Build(conn)

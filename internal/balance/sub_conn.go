@@ -39,12 +39,8 @@ type subConn struct {
 	failures  int      // in a row
 
 	health
-}
-
-// established is a connection, and the address that it leads to.
-type established struct {
-	tr transport.ClientTransport
-	at resolver.Address
+	account
+	replacement replacement
 }
 
 // attempt is one run through the addresses, with the backoff behind it.
@@ -57,7 +53,7 @@ type attempt struct {
 var errShutdown = errors.New("the balancer has no use for the connection any more")
 
 func newSubConn(c *child, list []resolver.Address, o balancer.NewSubConnOptions) *subConn {
-	sc := &subConn{child: c, addresses: slices.Clone(list), listener: o.StateListener}
+	sc := &subConn{child: c, addresses: slices.Clone(list), listener: o.StateListener, account: newAccount()}
 	sc.checked = o.HealthCheckEnabled
 	sc.producers.over = c.host.cfg.Over
 	return sc
@@ -107,6 +103,9 @@ func (sc *subConn) run(a *attempt, list []resolver.Address, failures int) {
 	start := time.Now()
 	delay, timeout := cfg.Pace(failures)
 	e, err := sc.try(a.ctx, list, timeout)
+	if e == nil {
+		sc.child.hold(a.ctx, sc)
+	}
 	sc.mu.Lock()
 	if sc.attempt != a {
 		sc.mu.Unlock()
@@ -118,19 +117,19 @@ func (sc *subConn) run(a *attempt, list []resolver.Address, failures int) {
 	if e != nil {
 		sc.attempt, sc.failures = nil, 0
 		sc.ready.Store(e)
+		sc.add(e.tr)
 		sc.setLocked(connectivity.Ready, nil)
+		sc.child.triedLocked(sc, true)
 		sc.mu.Unlock()
-		select {
-		case <-e.tr.Draining():
-			sc.lost(e.tr) // who told of it before was not heard
-		default:
-		}
+		sc.used(e)
 		return
 	}
 	sc.failures++
 	hurry := a.hurry
 	sc.child.host.failed(err)
+	sc.retry = start.Add(delay)
 	sc.setLocked(connectivity.TransientFailure, err)
+	sc.child.triedLocked(sc, false)
 	sc.mu.Unlock()
 	cfg.ResolveNow()
 	pause := time.NewTimer(delay - time.Since(start))
@@ -161,7 +160,7 @@ func (sc *subConn) try(ctx context.Context, list []resolver.Address, timeout tim
 		})
 		close(known)
 		if err == nil {
-			return &established{tr, at}, nil
+			return newEstablished(tr, at), nil
 		}
 		errs = append(errs, err)
 		if ctx.Err() != nil {
@@ -176,6 +175,9 @@ func (sc *subConn) try(ctx context.Context, list []resolver.Address, timeout tim
 
 // lost hears that a connection takes no more calls.
 func (sc *subConn) lost(tr transport.ClientTransport) {
+	if e := sc.ready.Load(); e != nil && e.tr == tr {
+		sc.child.hurryOthers(sc)
+	}
 	sc.mu.Lock()
 	defer sc.mu.Unlock()
 	e := sc.ready.Load()
@@ -184,10 +186,12 @@ func (sc *subConn) lost(tr transport.ClientTransport) {
 	}
 	err := tr.Err()
 	if err == nil {
-		err = fmt.Errorf("the server at %v ends the connection when the calls on it are over (GOAWAY)", tr.Peer().Addr)
+		err = sc.leaving(e)
 	}
 	sc.ready.Store(nil)
+	sc.replacement.stop()
 	sc.child.host.failed(err)
+	sc.err = err
 	sc.setLocked(connectivity.Idle, nil)
 }
 
@@ -206,6 +210,7 @@ func (sc *subConn) UpdateAddresses(list []resolver.Address) {
 			return
 		}
 		sc.ready.Store(nil)
+		sc.replacement.stop()
 		e.tr.GracefulClose()
 		sc.setLocked(connectivity.Connecting, nil)
 		sc.beginLocked()
@@ -226,11 +231,13 @@ func (sc *subConn) Shutdown() {
 		sc.attempt.end(errShutdown)
 		sc.attempt = nil
 	}
+	sc.replacement.stop()
 	if e := sc.ready.Swap(nil); e != nil {
 		e.tr.GracefulClose()
 	}
 	sc.toldLocked(connectivity.Shutdown)
 	sc.setLocked(connectivity.Shutdown, nil)
+	sc.child.triedLocked(sc, false)
 	h := sc.child.host
 	h.mu.Lock()
 	delete(sc.child.subConns, sc)
@@ -241,15 +248,13 @@ func (sc *subConn) resetBackoff() {
 	sc.mu.Lock()
 	defer sc.mu.Unlock()
 	sc.failures = 0
-	if a := sc.attempt; a != nil && a.hurry != nil && sc.state == connectivity.TransientFailure {
-		close(a.hurry)
-		a.hurry = nil
-	}
+	sc.hurryLocked()
 }
 
 // setLocked changes the state and has the balancer told.
 func (sc *subConn) setLocked(to connectivity.State, err error) {
 	sc.state = to
+	sc.changed(err)
 	h := sc.child.host
 	h.queue.put(func() {
 		h.mu.Lock()

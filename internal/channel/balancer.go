@@ -10,6 +10,8 @@ import (
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc/balancer"
 	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/credentials"
+	estats "google.golang.org/grpc/experimental/stats"
 	"google.golang.org/grpc/resolver"
 )
 
@@ -19,6 +21,10 @@ type Balancing struct {
 	// Policy is that of a target without a resolver that has one. Nil means
 	// pick_first as the channel has it by itself.
 	Policy Policy
+	// Bundle is what Credentials are of; nil if they are of none. A resolver is told.
+	Bundle credentials.Bundle
+	// Metrics is what resolvers record their measurements with.
+	Metrics estats.MetricsRecorder
 	// New makes a Balancer, which calls the functions of its site.
 	New func(Site) Balancer
 }
@@ -28,8 +34,9 @@ type Policy interface{ Name() string }
 
 // ServiceConfig is one that was read.
 type ServiceConfig struct {
-	// Apply makes it effective, but for the policy. It may be nil.
-	Apply func()
+	// Apply makes it effective, but for the policy, with what else the resolver says.
+	// It may be nil.
+	Apply func(resolver.State)
 	// Policy is the balancer that it names. Nil means pick_first.
 	Policy Policy
 }
@@ -41,6 +48,9 @@ type Balancer interface {
 	ResolverError(err error)
 	ExitIdle()
 	ResetBackoff()
+	// Inspect gives the name of the balancer, or nothing if there is none yet, and what
+	// it chooses from.
+	Inspect() (name string, all []inspect.Subchannel)
 	// Close ends it. Calls on its connections finish.
 	Close()
 }
@@ -57,8 +67,9 @@ type Site struct {
 // balancing is the balancer of a channel, while it has one. Guarded by
 // pickFirst.mu, but for what its functions say.
 type balancing struct {
-	p    *pickFirst
-	make func(Site) Balancer
+	p     *pickFirst
+	make  func(Site) Balancer
+	waits bool // a balancer was to be from the beginning
 
 	balancer Balancer // nil if there is none
 	site     int      // of balancer: others are heard no more
@@ -175,8 +186,19 @@ func (p *pickFirst) openStreams() bool {
 	return open.Streams > 0
 }
 
+// current gives the balancer, or nil.
+func (b *balancing) current() Balancer {
+	if b == nil {
+		return nil
+	}
+	return b.balancer
+}
+
 // detach takes the balancer out of use, and gives what closes it, without mu.
 func (b *balancing) detach() (end func()) {
+	if b == nil {
+		return func() {}
+	}
 	old := b.balancer
 	b.balancer, b.shown = nil, nil
 	if b.rest != nil {
@@ -203,7 +225,7 @@ func (b *balancing) resolverError(err error) {
 func (p *pickFirst) unlessBalanced(err error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.balancing.balancer != nil {
+	if p.balancing.current() != nil {
 		return errBalanced
 	}
 	return err
@@ -243,9 +265,7 @@ func (p *pickFirst) connectFor(ctx context.Context, a resolver.Address, timeout 
 	p.live = append(p.live, tr)
 	p.work.Add(1)
 	p.mu.Unlock()
-	tr.AfterDraining(func() {
-		lost()
-		p.ends(tr, ended)
-	})
-	return tr, nil
+	whole := p.several(tr, a.Addr, &a)
+	p.follow(tr, whole, ended, lost)
+	return whole, nil
 }

@@ -12,7 +12,7 @@ func (c *Channel) CanonicalTarget() string { return c.first.dialer.target.canoni
 // canonical writes t out. What has no scheme is of dns.
 func (t *Target) canonical() string {
 	if t.builder != nil {
-		return resolver.Target{URL: t.url}.String()
+		return resolver.Target{URL: *t.url}.String()
 	}
 	scheme, rest, ok := strings.Cut(t.Text, ":")
 	if scheme = strings.ToLower(scheme); !ok || !isOwn(scheme) {

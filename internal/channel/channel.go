@@ -5,6 +5,7 @@ package channel
 import (
 	"context"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/weir-rpc/weir/internal/wait"
@@ -40,10 +41,18 @@ type Config struct {
 	// Resolver looks the host of a dns target up. Nil means the system's, or
 	// the name server that the target names.
 	Resolver Resolver
+	// DNS says what is asked of it, and how often.
+	DNS DNS
 	// ServiceConfig reads the service config of a resolver, as JSON, and gives what
 	// makes it effective. An empty one means that the resolver has none. Nil
 	// ignores what they say.
 	ServiceConfig func(js string) (ServiceConfig, error)
+	// MaxConnectionsPerAddress is how many connections may serve an address at a
+	// time: see subchannel. Less than 2 is one.
+	MaxConnectionsPerAddress int
+	// ResolverEnds is called before a resolver is closed: nobody uses what came with its
+	// states when it returns. It may be nil.
+	ResolverEnds func()
 	// Balancing is for more than one connection.
 	Balancing Balancing
 	// Observer is told of each change of state, in order, one at a time and
@@ -60,19 +69,19 @@ type Config struct {
 // call connects, and so does the first call after a connection has ended. All
 // methods may be called by several goroutines at a time.
 type Channel struct {
-	target string
 	states states
 	first  pickFirst
+	of     *Channel // whose end is this one's; nil if it has one of its own
 
-	unserved unserved
+	unserved    unserved
+	slotWaiters atomic.Int64
 }
 
 // New makes a Channel. It does no I/O.
 func New(cfg Config) *Channel {
-	c := &Channel{target: cfg.Target.Text}
+	c := new(Channel)
 	c.states.observer = cfg.Observer
 	p := &c.first
-	p.target = cfg.Target.Text
 	p.states = &c.states
 	p.dialer = &dialer{
 		target:      cfg.Target,
@@ -80,19 +89,23 @@ func New(cfg Config) *Channel {
 		whole:       cfg.Connect,
 		credentials: cfg.Credentials,
 		transport:   cfg.Transport,
-		keepalive:   keepalives{next: cfg.Transport.Keepalive},
-		proxy:       cfg.Proxy,
 	}
-	p.addresses = newAddresses(&p.dialer.target, cfg.Resolver)
-	p.addresses.remote = p.dialer.remoteDNS
+	cfg.DNS.TXT = cfg.DNS.TXT && cfg.ServiceConfig != nil
+	p.addresses = newAddresses(&p.dialer.target, cfg.Resolver, cfg.DNS)
+	if cfg.Proxy.For != nil {
+		p.dialer.proxy = new(cfg.Proxy)
+		p.addresses.remote = p.dialer.remoteDNS
+	}
 	p.use.timeout = cfg.Transport.IdleTimeout
-	if cfg.Target.builder == nil && cfg.Balancing.Policy != nil {
-		p.dialer.target.listed(&listing{p.addresses, &p.pacing})
+	if cfg.Target.builder == nil && (cfg.Balancing.Policy != nil || cfg.DNS.listed(&cfg.Target)) {
+		p.dialer.target.listed(&listing{addresses: p.addresses, dns: cfg.DNS, pacing: &p.pacing, idle: c.isIdle, moved: make(chan struct{}, 1)})
 	}
 	if p.dialer.target.builder != nil {
 		p.host(&cfg)
 	}
-	p.stats, p.log, p.early = cfg.Stats, cfg.Log, cfg.Transport.EarlyCalls
+	p.stats, p.log, p.early = withMetrics(cfg.Stats, cfg.Balancing.Metrics, cfg.Target.Text), cfg.Log, cfg.Transport.EarlyCalls
+	p.dialer.measured, _ = p.stats.(*measured)
+	p.most = cfg.MaxConnectionsPerAddress
 	p.pacing = newPacing(cfg.Backoff, cfg.MinConnectTimeout)
 	c.states.begin(p.idle())
 	return c
@@ -107,7 +120,13 @@ func (c *Channel) Pick(ctx context.Context, waitForReady bool, p *Pick) (transpo
 	if err == nil {
 		return tr, nil
 	}
-	if tr, err = c.await(ctx, waitForReady, p); err != nil {
+	if err == errNoSlot {
+		tr, err = c.slot(ctx, tr, p)
+	}
+	if err != nil && !slotless(err) {
+		tr, err = c.await(ctx, waitForReady, p)
+	}
+	if err != nil {
 		c.unserved.Add(1)
 	}
 	return tr, err
@@ -123,11 +142,14 @@ func (c *Channel) await(ctx context.Context, waitForReady bool, p *Pick) (transp
 			return nil, c.gaveUp(ctx, v, waitForReady)
 		}
 		tr, err := v.picker.pick(ctx, p)
+		if err == errNoSlot {
+			tr, err = c.slot(ctx, tr, p)
+		}
 		switch {
 		case err == nil:
 			return tr, nil
 		case err == errNotYet:
-		case err == errClosed, !waitForReady, Dropped(err):
+		case err == errClosed, !waitForReady, Dropped(err), slotless(err):
 			return nil, err
 		}
 		next := c.states.next(v)
@@ -141,10 +163,37 @@ func (c *Channel) await(ctx context.Context, waitForReady bool, p *Pick) (transp
 	}
 }
 
+// slot waits for a stream slot of the subchannel that was picked. errNotYet means
+// that it takes no more calls.
+func (c *Channel) slot(ctx context.Context, picked transport.ClientTransport, p *Pick) (transport.ClientTransport, error) {
+	c.first.use.begin()
+	defer c.first.use.end()
+	c.slotWaiters.Add(1)
+	defer c.slotWaiters.Add(-1)
+	tr, err := picked.(*subchannel).wait(ctx)
+	if tr != nil {
+		p.Slot = true
+		return tr, nil
+	}
+	if err == nil {
+		err = errNotYet
+	}
+	p.drop(err)
+	return nil, err
+}
+
+// slotless reports whether a call has waited for a stream slot in vain.
+func slotless(err error) bool {
+	_, ok := err.(*transport.StreamError) //nolint:errorlint // nobody wraps it on the way
+	return ok
+}
+
 // State gives the state of the channel.
 func (c *Channel) State() connectivity.State {
 	return c.states.current.Load().state
 }
+
+func (c *Channel) isIdle() bool { return c.State() == connectivity.Idle }
 
 // WaitForStateChange waits until the state is another than source, or was
 // another for some time after the call. It reports false if ctx ended before.
@@ -158,6 +207,23 @@ func (c *Channel) Connect() { c.first.wake() }
 // ResetConnectBackoff makes the next attempt begin now if the channel waits for
 // it, and the time between attempts start from its base.
 func (c *Channel) ResetConnectBackoff() { c.first.resetBackoff() }
+
+// Closed gives what Close closes, before it waits.
+func (c *Channel) Closed() <-chan struct{} {
+	if c.of != nil {
+		return c.of.Closed()
+	}
+	p := &c.first
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.shut == nil {
+		p.shut = make(chan struct{})
+		if p.closed {
+			close(p.shut)
+		}
+	}
+	return p.shut
+}
 
 // Close ends every connection and every call on them, and waits until they
 // have ended. Calls that wait for a connection fail with CANCELLED.

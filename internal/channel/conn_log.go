@@ -46,6 +46,13 @@ func (l *ConnLog) Begins(c conn) {
 	}
 }
 
+// Missing logs that a further connection to an address did not come about.
+func (l *ConnLog) Missing(address string, err error) {
+	if l != nil {
+		l.log(slog.LevelWarn, "no further connection", []slog.Attr{slog.String("remote", address), slog.Any("error", err)})
+	}
+}
+
 // Ends logs that a connection is no more, and why.
 func (l *ConnLog) Ends(c conn) {
 	if l == nil {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/weir-rpc/weir/transport"
@@ -23,14 +24,22 @@ type dialer struct {
 	custom      func(ctx context.Context, address string) (net.Conn, error) // may be nil
 	whole       func(ctx context.Context, address string, cfg transport.ClientConfig) (transport.ClientTransport, error)
 	credentials credentials.TransportCredentials
-	transport   transport.ClientConfig
-	keepalive   keepalives
-	proxy       Proxy
-	hosted      *hosted // may be nil
+	mu          sync.Mutex
+	transport   transport.ClientConfig // guarded by mu, its Keepalive changes
+	proxy       *Proxy                 // nil if there is none
+	hosted      *hosted                // may be nil
+	measured    *measured              // may be nil
 }
 
-// connect connects, by way of a proxy if there is one for the address.
+// connect connects, and counts what fails.
 func (d *dialer) connect(ctx context.Context, address string, early bool) (transport.ClientTransport, error) {
+	tr, err := d.attempt(ctx, address, early)
+	d.measured.attempted(ctx, err)
+	return tr, err
+}
+
+// attempt connects, by way of a proxy if there is one for the address.
+func (d *dialer) attempt(ctx context.Context, address string, early bool) (transport.ClientTransport, error) {
 	if d.whole != nil {
 		return d.connectWhole(ctx, address, early)
 	}
@@ -50,11 +59,12 @@ func (d *dialer) connect(ctx context.Context, address string, early bool) (trans
 }
 
 func (d *dialer) connectVia(ctx context.Context, via *url.URL, address string, early bool) (transport.ClientTransport, error) {
-	nc, err := d.open(ctx, via, address)
+	nc, watched, err := d.open(ctx, via, address)
 	if err != nil {
 		return nil, newConnectError(ctx, address, stepDial, err)
 	}
-	secured, info, err := d.secure(d.withHandshakeInfo(ctx, address), nc, d.nameOf(ctx, address))
+	name := d.nameOf(ctx, address)
+	secured, info, err := d.secure(d.withHandshakeInfo(ctx, address), nc, name)
 	if err != nil {
 		_ = nc.Close()
 		e := secureError(ctx, address, stepSecure, err)
@@ -63,12 +73,15 @@ func (d *dialer) connectVia(ctx context.Context, via *url.URL, address string, e
 		}
 		return nil, e
 	}
-	cfg := d.transport
-	cfg.AuthInfo, cfg.EarlyCalls = info, early
+	cfg := d.config()
+	cfg.AuthInfo, cfg.EarlyCalls, cfg.Authority = info, early, name
+	cfg.Exclusive = d.custom == nil
+	if !watched {
+		cfg.Answers = impatient(cfg.Answers)
+	}
 	if _, ok := balancedAddress(ctx); ok {
 		cfg.IdleTimeout = 0 // the channel has one
 	}
-	cfg.Keepalive, cfg.TooManyPings = d.keepalive.get(), d.keepalive.calm
 	if deadline, ok := ctx.Deadline(); ok && cfg.SettingsTimeout == 0 {
 		// It runs from now on too: a server that says nothing gets the connect
 		// timeout, and the error names that.
@@ -83,12 +96,11 @@ func (d *dialer) connectVia(ctx context.Context, via *url.URL, address string, e
 
 // connectWhole has the user's function make the connection.
 func (d *dialer) connectWhole(ctx context.Context, address string, early bool) (transport.ClientTransport, error) {
-	cfg := d.transport
-	cfg.EarlyCalls = early
+	cfg := d.config()
+	cfg.EarlyCalls, cfg.Authority = early, d.nameOf(ctx, address)
 	if _, ok := balancedAddress(ctx); ok {
 		cfg.IdleTimeout = 0 // the channel has one
 	}
-	cfg.Keepalive, cfg.TooManyPings = d.keepalive.get(), d.keepalive.calm
 	tr, err := d.whole(ctx, d.target.forDialer(address), cfg)
 	if err == nil && tr == nil {
 		err = errNoTransport
@@ -129,8 +141,8 @@ func (d *dialer) socketPath(address string) (Target, bool) {
 	return t, err == nil
 }
 
-// nameOf gives the name that the server at an address is to prove: that of the
-// target, unless its resolver has another for the address and no option does.
+// nameOf gives the name that the server at an address is to prove, which is the
+// :authority of calls on the connection: that of the target, unless its resolver has another for the address and no option does.
 func (d *dialer) nameOf(ctx context.Context, address string) string {
 	if d.hosted != nil && d.transport.Authority == d.target.Authority {
 		if name := d.about(ctx, address).ServerName; name != "" {
@@ -209,23 +221,33 @@ func isALPN(err error) bool {
 }
 
 // open makes a connection to address on which nothing was said yet.
-func (d *dialer) open(ctx context.Context, via *url.URL, address string) (net.Conn, error) {
+//
+// It is watched if the operating system ends it when the peer's host is silent.
+func (d *dialer) open(ctx context.Context, via *url.URL, address string) (nc net.Conn, watched bool, err error) {
 	to := address
 	if via != nil {
 		to = net.JoinHostPort(via.Hostname(), cmp.Or(via.Port(), proxyPorts[via.Scheme]))
 	}
-	nc, err := d.dial(ctx, to)
+	nc, err = d.dial(ctx, to)
 	if err != nil {
 		if via != nil {
 			err = fmt.Errorf("the proxy is not reached: %w", err)
 		}
-		return nil, err
+		return nil, false, err
 	}
-	SetUserTimeout(nc, ClientUserTimeout(d.transport.Keepalive))
+	watched = SetUserTimeout(nc, ClientUserTimeout(d.config().Keepalive))
 	if via != nil {
-		return d.through(ctx, nc, via, address)
+		nc, err = d.through(ctx, nc, via, address)
 	}
-	return nc, nil
+	return nc, watched, err
+}
+
+// impatient gives a policy for a connection that nothing ends but it.
+func impatient(p *transport.AnswerPolicy) *transport.AnswerPolicy {
+	if p == nil || !p.PatientCalls {
+		return p
+	}
+	return &transport.AnswerPolicy{Timeout: p.Timeout}
 }
 
 var defaultDialer net.Dialer

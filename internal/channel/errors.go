@@ -137,6 +137,8 @@ var (
 	errClosed = status.Error(codes.Canceled, "the client is closed")
 	// errNotYet is no answer: the next picker may know.
 	errNotYet = errors.New("no connection yet")
+	// errNoSlot is no answer either: the connections are there, and full.
+	errNoSlot = errors.New("no stream slot is free")
 )
 
 // unavailable is how calls fail that do not wait until a connection is ready.
@@ -162,7 +164,7 @@ func (c *Channel) gaveUp(ctx context.Context, v *view, waitForReady bool) error 
 	if cause := context.Cause(ctx); cause != ctx.Err() && cause.Error() != text {
 		text += ": " + cause.Error()
 	}
-	text += fmt.Sprintf(": the call waited for a connection for %s, which is %v", c.target, v.state)
+	text += fmt.Sprintf(": the call waited for a connection for %s, which is %v", c.first.dialer.target.Text, v.state)
 	if waitForReady {
 		text += " (grpc.WaitForReady is set)"
 	}

@@ -31,6 +31,7 @@ type world struct {
 	t   *testing.T
 	net simnet.Network
 	ch  *Channel
+	cfg Config // of ch
 
 	mu    sync.Mutex
 	start time.Time
@@ -58,7 +59,7 @@ func inWorld(t *testing.T, target string, adapt func(w *world, cfg *Config), f f
 		if adapt != nil {
 			adapt(w, &cfg)
 		}
-		w.ch = New(cfg)
+		w.ch, w.cfg = New(cfg), cfg
 		defer w.ch.Close()
 		f(t, w)
 	})

@@ -27,9 +27,10 @@ type hosted struct {
 	target  resolver.Target
 	options resolver.BuildOptions
 	parse   func(js string) (ServiceConfig, error) // may be nil
-	listed  func(added bool)                       // the list is another one; added if an address is new
+	listed  func(balanced bool)                    // the list is another one, for a balancer or not
 	balance *balancing
 	use     *use
+	ends    func() // a resolver is about to be closed
 
 	updates sync.Mutex // held while one update takes effect; before mu
 
@@ -133,6 +134,7 @@ func (h *hosted) open() (r resolver.Resolver, built bool, err error) {
 	}
 	h.mu.Lock()
 	outdated := h.conn != conn
+	last := h.conn == nil // else what came with its states is of the one in its place
 	switch {
 	case outdated:
 	case err != nil:
@@ -146,6 +148,9 @@ func (h *hosted) open() (r resolver.Resolver, built bool, err error) {
 	case err != nil:
 		return nil, false, fmt.Errorf("the resolver for the scheme %q: %w", h.target.URL.Scheme, err)
 	case outdated: // closed while it was built
+		if last {
+			h.ends()
+		}
 		r.Close()
 		return nil, false, errOutdated
 	}
@@ -177,7 +182,10 @@ func (h *hosted) detach() (end func()) {
 	if r == nil {
 		return func() {}
 	}
-	return r.Close
+	return func() {
+		h.ends()
+		r.Close()
+	}
 }
 
 // resolveNow tells the resolver, if there is one, that a connection has failed.
@@ -195,6 +203,25 @@ func (h *hosted) knows(address string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Contains(h.known, address)
+}
+
+// left gives what is on the list of those.
+func (h *hosted) left(of []string) (list []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, a := range of {
+		if slices.Contains(h.known, a) {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
+// adds reports whether an address is on the list that is not among those.
+func (h *hosted) adds(to []string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.ContainsFunc(h.known, func(a string) bool { return !slices.Contains(to, a) })
 }
 
 // aboutAddress gives what the resolver says of an address besides: the name that
@@ -236,11 +263,15 @@ func (c *hostedConn) UpdateState(s resolver.State) error {
 	if !h.is(c) {
 		return errOutdated
 	}
-	configErr := h.configure(s.ServiceConfig)
+	apply, configErr := h.configure(&s)
 	list, about := addressesOf(&s)
 	var own Balancer // before anyone hears of addresses that are not for him
 	if h.configured || configErr == nil {
 		own = h.balance.open(c, h.policy)
+	}
+	if own == nil || !h.heard.Load() { // else calls may be told of what the balancer does not know yet
+		apply()
+		apply = func() {}
 	}
 	h.mu.Lock()
 	if h.conn != c {
@@ -251,7 +282,6 @@ func (c *hostedConn) UpdateState(s resolver.State) error {
 		list = nil // calls must not go without one
 	}
 	h.configured = h.configured || configErr == nil
-	added := slices.ContainsFunc(list, func(a string) bool { return !slices.Contains(h.known, a) })
 	h.known, h.about, h.err = list, about, configErr
 	if len(list) == 0 && configErr == nil {
 		h.err = errNoAddresses
@@ -259,9 +289,12 @@ func (c *hostedConn) UpdateState(s resolver.State) error {
 	err := h.err
 	h.hear()
 	h.mu.Unlock()
-	h.listed(added || own != nil)
+	h.listed(own != nil)
 	if own != nil {
-		return cmp.Or(configErr, own.Update(h.policy, s))
+		err = cmp.Or(configErr, own.Update(h.policy, s))
+		if h.is(c) { // else another resolver says what counts
+			apply()
+		}
 	}
 	return err
 }
@@ -314,36 +347,33 @@ type serviceConfig struct {
 	own ServiceConfig
 }
 
-// configure makes a service config effective. One that is wrong leaves what is.
-func (h *hosted) configure(r *serviceconfig.ParseResult) error {
+// configure reads a service config, and gives what makes it effective but for the
+// policy, which is from now on. One that is wrong leaves what is. It is with updates.
+func (h *hosted) configure(s *resolver.State) (apply func(), err error) {
+	apply = func() {}
 	if h.parse == nil {
-		return nil
+		return apply, nil
 	}
-	switch {
+	var own ServiceConfig
+	switch r := s.ServiceConfig; {
 	case r == nil:
-		own, err := h.parse("")
-		if err != nil {
-			return err
+		if own, err = h.parse(""); err != nil {
+			return apply, err
 		}
-		h.effective(own)
 	case r.Err != nil:
-		return fmt.Errorf("its service config: %w", r.Err)
+		return apply, fmt.Errorf("its service config: %w", r.Err)
 	default:
-		own, ok := r.Config.(*serviceConfig)
+		parsed, ok := r.Config.(*serviceConfig)
 		if !ok {
-			return errors.New("its service config was not parsed by ParseServiceConfig of its ClientConn")
+			return apply, errors.New("its service config was not parsed by ParseServiceConfig of its ClientConn")
 		}
-		h.effective(own.own)
+		own = parsed.own
 	}
-	return nil
-}
-
-// effective is with updates.
-func (h *hosted) effective(c ServiceConfig) {
-	h.policy = c.Policy
-	if c.Apply != nil {
-		c.Apply()
+	h.policy = own.Policy
+	if own.Apply != nil {
+		apply = func() { own.Apply(*s) }
 	}
+	return apply, nil
 }
 
 // addressesOf gives the addresses of a state, in the order in which to try them,

@@ -78,7 +78,9 @@ func TestHosted_Storm(t *testing.T) {
 				}
 			})
 			work.Wait()
+			n.mu.Lock()
 			n.again, n.first = nil, says("c")
+			n.mu.Unlock()
 			w.ch.Connect()
 			synctest.Wait()
 			if _, _, cc := n.counts(); cc != nil {

@@ -40,13 +40,13 @@ func (n *naming) Build(t resolver.Target, cc resolver.ClientConn, o resolver.Bui
 	n.mu.Lock()
 	n.builds++
 	n.cc, n.target, n.options = cc, t, o
-	fail := n.fail
+	fail, first := n.fail, n.first
 	n.mu.Unlock()
 	if fail != nil {
 		return nil, fail
 	}
-	if n.first != nil {
-		n.first(cc)
+	if first != nil {
+		first(cc)
 	}
 	return n, nil
 }
@@ -54,10 +54,10 @@ func (n *naming) Build(t resolver.Target, cc resolver.ClientConn, o resolver.Bui
 func (n *naming) ResolveNow(resolver.ResolveNowOptions) {
 	n.mu.Lock()
 	n.asked++
-	cc := n.cc
+	cc, again := n.cc, n.again
 	n.mu.Unlock()
-	if n.again != nil {
-		n.again(cc)
+	if again != nil {
+		again(cc)
 	}
 }
 
@@ -333,7 +333,7 @@ func TestHosted_ServiceConfig(t *testing.T) {
 			if js == "wrong" {
 				return ServiceConfig{}, errBroken
 			}
-			return ServiceConfig{Apply: func() { applied = append(applied, js) }}, nil
+			return ServiceConfig{Apply: func(resolver.State) { applied = append(applied, js) }}, nil
 		}
 	}, func(t *testing.T, w *world) {
 		w.serve("a")

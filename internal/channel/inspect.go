@@ -12,11 +12,18 @@ import (
 // story is what a channel remembers of its states for those who look at it.
 // Guarded by states.mu.
 type story struct {
-	begun  time.Time // immutable
-	since  time.Time // of the present state
-	events []change  // the latest, in a ring from oldest on
+	begun  time.Time     // immutable
+	since  time.Duration // of the present state, from begun on
+	events []event       // the latest, in a ring from oldest on
 	oldest int
 	count  int // of all there were
+}
+
+// event is a change of state. A channel keeps some as long as it lives.
+type event struct {
+	err error
+	at  time.Duration // from story.begun on
+	to  uint8         // a connectivity.State
 }
 
 // maxEvents is how many changes of state are remembered, as in grpc-go.
@@ -24,19 +31,18 @@ const maxEvents = 30
 
 func (y *story) begin() {
 	y.begun = time.Now()
-	y.since = y.begun
 }
 
 // changed notes a change of state.
 func (y *story) changed(ch change) {
-	y.since = time.Now()
-	ch.at = y.since
+	y.since = time.Since(y.begun)
+	e := event{ch.err, y.since, uint8(ch.to)}
 	y.count++
 	if len(y.events) < maxEvents {
-		y.events = append(y.events, ch)
+		y.events = append(y.events, e)
 		return
 	}
-	y.events[y.oldest] = ch
+	y.events[y.oldest] = e
 	y.oldest = (y.oldest + 1) % maxEvents
 }
 
@@ -44,12 +50,13 @@ func (y *story) changed(ch change) {
 func (y *story) all() []inspect.Event {
 	all := make([]inspect.Event, 0, len(y.events))
 	for i := range y.events {
-		ch := y.events[(y.oldest+i)%len(y.events)]
-		text := "the state is " + ch.to.String()
-		if ch.err != nil {
-			text += ": " + ch.err.Error()
+		e := &y.events[(y.oldest+i)%len(y.events)]
+		to := connectivity.State(e.to)
+		text := "the state is " + to.String()
+		if e.err != nil {
+			text += ": " + e.err.Error()
 		}
-		all = append(all, inspect.Event{Time: ch.at, Text: text, Warning: ch.to == connectivity.TransientFailure})
+		all = append(all, inspect.Event{Time: y.begun.Add(e.at), Text: text, Warning: to == connectivity.TransientFailure})
 	}
 	return all
 }
@@ -80,8 +87,9 @@ func (c *Channel) Inspect(d inspect.Detail) inspect.Client {
 		before = *p.past
 	}
 	live := p.connections()
+	b, own := p.balancing.current(), p.chosen()
 	p.mu.Unlock()
-	s := inspect.Client{Target: c.target, Counters: before.Counters, LastCall: before.lastStream}
+	s := inspect.Client{Target: c.first.dialer.target.Text, Counters: before.Counters, LastCall: before.lastStream}
 	for _, tr := range live {
 		one := tr.Inspect(d == inspect.Streams)
 		s.Counters.Add(&one.Counters)
@@ -93,19 +101,50 @@ func (c *Channel) Inspect(d inspect.Detail) inspect.Client {
 			s.Connections = append(s.Connections, one)
 		}
 	}
+	counted := s.Counters
+	s.SlotWaiters = int(c.slotWaiters.Load())
 	lost := c.unserved.Load()
 	s.Calls.Started += lost
 	s.Calls.Failed += lost
 
+	var subs []inspect.Subchannel
+	if b != nil {
+		s.Balancer, subs = b.Inspect()
+	}
 	states := &c.states
 	states.mu.Lock()
 	defer states.mu.Unlock()
 	v, y := states.current.Load(), &states.story
-	s.State, s.StateSince, s.Since = v.state.String(), y.since, y.begun
+	s.State, s.StateSince, s.Since = v.state.String(), y.begun.Add(y.since), y.begun
 	if v.err != nil {
 		s.Err = v.err.Error()
 	}
 	s.Events, s.EventsCount = y.all(), y.count
+	if own != nil {
+		own.State, own.StateSince, own.Err, own.Since = s.State, s.StateSince, s.Err, s.Since
+		own.Counters, own.LastCall, own.Open = counted, s.LastCall, s.Open
+		for i := range s.Connections {
+			own.Connections = append(own.Connections, s.Connections[i].ID)
+		}
+		s.Balancer, subs = "pick_first", []inspect.Subchannel{*own}
+	}
+	if d != inspect.Totals {
+		s.Subchannels = subs
+	}
+	return s
+}
+
+// chosen gives the beginning of a snapshot of what the channel's own pick_first
+// has, or nil if a balancer connects or is to. With mu held.
+func (p *pickFirst) chosen() *inspect.Subchannel {
+	b := p.balancing
+	if b != nil && (b.balancer != nil || p.current == nil && (b.site > 0 || b.waits)) {
+		return nil
+	}
+	s := &inspect.Subchannel{Failures: p.failures}
+	if p.current != nil {
+		s.Addresses = []string{p.at}
+	}
 	return s
 }
 

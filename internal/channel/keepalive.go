@@ -1,30 +1,24 @@
 package channel
 
 import (
-	"sync"
 	"time"
 
 	"github.com/weir-rpc/weir/transport"
-	"google.golang.org/grpc/keepalive"
 )
 
-// keepalives gives the keepalive of each connection. It calms down when a server
-// complains, for all connections that follow.
-type keepalives struct {
-	mu   sync.Mutex
-	next keepalive.ClientParameters // guarded by mu
-}
-
-func (k *keepalives) get() keepalive.ClientParameters {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.next
+// config is what the next connection is made with.
+func (d *dialer) config() transport.ClientConfig {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	cfg := d.transport
+	cfg.TooManyPings = d.calm
+	return cfg
 }
 
 // calm says that a server got too many PING frames on a connection with this
-// Time in effect.
-func (k *keepalives) calm(used time.Duration) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.next = transport.Calmer(k.next, used)
+// Time in effect: those that follow send fewer.
+func (d *dialer) calm(used time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.transport.Keepalive = transport.Calmer(d.transport.Keepalive, used)
 }

@@ -1,6 +1,7 @@
 package channel
 
 import (
+	"net"
 	"testing"
 	"time"
 
@@ -55,4 +56,29 @@ func TestKeepalive_TooManyPings_CalmsTheNextConnections(t *testing.T) {
 		simnet.Advance(1)
 		p.WantPing("Time is over")
 	})
+}
+
+// A server may complain while the channel dials: the connection that is made
+// takes what there was before, or what follows.
+func TestKeepalive_TooManyPings_WhileDialing(t *testing.T) {
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lis.Close()
+	d := &dialer{target: Target{Network: "tcp"}}
+	calmed := make(chan struct{})
+	go func() {
+		d.calm(20 * time.Second)
+		close(calmed)
+	}()
+	nc, _, err := d.open(t.Context(), nil, lis.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	<-calmed
+	if got := d.config().Keepalive.Time; got != 40*time.Second {
+		t.Errorf("the next connection sends PING frames every %v", got)
+	}
 }

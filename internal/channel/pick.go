@@ -18,10 +18,17 @@ type Pick struct {
 	Method string
 	// Waited is set if there was no connection at first.
 	Waited bool
+	// Slot is set if a stream slot of the connection was taken for the attempt:
+	// Call.Slot has to say so. Unused gives it back if there is no call.
+	Slot bool
+	// Tried are the connections of the call's other attempts, of which this one is
+	// then, too. Nil means that nobody minds.
+	Tried *Tried
 	// Metadata is to be sent with the attempt's own. It may be nil.
 	Metadata metadata.MD
 
-	done func(balancer.DoneInfo) // nil if the balancer does not want to know
+	done    func(balancer.DoneInfo) // nil if the balancer does not want to know
+	subConn connected               // that the balancer picked; nil if there is none
 }
 
 // Watched reports whether the balancer is to be told how the attempt ends.
@@ -31,6 +38,24 @@ func (p *Pick) Watched() bool { return p.done != nil }
 func (p *Pick) End(info balancer.DoneInfo) {
 	if p.done != nil {
 		p.done(info)
+	}
+}
+
+// drop ends an attempt that has no connection: it is no fault of the one that was
+// picked if there is to be another pick.
+func (p *Pick) drop(err error) {
+	if err == errNotYet {
+		err = nil
+	}
+	p.End(balancer.DoneInfo{Err: err})
+	p.done, p.Metadata, p.subConn = nil, nil, nil
+}
+
+// Unused says that there is no call after all on the connection that was picked.
+func (p *Pick) Unused(tr transport.ClientTransport) {
+	if p.Slot {
+		p.Slot = false
+		transport.ReturnSlot(tr)
 	}
 }
 
@@ -50,9 +75,13 @@ func (s *spread) pick(ctx context.Context, p *Pick) (transport.ClientTransport, 
 	if used := &s.balancing.used; !used.Load() {
 		used.Store(true)
 	}
-	r, err := s.picker.Pick(balancer.PickInfo{FullMethodName: p.Method, Ctx: ctx})
+	info := balancer.PickInfo{FullMethodName: p.Method, Ctx: ctx}
+	r, err := s.picker.Pick(info)
 	if err != nil {
 		return nil, s.fault(err)
+	}
+	if p.Tried != nil {
+		r = s.untried(p.Tried, info, r)
 	}
 	var tr transport.ClientTransport
 	sc, ok := r.SubConn.(connected)
@@ -60,15 +89,19 @@ func (s *spread) pick(ctx context.Context, p *Pick) (transport.ClientTransport, 
 		tr = sc.Transport()
 	}
 	if tr == nil {
-		if r.Done != nil {
-			r.Done(balancer.DoneInfo{})
-		}
+		unpicked(r)
 		if !ok {
 			return nil, &droppedError{status.Newf(codes.Internal, "the balancer picked a %T, which is no SubConn of its ClientConn", r.SubConn)}
 		}
 		return nil, errNotYet
 	}
-	p.Metadata, p.done = r.Metadata, r.Done
+	p.Metadata, p.done, p.subConn = r.Metadata, r.Done, sc
+	if p.Tried != nil {
+		p.Tried.add(sc)
+	}
+	if several, ok := tr.(*subchannel); ok {
+		return several.pickFor(p)
+	}
 	return tr, nil
 }
 
@@ -79,7 +112,7 @@ func (s *spread) fault(err error) error {
 	}
 	st, ok := status.FromError(err)
 	if !ok {
-		return unavailable(s.balancing.p.target, err)
+		return unavailable(s.balancing.p.dialer.target.Text, err)
 	}
 	switch st.Code() {
 	case codes.InvalidArgument, codes.NotFound, codes.AlreadyExists, codes.FailedPrecondition, codes.Aborted, codes.OutOfRange, codes.DataLoss:
@@ -88,10 +121,10 @@ func (s *spread) fault(err error) error {
 	return &droppedError{st}
 }
 
-// Over gives a Channel for calls on the connection of a balancer, which current
-// gives, or nil. Without one they fail. It is not closed.
-func Over(current func() transport.ClientTransport) *Channel {
-	c := new(Channel)
+// Over gives a Channel for calls on the connection of a balancer of c, which
+// current gives, or nil. Without one they fail. It ends with c.
+func Over(current func() transport.ClientTransport, c *Channel) *Channel {
+	c = &Channel{of: c}
 	c.states.begin(borrowed(current))
 	return c
 }

@@ -3,7 +3,6 @@ package channel
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -30,13 +29,13 @@ import (
 // connection that ends before its server's SETTINGS, which with early calls was
 // READY already, is a failure too; it goes from READY to TRANSIENT_FAILURE.
 type pickFirst struct {
-	target    string
 	states    *states
-	addresses *addresses // owned by the goroutine that connects
+	addresses *addresses // owned by the goroutine that connects, or by a listing
 	hosted    *hosted    // who knows the addresses in place of addresses; may be nil
-	balancing balancing  // who may connect in its place
+	balancing *balancing // who may connect in its place; nil without hosted
 	dialer    *dialer
 	pacing    pacing
+	most      int           // connections to an address
 	stats     stats.Handler // may be nil
 	log       *ConnLog
 	early     bool // calls do not wait for SETTINGS
@@ -52,12 +51,15 @@ type pickFirst struct {
 	current  transport.ClientTransport // in READY
 	at       string                    // the address of current
 	relist   relist
-	unproven bool                        // the SETTINGS of current have not come yet
 	live     []transport.ClientTransport // that may not have ended
 	failures int                         // rounds in a row
 	hurry    chan struct{}               // of a backoff that runs: closing it ends it
+	unproven bool                        // the SETTINGS of current have not come yet
 	closed   bool
-	past     *past // nil until a connection has ended
+	shut     chan struct{} // closed with it; nil until somebody asks
+	past     *past         // nil until a connection has ended
+
+	replacement *replacement // nil until a connection tells of its end
 }
 
 func (p *pickFirst) idle() picker { return idle{p.wake} }
@@ -67,57 +69,87 @@ func (p *pickFirst) wake() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	v := p.states.current.Load()
-	if b := p.balancing.balancer; b != nil && !p.closed {
+	if b := p.balancing.current(); b != nil && !p.closed {
 		b.ExitIdle()
 		return
 	}
 	if p.closed || v.state != connectivity.Idle {
 		return
 	}
-	p.use.now()
 	p.states.set(connectivity.Connecting, without{errNotYet}, v.err)
-	ctx, end := context.WithCancelCause(context.Background())
-	p.life, p.end = ctx, end
+	if p.replacement != nil && p.replacement.runs {
+		return
+	}
+	ctx, over := p.beginLocked()
 	p.work.Go(func() {
 		p.connect(ctx)
+		over()
+	})
+}
+
+// beginLocked is the beginning of the goroutine that connects, and gives its end.
+func (p *pickFirst) beginLocked() (ctx context.Context, over func()) {
+	p.use.now()
+	ctx, end := context.WithCancelCause(context.Background())
+	p.life, p.end = ctx, end
+	return ctx, func() {
 		end(nil)
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if p.life == ctx { // else there is another connect already
 			p.life, p.end = nil, nil
 		}
-	})
+	}
+}
+
+// attempt is a round, and when the next may begin.
+type attempt struct {
+	start          time.Time
+	delay, timeout time.Duration
+	early          bool
+}
+
+func (p *pickFirst) attempt() attempt {
+	a := attempt{start: time.Now()}
+	p.mu.Lock()
+	a.delay = p.pacing.delay(p.failures+1, rand.Float64())
+	p.mu.Unlock()
+	a.timeout = p.pacing.connectTimeout(a.delay)
+	return a
 }
 
 // connect runs rounds until there is a connection, nobody wants one any more or
 // the channel is closed.
 func (p *pickFirst) connect(ctx context.Context) {
 	for {
-		start := time.Now()
-		p.mu.Lock()
-		delay := p.pacing.delay(p.failures+1, rand.Float64())
-		p.mu.Unlock()
-		timeout := p.pacing.connectTimeout(delay)
-		early := p.early && !p.wary
-		tr, address, err := p.round(ctx, timeout, early)
-		switch {
-		case err == nil:
-			err = p.connected(ctx, tr, address, timeout, early)
-		case errors.Is(err, errRelisted):
-			continue // nothing has failed
-		case errors.Is(err, errNobodyWaits):
-			p.rest()
-			return
-		case errors.Is(err, errBalanced):
-			return
-		}
-		if err == nil {
-			return
-		}
-		if hurry := p.failed(err); !p.pause(ctx, start.Add(delay), hurry) {
+		a := p.attempt()
+		a.early = p.early && !p.wary
+		tr, address, err := p.round(ctx, a.timeout, a.early)
+		if p.finish(ctx, a, tr, address, err) {
 			return
 		}
 	}
+}
+
+// finish makes what a round gave effective. It reports false if another is due,
+// which it waits for.
+func (p *pickFirst) finish(ctx context.Context, a attempt, tr transport.ClientTransport, address string, err error) (done bool) {
+	switch {
+	case err == nil:
+		err = p.connected(ctx, tr, address, a.timeout, a.early)
+	case errors.Is(err, errRelisted):
+		return false // nothing has failed
+	case errors.Is(err, errNobodyWaits):
+		p.rest()
+		return true
+	case errors.Is(err, errBalanced):
+		return true
+	}
+	if err == nil {
+		return true
+	}
+	hurry := p.failed(err)
+	return !p.pause(ctx, a.start.Add(a.delay), hurry)
 }
 
 // pause waits until the next round is due, or hurry. It reports false if there is
@@ -169,17 +201,18 @@ func (p *pickFirst) round(ctx context.Context, timeout time.Duration, early bool
 	}
 	if p.hosted != nil {
 		var end func()
-		ctx, end = p.renewable(ctx)
+		ctx, list, end, lookupErr = p.renewable(ctx)
 		defer end()
-		list, lookupErr = p.hosted.latest()
 	}
 	r := round{timeout: timeout, work: &p.work, connect: func(ctx context.Context, address string) (transport.ClientTransport, error) {
 		return p.dialer.connect(ctx, address, early)
 	}}
 	tr, errs := r.run(ctx, list)
 	if tr != nil {
-		// What the target stands for may have changed when this one ends.
-		p.addresses.outdate()
+		if p.hosted == nil {
+			// What the target stands for may have changed when this one ends.
+			p.addresses.outdate()
+		}
 		return tr, r.address, nil
 	}
 	if context.Cause(ctx) == errRelisted {
@@ -196,25 +229,28 @@ func (p *pickFirst) round(ctx context.Context, timeout time.Duration, early bool
 // When they have come, the backoff starts anew with the next loss.
 func (p *pickFirst) connected(ctx context.Context, tr transport.ClientTransport, address string, timeout time.Duration, early bool) error {
 	ended := connBegins(p.stats, p.log, tr)
+	whole := p.several(tr, address, nil)
 	p.mu.Lock()
-	if p.closed || p.balancing.balancer != nil {
+	if p.closed || p.balancing.current() != nil {
 		p.mu.Unlock()
 		tr.Close(closedReason)
 		ended()
 		return nil
 	}
-	p.current, p.at, p.unproven = tr, address, early
+	p.current, p.at, p.unproven = whole, address, early
+	p.replacement = nil
 	p.live = append(p.live, tr)
-	p.states.set(connectivity.Ready, &single{tr, p.lost}, nil)
+	p.states.set(connectivity.Ready, p.pickerOf(whole), nil)
 	p.work.Add(1)
 	p.wary = false
 	if !early {
 		p.failures = 0
 	}
 	p.mu.Unlock()
-	tr.AfterDraining(func() { p.ends(tr, ended) })
+	p.follow(tr, whole, ended, nil)
+	p.replaceable(whole)
 	if early {
-		return p.proven(ctx, tr, address, timeout)
+		return p.proven(ctx, tr, whole, address, timeout)
 	}
 	p.relisted(false)
 	return nil
@@ -225,7 +261,7 @@ func (p *pickFirst) connected(ctx context.Context, tr transport.ClientTransport,
 // When they do not come, the next connections are waited for as if calls were
 // not early, until one has succeeded: then the addresses are tried in their
 // order, and what a server is, calls hear without being sent to it.
-func (p *pickFirst) proven(ctx context.Context, tr transport.ClientTransport, address string, timeout time.Duration) error {
+func (p *pickFirst) proven(ctx context.Context, tr, whole transport.ClientTransport, address string, timeout time.Duration) error {
 	<-tr.Ready() // it has a bound: the time for connecting
 	err := tr.Err()
 	p.mu.Lock()
@@ -241,8 +277,8 @@ func (p *pickFirst) proven(ctx context.Context, tr transport.ClientTransport, ad
 	p.failures = 0
 	p.mu.Unlock()
 	select {
-	case <-tr.Draining():
-		p.lost(tr) // who noticed before was not heard
+	case <-whole.Draining():
+		p.lost(whole) // who noticed before was not heard
 	default:
 		p.relisted(false)
 	}
@@ -254,17 +290,17 @@ func (p *pickFirst) proven(ctx context.Context, tr transport.ClientTransport, ad
 func (p *pickFirst) failed(err error) (hurry <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.balancing.balancer != nil {
+	if p.balancing.current() != nil {
 		return closedChan
 	}
 	p.failures++
 	p.hurry = make(chan struct{})
 	hurry = p.hurry
-	if p.relist.added { // since the addresses were listed that have failed
+	if p.hosted != nil && p.hosted.adds(p.relist.tried) { // since the addresses were listed that have failed
 		close(p.hurry)
 		p.hurry = nil
 	}
-	p.states.set(connectivity.TransientFailure, without{unavailable(p.target, err)}, err)
+	p.states.set(connectivity.TransientFailure, without{unavailable(p.dialer.target.Text, err)}, err)
 	return hurry
 }
 
@@ -295,15 +331,16 @@ func (p *pickFirst) lost(tr transport.ClientTransport) {
 		return
 	}
 	p.current = nil
-	if p.balancing.balancer != nil {
+	if p.balancing.current() != nil {
 		p.balancing.showLocked()
 		return
 	}
 	err := tr.Err()
 	if err == nil {
-		err = fmt.Errorf("the server at %v ends the connection when the calls on it are over (GOAWAY)", tr.Peer().Addr)
+		err = p.leaving(tr)
 	}
 	p.states.set(connectivity.Idle, p.idle(), err)
+	p.movedLocked(err)
 }
 
 // resetBackoff forgets the failures, and begins the next round at once if the
@@ -316,7 +353,7 @@ func (p *pickFirst) resetBackoff() {
 		close(p.hurry)
 		p.hurry = nil
 	}
-	if b := p.balancing.balancer; b != nil {
+	if b := p.balancing.current(); b != nil {
 		p.work.Go(b.ResetBackoff)
 	}
 }
@@ -332,6 +369,9 @@ func (p *pickFirst) close() bool {
 		return false
 	}
 	p.closed, p.current = true, nil
+	if p.shut != nil {
+		close(p.shut)
+	}
 	p.states.set(connectivity.Shutdown, without{errClosed}, nil)
 	for _, tr := range p.live {
 		p.work.Go(func() { tr.Close(closedReason) })
@@ -340,6 +380,9 @@ func (p *pickFirst) close() bool {
 		p.end(errClosed)
 	}
 	stop := p.balancing.detach()
+	if p.relist.rest != nil {
+		p.relist.rest.Stop()
+	}
 	p.mu.Unlock()
 	if p.hosted != nil {
 		p.hosted.close()()

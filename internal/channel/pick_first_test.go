@@ -1,12 +1,10 @@
 package channel
 
 import (
-	"context"
 	"errors"
 	"net"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/weir-rpc/weir/internal/simnet"
@@ -138,39 +136,6 @@ func TestSilentServer(t *testing.T) {
 		}
 		if len(w.dials) > 16 {
 			t.Errorf("%d dials in ten minutes", len(w.dials))
-		}
-	})
-}
-
-// A GOAWAY lets calls finish on the old connection; the next have a new one.
-func TestGoAwayMakesIdle(t *testing.T) {
-	inWorld(t, "passthrough:///a", nil, func(t *testing.T, w *world) {
-		h := w.serve("a")
-		old := w.mustConnect()
-		ctx, cancel := context.WithCancel(context.Background())
-		defer cancel()
-		st, err := old.NewStream(ctx, &transport.Call{Method: "/s/m"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		h.each(func(sv transport.ServerTransport) { sv.Drain("bye") })
-		errs := w.wantMoves("IDLE>CONNECTING", "CONNECTING>READY", "READY>IDLE")
-		wantWords(t, errs[2], "GOAWAY", "a")
-		if old.Err() != nil {
-			t.Errorf("the call in flight lost its connection: %v", old.Err())
-		}
-		if w.mustConnect() == old {
-			t.Error("a new call is put on the connection that drains")
-		}
-		cancel()
-		<-st.Context().Done()
-		<-old.Done()
-		w.wantState(connectivity.Ready)
-		synctest.Wait()
-		w.ch.first.mu.Lock()
-		defer w.ch.first.mu.Unlock()
-		if n := len(w.ch.first.live); n != 1 {
-			t.Errorf("%d connections are kept, want 1", n)
 		}
 	})
 }

@@ -27,9 +27,13 @@ type Proxy struct {
 }
 
 // EnvironmentProxy reads HTTPS_PROXY and NO_PROXY, in capitals or not, as net/http
-// does for URLs with https.
+// does for URLs with https. It gives nil if they name no proxy.
 func EnvironmentProxy() func(address string) (*url.URL, error) {
-	find := httpproxy.FromEnvironment().ProxyFunc()
+	env := httpproxy.FromEnvironment()
+	if env.HTTPSProxy == "" {
+		return nil
+	}
+	find := env.ProxyFunc()
 	return func(address string) (*url.URL, error) {
 		return find(&url.URL{Scheme: "https", Host: address})
 	}
@@ -40,7 +44,7 @@ var proxyPorts = map[string]string{"http": "80", "https": "443", "socks5": "1080
 
 // proxyFor gives the proxy for an address, or nil.
 func (d *dialer) proxyFor(address string) (*url.URL, error) {
-	if d.proxy.For == nil || d.target.Network != "tcp" || d.whole != nil {
+	if d.proxy == nil || d.target.Network != "tcp" || d.whole != nil {
 		return nil, nil
 	}
 	if _, ok := d.socketPath(address); ok {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/weir-rpc/weir/transport"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
 )
@@ -110,6 +111,7 @@ func TestProxyThatDoesNotConnect(t *testing.T) {
 			inWorld(t, "dns:///svc:443", func(_ *world, cfg *Config) {
 				cfg.Proxy = by(tt.proxy)
 				cfg.MinConnectTimeout = 5 * time.Second
+				cfg.Backoff = backoff.Config{BaseDelay: 4 * time.Second} // no second attempt while the first is looked at
 			}, func(t *testing.T, w *world) {
 				if tt.play != nil {
 					w.accept("proxy:3128", func(_ *host, nc net.Conn) { tt.play(w, nc) })
@@ -242,6 +244,12 @@ func TestProxyIsNotForUnix(t *testing.T) {
 }
 
 func TestEnvironmentProxy(t *testing.T) {
+	for _, name := range []string{"HTTPS_PROXY", "https_proxy"} {
+		t.Setenv(name, "")
+	}
+	if EnvironmentProxy() != nil {
+		t.Error("there is a proxy that nobody named")
+	}
 	t.Setenv("HTTPS_PROXY", "proxy.test:3128")
 	t.Setenv("NO_PROXY", "direct.test,10.0.0.0/8,.inner.test")
 	find := EnvironmentProxy()

@@ -14,7 +14,8 @@ type Resolver interface {
 	LookupHost(ctx context.Context, host string) (addresses []string, err error)
 }
 
-// minResolutionInterval is the least time between two successful lookups.
+// minResolutionInterval is the least time between two successful lookups, unless
+// DNS has another.
 const minResolutionInterval = 30 * time.Second
 
 // addresses gives those that a target stands for. It is used by one round of
@@ -23,13 +24,15 @@ type addresses struct {
 	target   *Target
 	resolver Resolver
 	remote   func() bool // whether a proxy looks the host up; nil means no
+	rest     time.Duration
+	txt      *txt // nil if no service config is looked up
 
 	known []string
 	next  time.Time // of a lookup
 }
 
-func newAddresses(t *Target, r Resolver) *addresses {
-	a := &addresses{target: t, resolver: r}
+func newAddresses(t *Target, r Resolver, d DNS) *addresses {
+	a := &addresses{target: t, resolver: r, rest: d.rest()}
 	switch {
 	case !t.Lookup:
 		a.known = []string{t.Address}
@@ -41,6 +44,9 @@ func newAddresses(t *Target, r Resolver) *addresses {
 			var d net.Dialer
 			return d.DialContext(ctx, network, t.NameServer)
 		}}
+	}
+	if records, ok := a.resolver.(TXTResolver); ok && d.TXT {
+		a.txt = &txt{resolver: records}
 	}
 	return a
 }
@@ -64,7 +70,7 @@ func (a *addresses) list(ctx context.Context, timeout time.Duration) ([]string, 
 	if err != nil {
 		return a.known, err
 	}
-	a.known, a.next = found, time.Now().Add(minResolutionInterval)
+	a.known, a.next = found, time.Now().Add(a.rest)
 	return found, nil
 }
 
@@ -73,7 +79,9 @@ func (a *addresses) lookup(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	told := a.txt.look(ctx, host)
 	names, err := a.resolver.LookupHost(ctx, host)
+	told()
 	if err == nil && len(names) == 0 {
 		err = errors.New("the name has no addresses")
 	}

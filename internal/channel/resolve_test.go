@@ -112,7 +112,7 @@ func TestNameServerOfTarget(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	list, err := newAddresses(&tg, nil).list(t.Context(), time.Minute)
+	list, err := newAddresses(&tg, nil, DNS{}).list(t.Context(), time.Minute)
 	if err != nil || !slices.Equal(list, []string{"192.0.2.7:80"}) {
 		t.Errorf("%q, %v, want the address that the server of the target has", list, err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"google.golang.org/grpc/connectivity"
 )
@@ -32,7 +31,6 @@ type states struct {
 type change struct {
 	from, to connectivity.State
 	err      error
-	at       time.Time
 }
 
 // begin publishes the first view: IDLE.

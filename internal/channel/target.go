@@ -23,7 +23,7 @@ type Target struct {
 	Authority  string // the :authority of calls, unless an option says otherwise
 
 	builder resolver.Builder // of who knows the addresses; nil means this package
-	url     url.URL          // for builder
+	url     *url.URL         // for builder; nil without
 }
 
 // Hosted reports whether a resolver of grpc's public interface has the addresses.
@@ -79,7 +79,7 @@ func FindTarget(text string, builders []resolver.Builder) (Target, error) {
 	u, err := url.Parse(text)
 	if err == nil && u.Scheme != "" {
 		if b := builderOf(u.Scheme, builders); b != nil {
-			return hostedTarget(text, *u, b)
+			return hostedTarget(text, u, b)
 		}
 	}
 	if scheme, _, _ := strings.Cut(text, ":"); scheme != text && isOwn(strings.ToLower(scheme)) {
@@ -89,7 +89,7 @@ func FindTarget(text string, builders []resolver.Builder) (Target, error) {
 		if u, err = url.Parse("dns:///" + text); err != nil {
 			return Target{}, fmt.Errorf("target %q: %w", text, err)
 		}
-		return hostedTarget(text, *u, b)
+		return hostedTarget(text, u, b)
 	}
 	return ParseTarget(text)
 }
@@ -117,12 +117,19 @@ func builderOf(scheme string, builders []resolver.Builder) resolver.Builder {
 	return resolver.Get(scheme)
 }
 
-func hostedTarget(text string, u url.URL, b resolver.Builder) (Target, error) {
-	if u.Scheme == "xds" {
-		return Target{}, fmt.Errorf("target %q: its resolver needs the load balancers of xDS, which are not supported", text)
+// selects is a resolver for xDS whose states have what package weir/xds finds in
+// grpc-go's.
+type selects interface{ SelectsConfig() }
+
+func hostedTarget(text string, u *url.URL, b resolver.Builder) (Target, error) {
+	if _, ok := b.(selects); u.Scheme == "xds" && !ok {
+		return Target{}, fmt.Errorf("target %q: the resolver for the scheme xds is grpc-go's own, which keeps to itself how calls are made: import github.com/weir-rpc/weir/xds", text)
 	}
-	rt := resolver.Target{URL: u}
+	rt := resolver.Target{URL: *u}
 	t := Target{Text: text, Network: "tcp", Address: rt.Endpoint(), Authority: authorityOf(rt.Endpoint()), builder: b, url: u}
+	if u.Scheme == "unix" || u.Scheme == "unix-abstract" {
+		t.Network = "unix" // grpc-go's resolvers say so in words of their own
+	}
 	if o, ok := b.(resolver.AuthorityOverrider); ok {
 		t.Authority = o.OverrideAuthority(rt)
 	}

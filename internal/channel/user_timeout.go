@@ -33,11 +33,10 @@ func ServerUserTimeout(p keepalive.ServerParameters) time.Duration {
 //
 // It is for nc as it was dialed or accepted, before TLS: only a *net.TCPConn is
 // meant, and only on Linux. A user timeout that nc has already stays. That a
-// system refuses it is no fault.
-func SetUserTimeout(nc net.Conn, d time.Duration) {
-	if tc, ok := nc.(*net.TCPConn); ok {
-		setUserTimeout(tc, d)
-	}
+// system refuses it is no fault. It reports whether nc has one.
+func SetUserTimeout(nc net.Conn, d time.Duration) bool {
+	tc, ok := nc.(*net.TCPConn)
+	return ok && setUserTimeout(tc, d)
 }
 
 // probes says when TCP's own keepalive, if it is on, asks an idle peer so that no

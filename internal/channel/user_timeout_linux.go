@@ -8,15 +8,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func setUserTimeout(tc *net.TCPConn, d time.Duration) {
+func setUserTimeout(tc *net.TCPConn, d time.Duration) bool {
 	rc, err := tc.SyscallConn()
 	if err != nil {
-		return
+		return false
 	}
-	set, probing := false, 0
+	set, has, probing := false, false, 0
 	_ = rc.Control(func(fd uintptr) {
 		s := int(fd)
 		if own, err := unix.GetsockoptInt(s, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT); err != nil || own != 0 {
+			has = err == nil
 			return
 		}
 		ms := min(max(d.Milliseconds(), 1), math.MaxInt32)
@@ -26,4 +27,5 @@ func setUserTimeout(tc *net.TCPConn, d time.Duration) {
 	if set && probing != 0 {
 		_ = tc.SetKeepAliveConfig(probes(d))
 	}
+	return set || has
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weir-rpc/weir/transport"
 	"golang.org/x/sys/unix"
 )
 
@@ -112,4 +113,47 @@ func TestSetUserTimeoutOfOthers(t *testing.T) {
 	SetUserTimeout(dialed(t, net.Dialer{}, "unix", filepath.Join(t.TempDir(), "s")), time.Second)
 	_ = nc.Close()
 	SetUserTimeout(nc, time.Second) // is no fault
+}
+
+// Calls that are open on a server that does not answer are left to TCP, where that
+// is known to end the connection, and else are not.
+func TestOpenCallsAreLeftToTCP(t *testing.T) {
+	tcp := func(ctx context.Context, address string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", address)
+	}
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lis.Close()
+	for name, tt := range map[string]struct {
+		dial    func(context.Context, string) (net.Conn, error)
+		watched bool
+	}{
+		"the system's dialer": {nil, true},
+		"a dialer of TCP":     {tcp, true},
+		"one that wraps it": {func(ctx context.Context, address string) (net.Conn, error) {
+			nc, err := tcp(ctx, address)
+			return struct{ net.Conn }{nc}, err
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := &dialer{target: Target{Network: "tcp"}, custom: tt.dial}
+			nc, watched, err := d.open(t.Context(), nil, lis.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer nc.Close()
+			if watched != tt.watched {
+				t.Errorf("TCP ends it: %v, want %v", watched, tt.watched)
+			}
+		})
+	}
+	patient, hasty := &transport.AnswerPolicy{Timeout: 7, PatientCalls: true}, &transport.AnswerPolicy{Timeout: 7}
+	if p := impatient(patient); *p != *hasty || !patient.PatientCalls {
+		t.Errorf("a policy for others: %+v of %+v", p, patient)
+	}
+	if impatient(nil) != nil || impatient(hasty) != hasty {
+		t.Error("what the user has said is changed")
+	}
 }

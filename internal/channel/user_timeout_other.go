@@ -9,4 +9,4 @@ import (
 
 // setUserTimeout does nothing: this system has no such option, or none that is
 // known here.
-func setUserTimeout(*net.TCPConn, time.Duration) {}
+func setUserTimeout(*net.TCPConn, time.Duration) bool { return false }

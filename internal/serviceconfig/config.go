@@ -16,7 +16,7 @@ type Config struct {
 	// Of the balancer, who reads them himself. Nil or empty if they are not there.
 	LoadBalancingPolicy string
 	LoadBalancingConfig json.RawMessage
-	HealthCheckConfig   json.RawMessage
+	HealthCheck         *string // the service whose health is checked
 }
 
 // Method is what is said of calls of a method. Its fields are nil if nothing is.
@@ -42,30 +42,34 @@ func (c *Config) Method(path string) *Method {
 }
 
 // Parse reads a service config. No policy makes more than maxAttempts. Fields
-// that it does not know it passes over. An error begins with the path of what is
-// wrong.
+// that it does not know it passes over; one that it knows and that is there twice
+// is wrong. An error begins with the path of what is wrong.
 func Parse(js string, maxAttempts int) (*Config, error) {
 	if js == "" {
 		return nil, errors.New("the service config is empty: no policy at all is written {}")
 	}
-	var raw struct {
-		MethodConfig, RetryThrottling, LoadBalancingPolicy, LoadBalancingConfig, HealthCheckConfig json.RawMessage
-	}
-	if err := json.Unmarshal([]byte(js), &raw); err != nil {
+	var whole json.RawMessage
+	if err := json.Unmarshal([]byte(js), &whole); err != nil {
 		return nil, fault("", err)
 	}
 	c := &Config{methods: make(map[string]*Method)}
-	if present(raw.LoadBalancingConfig) {
-		c.LoadBalancingConfig = raw.LoadBalancingConfig
+	var methodConfig, throttling, policy, health json.RawMessage
+	_, err := object("", whole, field{"methodConfig", &methodConfig}, field{"retryThrottling", &throttling},
+		field{"loadBalancingPolicy", &policy}, field{"loadBalancingConfig", &c.LoadBalancingConfig}, field{"healthCheckConfig", &health})
+	if err != nil {
+		return nil, err
 	}
-	if present(raw.HealthCheckConfig) {
-		c.HealthCheckConfig = raw.HealthCheckConfig
+	if !present(c.LoadBalancingConfig) {
+		c.LoadBalancingConfig = nil
 	}
-	if err := read("loadBalancingPolicy", raw.LoadBalancingPolicy, &c.LoadBalancingPolicy); err != nil {
+	if c.HealthCheck, err = readHealthCheck(health); err != nil {
+		return nil, err
+	}
+	if err := read("loadBalancingPolicy", policy, &c.LoadBalancingPolicy); err != nil {
 		return nil, err
 	}
 	var methods []json.RawMessage
-	if err := read("methodConfig", raw.MethodConfig, &methods); err != nil {
+	if err := read("methodConfig", methodConfig, &methods); err != nil {
 		return nil, err
 	}
 	for i, m := range methods {
@@ -73,62 +77,61 @@ func Parse(js string, maxAttempts int) (*Config, error) {
 			return nil, err
 		}
 	}
-	var err error
-	c.Throttling, err = readThrottling(raw.RetryThrottling)
+	c.Throttling, err = readThrottling(throttling)
 	return c, err
 }
 
 // method takes one element of methodConfig.
 func (c *Config) method(at string, js json.RawMessage, maxAttempts int) error {
-	var raw struct {
-		Name, WaitForReady, Timeout, MaxRequestMessageBytes, MaxResponseMessageBytes, RetryPolicy, HedgingPolicy json.RawMessage
-	}
-	if err := read(at, js, &raw); err != nil {
+	var name, waitForReady, timeout, maxRequest, maxResponse, retry, hedging json.RawMessage
+	_, err := object(at, js, field{"name", &name}, field{"waitForReady", &waitForReady}, field{"timeout", &timeout},
+		field{"maxRequestMessageBytes", &maxRequest}, field{"maxResponseMessageBytes", &maxResponse},
+		field{"retryPolicy", &retry}, field{"hedgingPolicy", &hedging})
+	if err != nil {
 		return err
 	}
 	m := new(Method)
-	var err error
-	if m.Timeout, err = readDuration(at+".timeout", raw.Timeout); err != nil {
+	if m.Timeout, err = readDuration(at+".timeout", timeout); err != nil {
 		return err
 	}
-	if m.WaitForReady, err = readOptional[bool](at+".waitForReady", raw.WaitForReady); err != nil {
+	if m.WaitForReady, err = readOptional[bool](at+".waitForReady", waitForReady); err != nil {
 		return err
 	}
-	if m.MaxRequest, err = readSize(at+".maxRequestMessageBytes", raw.MaxRequestMessageBytes); err != nil {
+	if m.MaxRequest, err = readSize(at+".maxRequestMessageBytes", maxRequest); err != nil {
 		return err
 	}
-	if m.MaxResponse, err = readSize(at+".maxResponseMessageBytes", raw.MaxResponseMessageBytes); err != nil {
+	if m.MaxResponse, err = readSize(at+".maxResponseMessageBytes", maxResponse); err != nil {
 		return err
 	}
-	retries, hedges := at+".retryPolicy", at+".hedgingPolicy"
-	if m.Retry, err = readRetry(retries, raw.RetryPolicy, maxAttempts); err != nil {
+	if m.Retry, err = readRetry(at+".retryPolicy", retry, maxAttempts); err != nil {
 		return err
 	}
-	if m.Hedging, err = readHedging(hedges, raw.HedgingPolicy, maxAttempts); err != nil {
+	if m.Hedging, err = readHedging(at+".hedgingPolicy", hedging, maxAttempts); err != nil {
 		return err
 	}
 	if m.Retry != nil && m.Hedging != nil {
-		return fmt.Errorf("%s: there is a retryPolicy too: a method has one of both", hedges)
+		return fmt.Errorf("%s.hedgingPolicy: there is a retryPolicy too: a method has one of both", at)
 	}
-	return c.named(at, raw.Name, m)
+	return c.named(at, name, m)
 }
 
 // named enters a method under its names.
 func (c *Config) named(at string, js json.RawMessage, m *Method) error {
-	var names []struct {
-		Service string `json:"service"`
-		Method  string `json:"method"`
-	}
+	var names []json.RawMessage
 	if err := read(at+".name", js, &names); err != nil {
 		return err
 	}
-	for i, n := range names {
+	for i, one := range names {
 		at := fmt.Sprintf("%s.name[%d]", at, i)
-		path := "/" + n.Service + "/" + n.Method
+		service, method, err := readName(at, one)
+		if err != nil {
+			return err
+		}
+		path := "/" + service + "/" + method
 		switch {
-		case n.Service == "" && n.Method != "":
-			return fmt.Errorf("%s: a method %q without a service", at, n.Method)
-		case n.Service == "":
+		case service == "" && method != "":
+			return fmt.Errorf("%s: a method %q without a service", at, method)
+		case service == "":
 			path = ""
 		}
 		if _, ok := c.methods[path]; ok {
@@ -137,4 +140,15 @@ func (c *Config) named(at string, js json.RawMessage, m *Method) error {
 		c.methods[path] = m
 	}
 	return nil
+}
+
+func readName(at string, js json.RawMessage) (service, method string, err error) {
+	var s, m json.RawMessage
+	if _, err = object(at, js, field{"service", &s}, field{"method", &m}); err != nil {
+		return "", "", err
+	}
+	if err = read(at+".service", s, &service); err != nil {
+		return "", "", err
+	}
+	return service, method, read(at+".method", m, &method)
 }

@@ -56,8 +56,8 @@ func TestMethod(t *testing.T) {
 	if *m.Timeout != 1500*time.Millisecond || !*m.WaitForReady || *m.MaxRequest != 1000 || *m.MaxResponse != 0 || m.Hedging != nil {
 		t.Errorf("the method has %+v", m)
 	}
-	if string(c.LoadBalancingConfig) != `[{"round_robin": {}}]` || c.LoadBalancingPolicy != "round_robin" || string(c.HealthCheckConfig) != `{"serviceName": "s"}` {
-		t.Errorf("the balancer gets %s, %s, %s", c.LoadBalancingPolicy, c.LoadBalancingConfig, c.HealthCheckConfig)
+	if string(c.LoadBalancingConfig) != `[{"round_robin": {}}]` || c.LoadBalancingPolicy != "round_robin" || *c.HealthCheck != "s" {
+		t.Errorf("the balancer gets %s, %s, %s", c.LoadBalancingPolicy, c.LoadBalancingConfig, *c.HealthCheck)
 	}
 	if *c.Throttling != (Throttling{10, 0.1}) {
 		t.Errorf("the throttling is %+v", c.Throttling)
@@ -87,11 +87,11 @@ func TestParse_Wrong(t *testing.T) {
 	for js, want := range map[string]string{
 		"":                                 "empty",
 		"{":                                "not JSON",
-		"[]":                               "a JSON array where",
+		"[]":                               "a JSON array where an object is read",
 		`{"methodConfig": {}}`:             "methodConfig: a JSON object where",
 		`{"methodConfig": [{"name": {}}]}`: "methodConfig[0].name: a JSON object",
 		`{"methodConfig": [{"name": [{"method": "M"}]}]}`:                                `methodConfig[0].name[0]: a method "M" without a service`,
-		`{"methodConfig": [{"name": [{"service": 1}]}]}`:                                 "methodConfig[0].name.service: a JSON number",
+		`{"methodConfig": [{"name": [{"service": 1}]}]}`:                                 "methodConfig[0].name[0].service: a JSON number where a string is read",
 		`{"methodConfig": [{"name": [{"service": "s"}, {"service": "s"}]}]}`:             `methodConfig[0].name[1]: "/s/" is named before`,
 		`{"methodConfig": [{"name": [{"service": "s"}]}, {"name": [{"service": "s"}]}]}`: `methodConfig[1].name[0]: "/s/" is named before`,
 		`{"methodConfig": [{"name": [{}]}, {"name": [{}]}]}`:                             `methodConfig[1].name[0]: "" is named before`,
@@ -116,10 +116,18 @@ func TestParse_Wrong(t *testing.T) {
 		hedge(`"maxAttempts": 2, "hedgingDelay": "x"`):                                   "methodConfig[0].hedgingPolicy.hedgingDelay: ",
 		hedge(`"maxAttempts": 2, "hedgingDelay": "-1s", "nonFatalStatusCodes": [14]`):    "methodConfig[0].hedgingPolicy.hedgingDelay: -1s is negative",
 		strings.Replace(retry("maxAttempts 2"), `"retryPolicy"`, `"hedgingPolicy": {"maxAttempts": 2, "nonFatalStatusCodes": [14]}, "retryPolicy"`, 1): "methodConfig[1].hedgingPolicy: there is a retryPolicy too",
-		`{"retryThrottling": {"maxTokens": 0, "tokenRatio": 1}}`:    "retryThrottling.maxTokens: 0 is not",
-		`{"retryThrottling": {"maxTokens": 1001, "tokenRatio": 1}}`: "retryThrottling.maxTokens: 1001 is more than 1000",
-		`{"retryThrottling": {"maxTokens": 10}}`:                    "retryThrottling.tokenRatio: 0 is not",
-		`{"loadBalancingPolicy": 1}`:                                "loadBalancingPolicy: a JSON number",
+		`{"retryThrottling": {"maxTokens": 0, "tokenRatio": 1}}`:                              "retryThrottling.maxTokens: 0 is not",
+		`{"retryThrottling": {"maxTokens": 1001, "tokenRatio": 1}}`:                           "retryThrottling.maxTokens: 1001 is more than 1000",
+		`{"retryThrottling": {"maxTokens": 10}}`:                                              "retryThrottling.tokenRatio: 0 is not",
+		`{"loadBalancingPolicy": 1}`:                                                          "loadBalancingPolicy: a JSON number",
+		`{"healthCheckConfig": []}`:                                                           "healthCheckConfig: a JSON array where an object is read",
+		`{"healthCheckConfig": {"serviceName": 1}}`:                                           "healthCheckConfig.serviceName: a JSON number where a string is read",
+		`{"methodConfig": [], "METHODCONFIG": []}`:                                            "methodConfig: it is there twice",
+		`{"methodConfig": [{"timeout": null, "timeout": "1s"}]}`:                              "methodConfig[0].timeout: it is there twice",
+		`{"methodConfig": [{"name": [{}, {"service": "s", "method": "m", "Service": "s"}]}]}`: "methodConfig[0].name[1].service: it is there twice",
+		`{"retryThrottling": {"maxTokens": 1, "maxTokens": 1}}`:                               "retryThrottling.maxTokens: it is there twice",
+		`{"methodConfig": [{"name": [true]}]}`:                                                "methodConfig[0].name[0]: a JSON bool where an object is read",
+		`{} {}`:                                                                               "after 4 octets",
 	} {
 		if _, err := Parse(js, 5); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s gives %v, want %q", js, err, want)

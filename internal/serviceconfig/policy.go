@@ -59,27 +59,26 @@ func readRetry(at string, js json.RawMessage, maxAttempts int) (*Retry, error) {
 	if !present(js) {
 		return nil, nil
 	}
-	var raw struct {
-		MaxAttempts, InitialBackoff, MaxBackoff, BackoffMultiplier, RetryableStatusCodes json.RawMessage
-	}
-	if err := read(at, js, &raw); err != nil {
+	var attempts, initial, most, multiplier, retryable json.RawMessage
+	_, err := object(at, js, field{"maxAttempts", &attempts}, field{"initialBackoff", &initial}, field{"maxBackoff", &most},
+		field{"backoffMultiplier", &multiplier}, field{"retryableStatusCodes", &retryable})
+	if err != nil {
 		return nil, err
 	}
 	r := new(Retry)
-	var err error
-	if r.MaxAttempts, err = readAttempts(at, raw.MaxAttempts, maxAttempts); err != nil {
+	if r.MaxAttempts, err = readAttempts(at, attempts, maxAttempts); err != nil {
 		return nil, err
 	}
-	if r.InitialBackoff, err = readBackoff(at+".initialBackoff", raw.InitialBackoff); err != nil {
+	if r.InitialBackoff, err = readBackoff(at+".initialBackoff", initial); err != nil {
 		return nil, err
 	}
-	if r.MaxBackoff, err = readBackoff(at+".maxBackoff", raw.MaxBackoff); err != nil {
+	if r.MaxBackoff, err = readBackoff(at+".maxBackoff", most); err != nil {
 		return nil, err
 	}
-	if r.BackoffMultiplier, err = readPositive(at+".backoffMultiplier", raw.BackoffMultiplier); err != nil {
+	if r.BackoffMultiplier, err = readPositive(at+".backoffMultiplier", multiplier); err != nil {
 		return nil, err
 	}
-	r.Codes, err = readCodes(at+".retryableStatusCodes", raw.RetryableStatusCodes)
+	r.Codes, err = readCodes(at+".retryableStatusCodes", retryable)
 	return r, err
 }
 
@@ -87,16 +86,16 @@ func readHedging(at string, js json.RawMessage, maxAttempts int) (*Hedging, erro
 	if !present(js) {
 		return nil, nil
 	}
-	var raw struct{ MaxAttempts, HedgingDelay, NonFatalStatusCodes json.RawMessage }
-	if err := read(at, js, &raw); err != nil {
+	var attempts, wait, nonFatal json.RawMessage
+	_, err := object(at, js, field{"maxAttempts", &attempts}, field{"hedgingDelay", &wait}, field{"nonFatalStatusCodes", &nonFatal})
+	if err != nil {
 		return nil, err
 	}
 	h := new(Hedging)
-	var err error
-	if h.MaxAttempts, err = readAttempts(at, raw.MaxAttempts, maxAttempts); err != nil {
+	if h.MaxAttempts, err = readAttempts(at, attempts, maxAttempts); err != nil {
 		return nil, err
 	}
-	delay, err := readDuration(at+".hedgingDelay", raw.HedgingDelay)
+	delay, err := readDuration(at+".hedgingDelay", wait)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +104,7 @@ func readHedging(at string, js json.RawMessage, maxAttempts int) (*Hedging, erro
 			return nil, fmt.Errorf("%s.hedgingDelay: %v is negative", at, h.Delay)
 		}
 	}
-	h.NonFatal, err = readCodes(at+".nonFatalStatusCodes", raw.NonFatalStatusCodes)
+	h.NonFatal, err = readCodes(at+".nonFatalStatusCodes", nonFatal)
 	return h, err
 }
 
@@ -114,18 +113,32 @@ func readThrottling(js json.RawMessage) (*Throttling, error) {
 	if !present(js) {
 		return nil, nil
 	}
-	var raw struct{ MaxTokens, TokenRatio json.RawMessage }
-	if err := read(at, js, &raw); err != nil {
+	var tokens, ratio json.RawMessage
+	_, err := object(at, js, field{"maxTokens", &tokens}, field{"tokenRatio", &ratio})
+	if err != nil {
 		return nil, err
 	}
 	t := new(Throttling)
-	var err error
-	if t.MaxTokens, err = readPositive(at+".maxTokens", raw.MaxTokens); err != nil {
+	if t.MaxTokens, err = readPositive(at+".maxTokens", tokens); err != nil {
 		return nil, err
 	}
 	if t.MaxTokens > 1000 {
 		return nil, fmt.Errorf("%s.maxTokens: %v is more than 1000", at, t.MaxTokens)
 	}
-	t.TokenRatio, err = readPositive(at+".tokenRatio", raw.TokenRatio)
+	t.TokenRatio, err = readPositive(at+".tokenRatio", ratio)
 	return t, err
+}
+
+// readHealthCheck gives the service whose health is to be checked, or nil.
+func readHealthCheck(js json.RawMessage) (*string, error) {
+	const at = "healthCheckConfig"
+	if !present(js) {
+		return nil, nil
+	}
+	var name json.RawMessage
+	if _, err := object(at, js, field{"serviceName", &name}); err != nil {
+		return nil, err
+	}
+	service := new(string)
+	return service, read(at+".serviceName", name, service)
 }

@@ -1,10 +1,13 @@
 package serviceconfig
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,18 +29,101 @@ func read(at string, js json.RawMessage, v any) error {
 // fault says where something is wrong, in the words of JSON.
 func fault(at string, err error) error {
 	if mismatch, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		if mismatch.Field != "" {
-			at += "." + mismatch.Field
-		}
-		err = fmt.Errorf("a JSON %s where a Go %s is read", mismatch.Value, mismatch.Type)
+		err = fmt.Errorf("a JSON %s where %s is read", mismatch.Value, expected(mismatch.Type))
+	}
+	if broken, ok := errors.AsType[*json.SyntaxError](err); ok {
+		err = fmt.Errorf("%w, after %d octets", err, broken.Offset)
 	}
 	switch {
 	case err == nil:
 		return nil
 	case at == "":
-		return errors.New("the service config is not JSON as it should be: " + err.Error())
+		return fmt.Errorf("the service config is not JSON as it should be: %w", err)
 	}
-	return fmt.Errorf("%s: %w", strings.TrimPrefix(at, "."), err)
+	return fmt.Errorf("%s: %w", at, err)
+}
+
+// expected says in the words of JSON what a Go type reads.
+func expected(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Slice:
+		return "an array"
+	case reflect.String:
+		return "a string"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int, reflect.Int64:
+		return "a whole number"
+	case reflect.Float64:
+		return "a number"
+	}
+	return t.String()
+}
+
+// field is one of an object, and where its value is to be.
+type field struct {
+	name string
+	js   *json.RawMessage
+}
+
+// object reads the fields of an object, if there is one, and gives the name of one
+// that is not among them. Names are the same as encoding/json has it, whatever
+// their case. js is JSON.
+//
+// "An object whose names are all unique is interoperable"
+// https://www.rfc-editor.org/rfc/rfc8259#section-4
+func object(at string, js json.RawMessage, fields ...field) (unknown string, err error) {
+	if !present(js) {
+		return "", nil
+	}
+	if kind := kindOf(js); kind != "object" {
+		return "", fault(at, fmt.Errorf("a JSON %s where an object is read", kind))
+	}
+	d := json.NewDecoder(bytes.NewReader(js))
+	_, err = d.Token()
+	for err == nil && d.More() {
+		var name json.Token
+		var value json.RawMessage
+		if name, err = d.Token(); err != nil {
+			break
+		}
+		if err = d.Decode(&value); err != nil {
+			break
+		}
+		i := slices.IndexFunc(fields, func(f field) bool { return strings.EqualFold(f.name, name.(string)) })
+		switch {
+		case i < 0:
+			unknown = name.(string)
+		case *fields[i].js != nil:
+			return "", fmt.Errorf("%s: it is there twice", strings.TrimPrefix(at+"."+fields[i].name, "."))
+		default:
+			*fields[i].js = value
+		}
+	}
+	if err != nil {
+		return "", fault(at, err)
+	}
+	return unknown, nil
+}
+
+// kindOf says what a value is in the words of JSON.
+func kindOf(js json.RawMessage) string {
+	if len(js) == 0 {
+		return "nothing"
+	}
+	switch js[0] {
+	case '{':
+		return "object"
+	case '[':
+		return "array"
+	case '"':
+		return "string"
+	case 't', 'f':
+		return "bool"
+	case 'n':
+		return "null"
+	}
+	return "number"
 }
 
 // readOptional reads a value that may not be there: then it is nil.
@@ -149,14 +235,25 @@ func parseDuration(s string) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	d := time.Duration(math.MaxInt64)
-	if sec < math.MaxInt64/int64(time.Second) {
-		d = time.Duration(sec)*time.Second + time.Duration(ns)
-	}
 	if negative {
-		d = -d
+		sec, ns = -sec, -ns
 	}
-	return d, nil
+	const most = math.MaxInt64 / int64(time.Second)
+	switch {
+	case sec < -most:
+		return math.MinInt64, nil
+	case sec > most:
+		return math.MaxInt64, nil
+	}
+	d := time.Duration(sec) * time.Second
+	switch sum := d + time.Duration(ns); {
+	case negative && sum > d:
+		return math.MinInt64, nil
+	case !negative && sum < d:
+		return math.MaxInt64, nil
+	default:
+		return sum, nil
+	}
 }
 
 // number reads digits; none are 0.

@@ -15,8 +15,10 @@ func TestParseDuration(t *testing.T) {
 		"-1.5s":              -1500 * time.Millisecond,
 		"0.000000001s":       1,
 		"315576000000s":      math.MaxInt64, // more than it holds
-		"-315576000000s":     -math.MaxInt64,
-		"9223372036.5s":      math.MaxInt64,
+		"-315576000000s":     math.MinInt64,
+		"9223372036.5s":      9223372036500000000,
+		"9223372036.9s":      math.MaxInt64,
+		"-9223372036.9s":     math.MinInt64,
 		"9223372035.123456s": 9223372035123456000,
 	} {
 		if got, err := parseDuration(s); err != nil || got != want {
