@@ -13,10 +13,13 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// authorityOf gives the :authority that a call is sent with.
-func (c *Client) authorityOf(call *transport.Call) string {
+// authorityOf gives the :authority that a call is sent with on a connection.
+func (c *Client) authorityOf(call *transport.Call, tr transport.ClientTransport) string {
 	if call.Authority != "" {
 		return call.Authority
+	}
+	if own, ok := tr.(interface{ Authority() string }); ok {
+		return own.Authority()
 	}
 	return c.authority
 }

@@ -2,7 +2,6 @@ package weir
 
 import (
 	"math"
-	"strings"
 
 	"github.com/weir-rpc/weir/internal/serviceconfig"
 	"github.com/weir-rpc/weir/transport"
@@ -18,17 +17,15 @@ import (
 // callInfo is what the options of a call say.
 type callInfo struct {
 	codec        codec
+	forced       bool // codec was set by an option
+	waitForReady bool
 	subtype      string
-	forced       bool   // codec was set by an option,
-	forcedName   string // and this is its content-subtype if the call sets none
 	compressor   string
 	accept       *acceptList // compressors of answers; nil if any will do
-	acceptField  string      // grpc-accept-encoding, if it is not the Client's
 	least        int         // octets that are worth compressing
 	maxRecv      int
 	maxSend      int
 	maxReplay    int
-	waitForReady bool
 	authority    string
 	creds        credentials.PerRPCCredentials
 	service      *service              // nil without a service config
@@ -99,11 +96,11 @@ func (ci *callInfo) applyOne(o grpc.CallOption) error {
 	case grpc.ContentSubtypeCallOption:
 		ci.subtype = o.ContentSubtype
 	case grpc.ForceCodecCallOption:
-		ci.force(codec{v1: o.Codec}, o.Codec.Name())
+		ci.codec, ci.forced = codecV1(o.Codec), true
 	case grpc.ForceCodecV2CallOption:
-		ci.force(codecV2(o.CodecV2), o.CodecV2.Name())
+		ci.codec, ci.forced = codecV2(o.CodecV2), true
 	case grpc.CustomCodecCallOption:
-		ci.force(codec{v1: customCodec{o.Codec}}, "")
+		ci.codec, ci.forced = codecV1(customCodec{o.Codec}), true
 	case grpc.MaxRetryRPCBufferSizeCallOption:
 		ci.maxReplay = o.MaxRetryRPCBufferSize
 	default:
@@ -112,22 +109,18 @@ func (ci *callInfo) applyOne(o grpc.CallOption) error {
 	return nil
 }
 
-func (ci *callInfo) force(c codec, name string) {
-	ci.codec, ci.forced, ci.forcedName = c, true, strings.ToLower(name)
-}
-
 // customCodec is the codec of grpc.CallCustomCodec. Its name is not sent.
 type customCodec struct {
 	grpc.Codec
 }
 
-func (c customCodec) Name() string { return c.String() }
+func (customCodec) Name() string { return "" }
 
 // encoder finds the codec and the compressor.
 func (ci *callInfo) encoder() (encoding.Compressor, error) {
 	switch {
 	case ci.forced && ci.subtype == "":
-		ci.subtype = ci.forcedName
+		ci.subtype = ci.codec.name()
 	case !ci.forced && ci.subtype != "":
 		c, ok := codecFor(ci.subtype)
 		if !ok {
@@ -147,6 +140,7 @@ func (ci *callInfo) encoder() (encoding.Compressor, error) {
 
 // finish tells the options how the call ended.
 func (ci *callInfo) finish(header, trailer func() metadata.MD, p *peer.Peer, err error) {
+	ci.committed()
 	t := ci.tell
 	if t == nil {
 		return

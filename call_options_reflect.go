@@ -92,7 +92,7 @@ func acceptedCompressors(v reflect.Value) (names []string, ok bool) {
 // acceptOnly refuses answers that are compressed otherwise. No names, and those
 // that mean no compression, refuse nothing, as in grpc-go.
 func (ci *callInfo) acceptOnly(names []string) error {
-	ci.accept, ci.acceptField = nil, ""
+	ci.accept = nil
 	list := new(acceptList)
 	for _, name := range names {
 		name = strings.TrimSpace(name)
@@ -105,7 +105,8 @@ func (ci *callInfo) acceptOnly(names []string) error {
 		list.names = append(list.names, name)
 	}
 	if len(list.names) > 0 {
-		ci.accept, ci.acceptField = list, strings.Join(list.names, ",")
+		list.field = strings.Join(list.names, ",")
+		ci.accept = list
 	}
 	return nil
 }

@@ -38,7 +38,6 @@ type Client struct {
 
 	streams openStreams // they hear of Close
 	inspect inspection
-	closed  chan struct{} // by Close
 
 	resolves bool // a resolver of the user's says what the service config is
 }
@@ -71,6 +70,12 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 	if err := checkFrameSize("WithMaxFrameSize", cfg.conn.MaxFrameSize); err != nil {
 		return nil, err
 	}
+	if err := cfg.network.dns.check(); err != nil {
+		return nil, err
+	}
+	if err := cfg.checkFields(); err != nil {
+		return nil, err
+	}
 	authority, err := cfg.authorityFor(t)
 	if err != nil {
 		return nil, err
@@ -100,7 +105,6 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 	}
 	var c *Client
 	c = &Client{
-		closed:    make(chan struct{}),
 		target:    target,
 		authority: authority,
 		callOpts:  cfg.callOpts,
@@ -114,12 +118,17 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 			Credentials:   cfg.creds, // no Clone: those of advancedtls forget their revocation lists
 			Dial:          cfg.dial,
 			Proxy:         cfg.proxy(),
+			Resolver:      cfg.network.dns.Resolver,
+			DNS:           cfg.network.dns.channel(),
 			Connect:       cfg.whole(),
 			ServiceConfig: cfg.service.resolved(func() *Client { return c }),
+			ResolverEnds:  func() { c.unselect() },
 			Observer:      cfg.telemetry.observer(target, cfg.observer),
 			Stats:         cfg.stats.handler(),
 			Log:           cfg.telemetry.conns(target),
 			Balancing:     cfg.balancing(service, authority, agent, func() *Client { return c }),
+
+			MaxConnectionsPerAddress: cfg.connections.perAddress,
 
 			Backoff:           cfg.connect.Backoff,
 			MinConnectTimeout: cfg.connect.MinConnectTimeout,
@@ -129,13 +138,14 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 				UserAgent:      agent,
 				AcceptEncoding: cfg.messages.acceptEncoding(),
 				Keepalive:      cfg.keepalive,
+				Answers:        cfg.answers.policy(cfg.keepalive),
 				EarlyCalls:     cfg.early,
 				IdleTimeout:    cfg.network.idle,
 			},
 		}),
 	}
 	c.service.Store(service)
-	c.resolves = t.Hosted() && !cfg.service.disabled
+	c.resolves = (t.Hosted() || t.Lookup && cfg.network.dns.TXTServiceConfig) && !cfg.service.disabled
 	if len(cfg.interceptors) > 0 {
 		if c.bridge, err = newBridge(c, cfg.interceptors); err != nil {
 			_ = c.ch.Close()
@@ -161,18 +171,17 @@ func (c *Client) Close() error {
 	}
 	defer c.inspect.end()
 	defer c.streams.end() // what a stream says of its end is said by then
-	err := c.ch.Close()
-	if err == nil { // it is the first
-		close(c.closed)
-	}
-	return err
+	return c.ch.Close()
 }
 
 // info reads a call's options. If they are wrong the call ends here.
 func (c *Client) info(ci *callInfo, method string, opts []grpc.CallOption) (comp encoding.Compressor, err error) {
 	ci.codec, ci.maxRecv, ci.maxSend = c.codec, defaultMaxRecv, defaultMaxSend
 	ci.maxReplay, ci.least, ci.accept = defaultMaxReplay, c.messages.least, c.messages.accept
-	service := c.service.Load()
+	service := ci.service // by choice
+	if service == nil {
+		service = c.service.Load()
+	}
 	if service != nil {
 		ci.configured(service, method)
 	}
@@ -204,6 +213,7 @@ type invocation struct {
 	metadata metadata.MD // the caller's
 	stats    attemptStats
 	pick     channel.Pick
+	tried    *channel.Tried // nil before the second attempt of a policy
 	retries  retries
 	kept     kept
 }
@@ -234,19 +244,28 @@ func (c *Client) unary(ctx context.Context, method string, args, reply any, opts
 
 func (c *Client) invoke(ctx context.Context, inv *invocation, method string, args, reply any, opts []grpc.CallOption) error {
 	if c.resolves {
-		if err := c.resolved(ctx, &inv.info, opts); err != nil {
+		var err error
+		if ctx, inv.info.service, err = c.resolved(ctx, method, opts); err != nil {
 			return err
+		}
+		if inv.info.service.intercepted() {
+			return c.unaryThrough(ctx, inv.info.service, method, args, reply, opts)
 		}
 	}
 	comp, err := c.info(&inv.info, method, opts)
 	if err != nil {
 		return err
 	}
-	inv.call = inv.info.call(method)
+	inv.info.call(&inv.call, method)
 	inv.retries.begin(&inv.info)
-	if inv.info.method == nil {
-		return c.attempts(ctx, inv, method, comp, args, reply)
+	if inv.info.method != nil {
+		return c.configured(ctx, inv, method, comp, args, reply)
 	}
+	return c.attempts(ctx, inv, method, comp, args, reply)
+}
+
+// configured makes a unary call of which the service config says something.
+func (c *Client) configured(ctx context.Context, inv *invocation, method string, comp encoding.Compressor, args, reply any) error {
 	if inv.info.hedging() != nil {
 		return c.hedgeUnary(ctx, method, inv.info, comp, args, reply)
 	}
@@ -268,7 +287,7 @@ func (c *Client) attempts(ctx context.Context, inv *invocation, method string, c
 		}
 		if again {
 			inv.reply.Free()
-			inv.reply = transport.Reply{}
+			inv.reply, inv.pick = transport.Reply{}, channel.Pick{}
 			continue
 		}
 		inv.info.logHeader(inv.reply.GotHeader(), inv.reply.Header, p)
@@ -283,53 +302,80 @@ func (c *Client) attempts(ctx context.Context, inv *invocation, method string, c
 	}
 }
 
-// attempt makes a unary call once, and tells with whom.
+// attempt makes a unary call once, and tells with whom. While it waits it has
+// little on the stack: a thousand callers that wait have a thousand of them.
 func (c *Client) attempt(ctx context.Context, inv *invocation, comp encoding.Compressor, args, reply any) (*peer.Peer, error) {
+	tr, m, err := c.prepare(ctx, inv, comp, args)
+	if tr == nil {
+		return nil, err
+	}
+	if err == nil {
+		if err = tr.RoundTrip(ctx, &inv.call, m, &inv.reply); err == nil {
+			err = inv.take(tr, reply)
+		}
+	}
+	return tr.Peer(), err
+}
+
+// prepare chooses the connection of an attempt, if there is no error, and makes
+// its request.
+func (c *Client) prepare(ctx context.Context, inv *invocation, comp encoding.Compressor, args any) (tr transport.ClientTransport, m transport.Buffer, err error) {
 	info := &inv.info
 	if md, ok := outgoingMetadata(ctx, c.stats != nil); ok {
 		inv.metadata, inv.call.Metadata = md, md
 	}
-	inv.pick = channel.Pick{Method: inv.call.Method}
-	tr, err := c.ch.Pick(ctx, info.waitForReady, &inv.pick)
-	if err != nil {
-		return nil, err
+	inv.pick.Method, inv.pick.Tried = inv.call.Method, inv.tried
+	if tr, err = c.ch.Pick(ctx, info.waitForReady, &inv.pick); err != nil {
+		return nil, m, err
 	}
 	inv.stats.picked(&inv.pick)
-	if c.depends(info) {
-		if err := c.authorize(ctx, tr.Peer().AuthInfo, info, &inv.call, inv.metadata); err != nil {
-			return tr.Peer(), err
+	inv.call.Authority = authorityOf(info, &inv.pick)
+	if c.depends(info, &inv.call) {
+		if err = c.authorize(ctx, tr, info, &inv.call, inv.metadata); err != nil {
+			inv.pick.Unused(tr)
+			return tr, m, err
 		}
 	}
 	inv.call.Metadata = withPick(numbered(inv.call.Metadata, int(inv.retries.made)), &inv.pick)
 	m, size, err := inv.request(args, comp)
 	if err != nil {
-		return tr.Peer(), err
+		inv.pick.Unused(tr)
+		return tr, m, err
 	}
+	inv.call.Slot = inv.pick.Slot
 	if inv.stats.handler != nil || info.codec.log != nil {
-		wire := m.Len()
-		inv.call.Sent = func() {
-			inv.stats.outHeader(&inv.call, inv.metadata, tr.Peer())
-			inv.stats.outPayload(args, size, wire)
-			info.logRequest(ctx, c.authorityOf(&inv.call), inv.metadata)
-		}
+		c.tellsWhenSent(ctx, inv, tr, args, size, m.Len())
 	}
-	r := &inv.reply
-	if err := tr.RoundTrip(ctx, &inv.call, m, r); err != nil {
-		return tr.Peer(), err
+	return tr, m, nil
+}
+
+// tellsWhenSent has who observes the call told of the request when it has left.
+func (c *Client) tellsWhenSent(ctx context.Context, inv *invocation, tr transport.ClientTransport, args any, size, wire int) {
+	inv.call.Sent = func() {
+		inv.stats.outHeader(&inv.call, inv.metadata, tr)
+		inv.stats.outPayload(args, size, wire)
+		inv.info.logRequest(ctx, c.authorityOf(&inv.call, tr), inv.metadata)
 	}
+}
+
+// take decodes the reply of an attempt that succeeded.
+func (inv *invocation) take(tr transport.ClientTransport, reply any) error {
+	info, r := &inv.info, &inv.reply
 	if r.Message.Compressed {
 		if err := info.accepts(r.Encoding); err != nil {
-			return tr.Peer(), err
+			return err
 		}
 	}
-	info.logHeader(r.GotHeader(), r.Header, tr.Peer())
+	if info.codec.log != nil {
+		info.logHeader(r.GotHeader(), r.Header, tr.Peer())
+	}
 	in := received{codec: &info.codec, limit: info.maxRecv, option: info.recvOption(), unknown: codes.Internal, encoding: r.Encoding}
 	if err := in.into(&r.Message, reply); err != nil {
-		return tr.Peer(), err
+		return err
 	}
 	inv.stats.inHeader(r.Header, r.Encoding)
 	inv.stats.inPayload(reply, in.size, in.wire)
-	return tr.Peer(), nil
+	return nil
 }
 
 // told ends the attempt for who observes it.
@@ -350,7 +396,7 @@ func (inv *invocation) told(err error) {
 // encode gives the message that is sent for v, and its size before it was
 // compressed.
 func (ci *callInfo) encode(v any, comp encoding.Compressor) (m transport.Buffer, size int, err error) {
-	return sending{ci.least, ci.maxSend, ci.sendOption()}.encode(v, &ci.codec, comp)
+	return sending{ci.least, ci.maxSend, "the client's limit", ci.sendOption()}.encode(v, &ci.codec, comp)
 }
 
 // begin is how an attempt begins.
@@ -358,16 +404,14 @@ func (ci *callInfo) begin(transparent bool) stats.Begin {
 	return stats.Begin{FailFast: !ci.waitForReady, IsTransparentRetryAttempt: transparent}
 }
 
-// call gives what the transport needs to know.
-func (ci *callInfo) call(method string) transport.Call {
-	return transport.Call{
-		Method:             method,
-		Authority:          ci.authority,
-		ContentSubtype:     ci.subtype,
-		SendCompress:       ci.compressor,
-		AcceptEncoding:     ci.acceptField,
-		MaxRecvMessageSize: recvLimit(ci.maxRecv),
-		TakesValues:        ci.codec.hands,
+// call fills in what the transport needs to know.
+func (ci *callInfo) call(call *transport.Call, method string) {
+	call.Method, call.Authority = method, ci.authority
+	call.ContentSubtype, call.SendCompress = ci.subtype, ci.compressor
+	call.MaxRecvMessageSize = recvLimit(ci.maxRecv)
+	call.TakesValues = ci.codec.hands
+	if ci.accept != nil {
+		call.AcceptEncoding = ci.accept.field
 	}
 }
 
@@ -392,28 +436,36 @@ func (c *Client) NewStream(ctx context.Context, desc *grpc.StreamDesc, method st
 
 // stream is NewStream behind the interceptors.
 func (c *Client) stream(ctx context.Context, desc *grpc.StreamDesc, method string, opts []grpc.CallOption) (grpc.ClientStream, error) {
-	cs := &clientStream{c: c, desc: desc, parent: ctx, method: method}
-	if c.resolves {
-		if err := c.resolved(ctx, &cs.info, opts); err != nil {
-			return nil, err
-		}
+	if !c.resolves {
+		return c.open(ctx, nil, desc, method, opts)
 	}
+	ctx, s, err := c.resolved(ctx, method, opts)
+	if err != nil {
+		return nil, err
+	}
+	if s.intercepted() {
+		return c.through(ctx, s, desc, method, opts)
+	}
+	return c.open(ctx, s, desc, method, opts)
+}
+
+// open begins the call of a stream. The service is nil unless it is of the call alone.
+func (c *Client) open(ctx context.Context, s *service, desc *grpc.StreamDesc, method string, opts []grpc.CallOption) (grpc.ClientStream, error) {
+	cs := &clientStream{c: c, sends: desc.ClientStreams, receives: desc.ServerStreams, parent: ctx, method: method, info: callInfo{service: s}}
 	comp, err := c.info(&cs.info, method, opts)
 	if err != nil {
 		return nil, err
 	}
 	cs.retries.begin(&cs.info)
 	cs.comp, cs.info.codec = comp, cs.info.codec.forStream()
+	var expire context.CancelFunc
 	if cs.info.method != nil {
 		if cs.info.hedging() != nil {
 			return c.hedge(ctx, desc, method, cs.info, comp), nil
 		}
-		cs.parent, cs.expire = cs.info.bounded(ctx)
+		cs.parent, expire = cs.info.bounded(ctx)
 	}
-	if err := cs.begin(); err != nil {
-		if cs.expire != nil {
-			cs.expire()
-		}
+	if err := cs.begin(expire); err != nil {
 		cs.info.finish(noMetadata, noMetadata, nil, err)
 		return nil, err
 	}

@@ -15,27 +15,32 @@ type attempt struct {
 	tr    transport.ClientTransport
 	st    transport.ClientStream
 	stats *attemptStats // nil without a handler
-	pick  *channel.Pick // nil unless the balancer wants to know the end
+	pick  *channel.Pick // nil unless the balancer wants to know the end, or a retry policy does
 	ended atomic.Bool   // the balancer was told of the end
 	known atomic.Bool   // the stats handler was told of the end
 }
 
-// begin opens the stream of a call.
-func (cs *clientStream) begin() error {
+// begin opens the stream of a call. When that is over, or if there is none, it
+// calls expire, which may be nil.
+func (cs *clientStream) begin(expire context.CancelFunc) error {
 	a, err := cs.open()
 	if err != nil {
-		if cs.cancel != nil {
-			cs.cancel(err)
+		if cs.life != nil {
+			cs.life.cancel(err)
+		}
+		if expire != nil {
+			expire()
 		}
 		return err
 	}
 	cs.at.Store(a)
-	cs.watch()
+	cs.watch(expire)
 	return nil
 }
 
 // open makes attempts until one has a stream, or as long as that is allowed.
 func (cs *clientStream) open() (*attempt, error) {
+	tried := cs.tried()
 	for {
 		a := &cs.first
 		if cs.retries.attempts++; cs.retries.attempts > 1 {
@@ -47,11 +52,11 @@ func (cs *clientStream) open() (*attempt, error) {
 		}
 		if cs.c.stats != nil {
 			begin := cs.info.begin(cs.retries.transparent)
-			begin.IsClientStream, begin.IsServerStream = cs.desc.ClientStreams, cs.desc.ServerStreams
+			begin.IsClientStream, begin.IsServerStream = cs.sends, cs.receives
 			a.stats = new(attemptStats)
 			ctx = a.stats.begin(cs.lifetime(), cs.c, begin, cs.method)
 		}
-		err := a.open(ctx, cs)
+		err := a.open(ctx, cs, tried)
 		if err == nil {
 			return a, nil
 		}
@@ -64,6 +69,7 @@ func (cs *clientStream) open() (*attempt, error) {
 		if !ok {
 			return nil, err
 		}
+		tried = a.pick.Next()
 		if err := cs.c.pause(cs.lifetime(), delay, err); err != nil {
 			return nil, err
 		}
@@ -71,33 +77,49 @@ func (cs *clientStream) open() (*attempt, error) {
 }
 
 // open opens the stream of an attempt.
-func (a *attempt) open(ctx context.Context, cs *clientStream) (err error) {
-	c, call := cs.c, cs.info.call(cs.method)
+func (a *attempt) open(ctx context.Context, cs *clientStream, tried *channel.Tried) (err error) {
+	c, call := cs.c, transport.Call{}
+	cs.info.call(&call, cs.method)
 	// A context of the stats handler may end on its own.
 	call.Watched = a.stats == nil
 	md, ok := outgoingMetadata(ctx, c.stats != nil)
 	if ok {
 		call.Metadata = md
 	}
-	pick := &channel.Pick{Method: cs.method}
+	pick := &channel.Pick{Method: cs.method, Tried: tried}
 	if a.tr, err = c.ch.Pick(ctx, cs.info.waitForReady, pick); err != nil {
 		return err
 	}
-	if pick.Watched() {
+	if pick.Watched() || cs.retries.policy != nil {
 		a.pick = pick
 	}
 	a.stats.picked(pick)
-	if c.depends(&cs.info) {
-		if err := c.authorize(ctx, a.tr.Peer().AuthInfo, &cs.info, &call, md); err != nil {
+	call.Authority = authorityOf(&cs.info, pick)
+	if c.depends(&cs.info, &call) {
+		if err := c.authorize(ctx, a.tr, &cs.info, &call, md); err != nil {
+			pick.Unused(a.tr)
 			return err
 		}
 	}
 	call.Metadata = withPick(numbered(call.Metadata, int(cs.retries.made)), pick)
+	call.Slot = pick.Slot
 	if a.st, err = a.tr.NewStream(ctx, &call); err != nil {
 		return err
 	}
-	a.stats.outHeader(&call, md, a.tr.Peer())
-	cs.info.codec.log.ClientHeader(ctx, c.authorityOf(&call), md, nil)
+	a.stats.outHeader(&call, md, a.tr)
+	cs.info.codec.log.ClientHeader(ctx, c.authorityOf(&call, a.tr), md, nil)
+	return nil
+}
+
+// tried gives where the attempts of a call were sent whose policy makes another,
+// or nil.
+func (cs *clientStream) tried() *channel.Tried {
+	if cs.hedged != nil {
+		return &cs.hedged.h.tried
+	}
+	if a := cs.at.Load(); a != nil && cs.retries.policy != nil {
+		return a.pick.Next()
+	}
 	return nil
 }
 

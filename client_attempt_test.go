@@ -161,7 +161,7 @@ func TestTransparentRetryOfNoTime(t *testing.T) {
 	for c.GetState() != connectivity.Ready {
 		c.WaitForStateChange(t.Context(), c.GetState())
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	wantText(t, (<-invoke(ctx, c)).err, codes.DeadlineExceeded, "")
 	if _, err := testpb.NewTestServiceClient(c).FullDuplexCall(ctx); status.Code(err) != codes.DeadlineExceeded {

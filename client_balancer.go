@@ -19,35 +19,41 @@ func (o *serviceOptions) parse(js string) (*service, error) {
 		return nil, err
 	}
 	policy, err := balance.Choose(config.LoadBalancingConfig, config.LoadBalancingPolicy)
-	if err == nil {
-		err = o.health.read(config.HealthCheckConfig, policy)
-	}
 	if err != nil {
 		return nil, err
 	}
+	o.health.choose(config.HealthCheck, policy)
 	return &service{config: config, noRetry: o.noRetry, throttle: newThrottle(config.Throttling), policy: policy}, nil
 }
 
 // balancer gives the policy of a service config, for the channel; s may be nil.
 func (s *service) balancer() channel.Policy {
-	if s == nil || s.policy == nil {
+	p := balance.Default()
+	if s != nil {
+		p = s.policy
+	}
+	if p == nil {
 		return nil
 	}
-	return s.policy
+	return p
 }
 
 // balancing says who has more than one connection.
 func (c *clientConfig) balancing(s *service, authority, agent string, client func() *Client) channel.Balancing {
-	return channel.Balancing{Policy: s.balancer(), New: func(site channel.Site) channel.Balancer {
+	metrics := balance.Recorder(c.stats)
+	return channel.Balancing{Policy: s.balancer(), Bundle: c.bundle, Metrics: metrics, New: func(site channel.Site) channel.Balancer {
 		return balancers{balance.New(balance.Config{
 			Target: site.Target.String(),
 			Options: balancer.BuildOptions{
 				DialCreds:       c.creds,
+				CredsBundle:     c.bundle,
 				Dialer:          c.dial,
 				Authority:       authority,
+				ChannelzParent:  channelzParent(),
 				CustomUserAgent: agent,
 				Target:          site.Target,
 			},
+			Metrics:    metrics,
 			Connect:    site.Connect,
 			Pace:       site.Pace,
 			Publish:    site.Publish,
@@ -72,7 +78,24 @@ func (b balancers) Update(p channel.Policy, s resolver.State) error {
 // over gives a Client for the calls of a balancer, over a connection of this one.
 // It has none of its options about calls.
 func (c *Client) over(current func() transport.ClientTransport) *Client {
-	return &Client{target: c.target, authority: c.authority, codec: c.codec, ch: channel.Over(current), closed: c.closed}
+	return &Client{target: c.target, authority: c.authority, codec: c.codec, ch: channel.Over(current, c.ch)}
+}
+
+// pseudoAuthority is the key of PickResult.Metadata that is no metadata.
+const pseudoAuthority = ":authority"
+
+// authorityOf gives the :authority of an attempt that says another than its
+// connection's: what the call says, else what the balancer says. The latter is of
+// this attempt alone.
+//
+// https://github.com/grpc/proposal/blob/master/A81-xds-authority-rewriting.md
+func authorityOf(info *callInfo, p *channel.Pick) string {
+	if info.authority == "" && len(p.Metadata) > 0 {
+		if name := p.Metadata[pseudoAuthority]; len(name) > 0 {
+			return name[0]
+		}
+	}
+	return info.authority
 }
 
 // withPick adds what a balancer says of an attempt. md stays as it is.
@@ -80,7 +103,9 @@ func withPick(md metadata.MD, p *channel.Pick) metadata.MD {
 	if len(p.Metadata) == 0 {
 		return md
 	}
-	return metadata.Join(md, p.Metadata)
+	md = metadata.Join(md, p.Metadata)
+	delete(md, pseudoAuthority)
+	return md
 }
 
 // unpick tells the balancer how the attempt of a unary call has ended.

@@ -244,7 +244,7 @@ func TestUnknownBalancer(t *testing.T) {
 				ServiceConfig: cc.ParseServiceConfig(js),
 			})
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
 		_, err := c.EmptyCall(ctx, &testpb.Empty{})
 		if status.Code(err) != codes.Unavailable {

@@ -10,9 +10,9 @@ import (
 // calls from a bundle, in the place of WithTransportCredentials; NewClient fails
 // with both. What else WithPerRPCCredentials adds comes before the bundle's.
 //
-// NewWithMode of the bundle is not called: its modes are for balancers that
-// grpc-go brings along, which choose another bundle for some of their
-// connections.
+// The Client does not call NewWithMode of the bundle: its modes are for balancers
+// that grpc-go brings along, which choose another bundle for some of their
+// connections. Balancers and resolvers get the bundle as it is.
 func WithCredentialsBundle(b credentials.Bundle) DialOption {
 	return dialOption(func(c *clientConfig) { c.bundle = b })
 }

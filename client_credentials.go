@@ -42,20 +42,23 @@ func (c *clientConfig) checkPerRPC() error {
 }
 
 // depends reports whether a call needs to be authorized.
-func (c *Client) depends(info *callInfo) bool {
-	return info.creds != nil || info.authority != "" || len(c.perRPC) > 0
+func (c *Client) depends(info *callInfo, call *transport.Call) bool {
+	return info.creds != nil || call.Authority != "" || len(c.perRPC) > 0
 }
 
 // authorize completes a call for the connection that it is about to use: who is
 // at its other end has to be who the call is for, and the credentials for calls
 // add to md, the caller's metadata, which stays as it is.
-func (c *Client) authorize(ctx context.Context, auth credentials.AuthInfo, info *callInfo, call *transport.Call, md metadata.MD) error {
-	host := c.authority
-	if info.authority != "" {
-		if err := checkAuthority(auth, info.authority); err != nil {
+func (c *Client) authorize(ctx context.Context, tr transport.ClientTransport, info *callInfo, call *transport.Call, md metadata.MD) error {
+	auth, host := tr.Peer().AuthInfo, c.authorityOf(call, tr)
+	if call.Authority != "" {
+		by := "grpc.CallAuthority"
+		if info.authority == "" {
+			by = "the balancer's :authority"
+		}
+		if err := checkAuthority(auth, by, call.Authority); err != nil {
 			return err
 		}
-		host = info.authority
 	}
 	if info.creds == nil && len(c.perRPC) == 0 {
 		return nil
@@ -81,14 +84,15 @@ func (c *Client) authorize(ctx context.Context, auth credentials.AuthInfo, info 
 
 // checkAuthority lets a call name another :authority than that of the
 // connection if the server has shown that it is that one too. Otherwise a call
-// could be sent to a name for which nobody has seen a certificate.
-func checkAuthority(auth credentials.AuthInfo, name string) error {
+// could be sent to a name for which nobody has seen a certificate. The error says
+// by whom the name is.
+func checkAuthority(auth credentials.AuthInfo, by, name string) error {
 	v, ok := auth.(credentials.AuthorityValidator)
 	if !ok {
-		return status.Errorf(codes.Unavailable, "grpc.CallAuthority(%q): the transport credentials cannot tell whether the server may go by that name (%T is no credentials.AuthorityValidator)", name, auth)
+		return status.Errorf(codes.Unavailable, "%s(%q): the transport credentials cannot tell whether the server may go by that name (%T is no credentials.AuthorityValidator)", by, name, auth)
 	}
 	if err := v.ValidateAuthority(name); err != nil {
-		return status.Errorf(codes.Unavailable, "grpc.CallAuthority(%q): the server may not go by that name: %v", name, err)
+		return status.Errorf(codes.Unavailable, "%s(%q): the server may not go by that name: %v", by, name, err)
 	}
 	return nil
 }

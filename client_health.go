@@ -2,8 +2,6 @@ package weir
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 
 	"github.com/weir-rpc/weir/internal/balance"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
@@ -22,21 +20,12 @@ func WithDisableHealthCheck() DialOption {
 	return dialOption(func(c *clientConfig) { c.service.health.disabled = true })
 }
 
-// read takes what a service config says of health checks; p may be nil.
-func (o *healthOptions) read(js json.RawMessage, p *balance.Policy) error {
-	if len(js) == 0 {
-		return nil
+// choose takes the service that a service config has checked, if it is not nil; p
+// may be nil.
+func (o *healthOptions) choose(service *string, p *balance.Policy) {
+	if service != nil && p != nil && !o.disabled {
+		p.Check(*service)
 	}
-	var c struct {
-		ServiceName string `json:"serviceName"`
-	}
-	if err := json.Unmarshal(js, &c); err != nil {
-		return fmt.Errorf("healthCheckConfig: %w", err)
-	}
-	if p != nil && !o.disabled {
-		p.Check(c.ServiceName)
-	}
-	return nil
 }
 
 // watchHealth tells what a server says of a service, until it says no more.

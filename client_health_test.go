@@ -77,7 +77,7 @@ func TestHealthCheckConfig(t *testing.T) {
 				}
 			}
 
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			defer cancel()
 			alone := newWeirClient(t, "whatever:///svc", weir.WithResolvers(balanced(a)), weir.WithDefaultServiceConfig(js))
 			if _, err := testpb.NewTestServiceClient(alone).EmptyCall(ctx, &testpb.Empty{}); err == nil {

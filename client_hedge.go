@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/weir-rpc/weir/internal/channel"
 	"github.com/weir-rpc/weir/internal/serviceconfig"
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc"
@@ -33,6 +34,7 @@ type hedge struct {
 	cancel  context.CancelFunc
 	expire  context.CancelFunc
 	unwatch func() bool // of ctx
+	tried   channel.Tried
 
 	settled chan struct{} // closed when winner and failure are set
 	once    sync.Once     // the end of the call
@@ -160,7 +162,7 @@ func (h *hedge) due() {
 // the outbox has it.
 func (a *hedgedAttempt) streamLocked(r retries) *clientStream {
 	h := a.h
-	cs := &clientStream{c: h.c, desc: h.desc, method: h.method, parent: a.ctx, info: h.info, comp: h.comp, hedged: a, retries: r}
+	cs := &clientStream{c: h.c, sends: h.desc.ClientStreams, receives: h.desc.ServerStreams, method: h.method, parent: a.ctx, info: h.info, comp: h.comp, hedged: a, retries: r}
 	cs.replay.release()
 	a.cs, a.open, a.ended, a.err, a.taken, a.fed = cs, false, false, nil, 0, false
 	return cs
@@ -169,7 +171,7 @@ func (a *hedgedAttempt) streamLocked(r retries) *clientStream {
 // run is the life of an attempt until it is answered.
 func (a *hedgedAttempt) run(cs *clientStream) {
 	for {
-		if err := cs.begin(); err != nil {
+		if err := cs.begin(nil); err != nil {
 			a.failed(err, nil)
 			return
 		}
@@ -348,7 +350,7 @@ func (h *hedge) finish(a *hedgedAttempt, err error) {
 func (h *hedge) wait() (*clientStream, error) {
 	select {
 	case <-h.settled:
-	case <-h.c.closed:
+	case <-h.c.ch.Closed():
 		h.mu.Lock()
 		if h.running == 0 { // else those that run settle it
 			h.settleLocked(&hedgedAttempt{err: errClosed})

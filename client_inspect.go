@@ -1,8 +1,6 @@
 package weir
 
 import (
-	"time"
-
 	"github.com/weir-rpc/weir/inspect"
 )
 
@@ -23,8 +21,7 @@ func WithInspectRegistry(r *inspect.Registry) DialOption {
 type inspection struct {
 	registry *inspect.Registry // nil if nowhere
 	id       int64
-	chosen   int64 // of what channelz calls a subchannel; 0 for a server
-	begun    time.Time
+	chosen   int64 // of the subchannel of a Client's own pick_first; a server has no use for it
 }
 
 func (i *inspection) begin(cfg inspectConfig) {
@@ -32,7 +29,7 @@ func (i *inspection) begin(cfg inspectConfig) {
 	if !cfg.set {
 		i.registry = inspect.Default
 	}
-	i.id, i.chosen, i.begun = inspect.NextID(), inspect.NextID(), time.Now()
+	i.id, i.chosen = inspect.NextID(), inspect.NextID()
 }
 
 func (i *inspection) end() { i.registry.Remove(i.id) }
@@ -44,7 +41,12 @@ func (c *Client) InspectID() int64 { return c.inspect.id }
 // for.
 func (c *Client) InspectClient(d inspect.Detail) inspect.Client {
 	s := c.ch.Inspect(d)
-	s.ID, s.SubchannelID = c.inspect.id, c.inspect.chosen
+	s.ID = c.inspect.id
+	for i := range s.Subchannels {
+		if s.Subchannels[i].ID == 0 {
+			s.Subchannels[i].ID = c.inspect.chosen
+		}
+	}
 	return s
 }
 

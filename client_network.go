@@ -16,6 +16,7 @@ type network struct {
 	proxyTLS *tls.Config
 	localDNS bool
 	idle     time.Duration
+	dns      DNS
 
 	resolvers []resolver.Builder
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/weir-rpc/weir/internal/channel"
@@ -27,6 +28,7 @@ type clientConfig struct {
 	userAgent string
 	authority string
 	keepalive keepalive.ClientParameters
+	answers   answerOptions
 	connect   connectParams
 	observer  func(from, to connectivity.State, err error)
 	stats     statsHandlers
@@ -39,6 +41,8 @@ type clientConfig struct {
 	transport TransportFunc // nil: connections are dialed
 	handOver  bool
 	telemetry telemetryConfig
+
+	connections connections
 
 	interceptors []grpc.DialOption // grpc-go's own, which keeps their order
 }
@@ -59,6 +63,17 @@ func WithTransportCredentials(creds credentials.TransportCredentials) DialOption
 // with grpc.CallAuthority, if the credentials find it valid.
 func WithAuthority(authority string) DialOption {
 	return dialOption(func(c *clientConfig) { c.authority = authority })
+}
+
+// checkFields refuses what a server would take for a malformed request. A name
+// that was read from a file may have the end of its line.
+func (c *clientConfig) checkFields() error {
+	for _, f := range []struct{ option, value string }{{"WithAuthority", c.authority}, {"WithUserAgent", c.userAgent}} {
+		if strings.ContainsAny(f.value, "\x00\r\n") {
+			return fmt.Errorf("weir: %s(%q): no header field may have a NUL or the end of a line", f.option, f.value)
+		}
+	}
+	return nil
 }
 
 // authorityFor gives the :authority of the calls to a target.

@@ -71,6 +71,22 @@ func TestAuthority(t *testing.T) {
 	}
 }
 
+// What no header field can carry is refused before any call.
+func TestFieldOptions_EndOfALine_IsRefused(t *testing.T) {
+	for name, option := range map[string]weir.DialOption{
+		"WithAuthority": weir.WithAuthority("svc.test\n"),
+		"WithUserAgent": weir.WithUserAgent("agent/1.0\r\n"),
+	} {
+		c, err := weir.NewClient("svc.test", weir.WithTransportCredentials(insecure.NewCredentials()), option)
+		if err == nil {
+			_ = c.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: NewClient gives the error %v", name, err)
+		}
+	}
+}
+
 // The name of WithAuthority is the one that the certificate is checked for.
 func TestAuthorityIsVerified(t *testing.T) {
 	server, client := secrets(t, "svc.test")
@@ -153,7 +169,7 @@ func TestKeepaliveParamsOfClient(t *testing.T) {
 		want time.Duration
 		says string
 	}{
-		{"none", nil, time.Hour, "deadline"},
+		{"none", []weir.DialOption{weir.WithAnswerTimeout(0)}, time.Hour, "deadline"},
 		{"zero value", []weir.DialOption{weir.WithKeepaliveParams(keepalive.ClientParameters{})}, 30 * s, "10s (Time)"},
 		{"short", []weir.DialOption{weir.WithKeepaliveParams(keepalive.ClientParameters{Time: s, Timeout: 3 * s})}, 13 * s, "3s (Timeout)"},
 		{"negative", []weir.DialOption{weir.WithKeepaliveParams(keepalive.ClientParameters{Time: -1, Timeout: -1})}, 30 * s, "20s (Timeout)"},

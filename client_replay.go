@@ -1,7 +1,6 @@
 package weir
 
 import (
-	"context"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -27,13 +26,25 @@ type replay struct {
 
 	mu sync.Mutex
 	// Guarded by mu, as is the change of clientStream.at.
-	sent      []byte     // messages with their prefixes
-	notes     []sentNote // of them, if there is a stats handler
-	ended     bool       // and then the end
-	reopening bool       // another attempt is made and gets what is sent:
-	committed bool       // there is none after it, and over is set then
-	cause     error      // with this the call has ended
-	failure   error      // with this an attempt, before it had a stream
+	ended     bool   // the messages, and then the end
+	reopening bool   // another attempt is made and gets what is sent:
+	committed bool   // there is none after it, and over is set then
+	sent      []byte // messages with their prefixes
+	cause     error  // with this the call has ended
+	rare      *rareReplay
+}
+
+// rareReplay is what few calls need.
+type rareReplay struct {
+	notes   []sentNote // of what is sent, if there is a stats handler
+	failure error      // with this an attempt has ended, before it had a stream
+}
+
+func (r *replay) rareLocked() *rareReplay {
+	if r.rare == nil {
+		r.rare = new(rareReplay)
+	}
+	return r.rare
 }
 
 // sentNote is what a stats handler is told of a message.
@@ -58,7 +69,8 @@ func (r *replay) keep(m transport.Buffer, note *sentNote, limit int) {
 	grpcwire.PutPrefix(prefix[:], m.Compressed, m.Len())
 	r.sent = append(append(r.sent, prefix[:]...), m.Bytes()...)
 	if note != nil {
-		r.notes = append(r.notes, *note)
+		rare := r.rareLocked()
+		rare.notes = append(rare.notes, *note)
 	}
 }
 
@@ -75,26 +87,38 @@ func (r *replay) release() {
 func (r *replay) releaseLocked() {
 	if r.committed = true; !r.reopening { // else who sends it all again says so, when it is sent
 		r.over.Store(true)
-		r.sent, r.notes = nil, nil
+		if r.sent = nil; r.rare != nil {
+			r.rare.notes = nil
+		}
 	}
 }
 
 // ends says how the call ends, on which attempt it is then and what it leaves
 // to be ended.
-func (cs *clientStream) ends(cause error) (a *attempt, unwatch func() bool, cancel context.CancelCauseFunc) {
+func (cs *clientStream) ends(cause error) (a *attempt, unwatch func() bool, life *lifetime) {
 	r := &cs.replay
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.cause = cause
 	r.releaseLocked()
-	return cs.at.Load(), cs.unwatch, cs.cancel
+	return cs.at.Load(), cs.unwatch, cs.life
 }
 
 // fault gives the error of the second attempt if it never had a stream.
 func (r *replay) fault() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.failure
+	if r.rare == nil {
+		return nil
+	}
+	return r.rare.failure
+}
+
+// reopens reports whether another attempt is made.
+func (r *replay) reopens() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.reopening
 }
 
 // send sends a message, on another attempt if this one ends before its answer.
@@ -183,7 +207,7 @@ func (cs *clientStream) reopen(a *attempt) (resend func(), ok bool) {
 		r.mu.Unlock()
 		return nil, false
 	}
-	sent, notes, ended := r.sent, r.notes, r.ended
+	sent, notes, ended := r.sent, r.rareLocked().notes, r.ended
 	r.reopening = true
 	r.mu.Unlock()
 	a.told(failure)
@@ -197,7 +221,7 @@ func (cs *clientStream) reopen(a *attempt) (resend func(), ok bool) {
 	if err == nil {
 		cs.at.Store(next)
 	}
-	r.failure = err
+	r.rare.failure = err
 	r.mu.Unlock()
 	if err != nil {
 		r.reopened(true)

@@ -68,7 +68,7 @@ func TestTransparentRetryAfterRelease(t *testing.T) {
 		if status.Code(err) != codes.Unavailable {
 			t.Errorf("RecvMsg gives %v", err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(20 * time.Second):
 		t.Error("RecvMsg waits for the answer to a request without messages")
 	}
 }

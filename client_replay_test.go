@@ -158,7 +158,7 @@ func TestTransparentRetryReceivesWhileItSends(t *testing.T) {
 		if err != nil {
 			t.Errorf("the stream gives %v", err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(20 * time.Second):
 		t.Fatal("the stream gives nothing, though the server has answered")
 	}
 	p.WriteWindowUpdate(3, 1<<20)
@@ -291,7 +291,7 @@ func TestTransparentRetryFails(t *testing.T) {
 	wantText(t, err, codes.Unavailable, "no connection for", a.address())
 	select {
 	case <-s.Context().Done():
-	case <-time.After(time.Second):
+	case <-time.After(20 * time.Second):
 		t.Error("the stream's context goes on")
 	}
 }

@@ -24,7 +24,8 @@ import (
 // addresses. The service config that it gives counts, unless
 // WithDisableServiceConfig is set. If it names a balancer, that one connects: see
 // WithDefaultServiceConfig. Attributes of addresses are for credentials
-// (credentials.ClientHandshakeInfoFromContext), and the scheme xds is refused.
+// (credentials.ClientHandshakeInfoFromContext). SetConfigSelector says more of calls.
+// grpc-go's resolver for the scheme xds needs the module github.com/weir-rpc/weir/xds.
 func WithResolvers(rs ...resolver.Builder) DialOption {
 	return dialOption(func(c *clientConfig) { c.network.resolvers = append(c.network.resolvers, rs...) })
 }
@@ -41,7 +42,7 @@ func (o *serviceOptions) resolved(c func() *Client) func(js string) (channel.Ser
 			return channel.ServiceConfig{}, err
 		}
 		return channel.ServiceConfig{
-			Apply:  func() { c().service.Store(s.after(c().service.Load())) },
+			Apply:  func(state resolver.State) { c().serve(s.selecting(state, o.noRetry)) },
 			Policy: s.balancer(),
 		}, nil
 	}
@@ -56,14 +57,25 @@ func (o *serviceOptions) read(js string) (*service, error) {
 	return o.parse(js)
 }
 
-// resolved waits until it is known what the service config is. If the call ends
-// before, it ends here.
-func (c *Client) resolved(ctx context.Context, ci *callInfo, opts []grpc.CallOption) error {
+// resolved waits until it is known what the service config is, and asks the selector
+// of the resolver. It gives the context of the call, and the service if that is of the
+// call alone. If the call ends before, it ends here.
+func (c *Client) resolved(ctx context.Context, method string, opts []grpc.CallOption) (context.Context, *service, error) {
 	err := c.ch.AwaitResolver(ctx)
-	if err != nil {
-		_ = ci.apply(c.callOpts)
-		_ = ci.apply(opts)
-		ci.finish(noMetadata, noMetadata, nil, err)
+	var own *service
+	if s := c.service.Load(); err == nil && s != nil && s.selector != nil {
+		ctx, own, err = c.choose(ctx, method)
 	}
-	return err
+	if err != nil {
+		c.unbegun(opts, err)
+	}
+	return ctx, own, err
+}
+
+// unbegun ends a call of which nothing but its options is known.
+func (c *Client) unbegun(opts []grpc.CallOption, err error) {
+	var ci callInfo
+	_ = ci.apply(c.callOpts)
+	_ = ci.apply(opts)
+	ci.finish(noMetadata, noMetadata, nil, err)
 }

@@ -44,7 +44,7 @@ func testResolvers(t *testing.T, f func(t *testing.T, r *manual.Resolver, c test
 // whom makes calls until they go to an address, or as often as it may.
 func whom(t *testing.T, c testpb.TestServiceClient, want string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	for {
 		var at peer.Peer
@@ -79,7 +79,7 @@ func TestWithResolvers(t *testing.T) {
 		r.UpdateState(resolver.State{Endpoints: []resolver.Endpoint{{Addresses: []resolver.Address{{Addr: "unix://" + path}}}}})
 		whom(t, c, path)
 		r.UpdateState(resolver.State{Addresses: []resolver.Address{{Addr: "127.0.0.1:1"}}})
-		for ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second); ; {
+		for ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second); ; {
 			if _, err := c.EmptyCall(ctx, &testpb.Empty{}); err != nil {
 				wantText(t, err, codes.Unavailable, "127.0.0.1:1", "refused")
 				cancel()
@@ -89,7 +89,7 @@ func TestWithResolvers(t *testing.T) {
 		<-asked
 		r.CC().ReportError(errors.New("no idea"))
 		r.UpdateState(resolver.State{})
-		for ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second); ; {
+		for ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second); ; {
 			_, err := c.EmptyCall(ctx, &testpb.Empty{})
 			if err == nil || ctx.Err() != nil {
 				cancel()
@@ -138,7 +138,7 @@ func TestWithResolvers_ServiceConfig(t *testing.T) {
 			t.Errorf("disabled, it counts: %v", err)
 		}
 		if !disabled {
-			wantText(t, err, codes.ResourceExhausted, "limit here is 10", "service config")
+			wantText(t, err, codes.ResourceExhausted, "client's limit is 10", "service config")
 		}
 		if bad := r.CC().ParseServiceConfig("{"); !disabled && bad.Err == nil {
 			t.Error("half a service config is fine")

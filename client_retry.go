@@ -123,7 +123,7 @@ func (c *Client) pause(ctx context.Context, d time.Duration, cause error) error 
 	select {
 	case <-timer.C:
 		return nil
-	case <-c.closed:
+	case <-c.ch.Closed():
 		return errClosed
 	case <-ctx.Done():
 		s := status.FromContextError(ctx.Err())
@@ -158,6 +158,7 @@ func (c *Client) retry(ctx context.Context, inv *invocation, err error) (again b
 	if !ok {
 		return false, err
 	}
+	inv.tried = inv.pick.Next()
 	end = c.pause(ctx, delay, err)
 	return end == nil, end
 }

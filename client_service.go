@@ -76,8 +76,10 @@ func WithMaxCallAttempts(n int) DialOption {
 type service struct {
 	config   *serviceconfig.Config
 	noRetry  bool
-	throttle *throttle       // nil if retries are not throttled
-	policy   *balance.Policy // nil is pick_first
+	throttle *throttle        // nil if retries are not throttled
+	policy   *balance.Policy  // nil is pick_first
+	selector *currentSelector // of the resolver; nil if it has none
+	choice   *choice          // of the selector, if the service is of one call
 }
 
 func (o *serviceOptions) mostAttempts() int {
@@ -112,7 +114,7 @@ func (o *serviceOptions) open() (*service, error) {
 
 // GetMethodConfig gives what the service config says of calls of a method,
 // "/package.Service/Method": of itself, else of its service, else of all. It has
-// no field for a hedging policy.
+// no field for a hedging policy, and does not ask a ConfigSelector.
 func (c *Client) GetMethodConfig(method string) grpc.MethodConfig { //nolint:staticcheck // grpc-go's users have it
 	var mc grpc.MethodConfig //nolint:staticcheck // the same
 	s := c.service.Load()
@@ -157,6 +159,9 @@ func fill[T any](p **T) *T {
 // of the call are read.
 func (ci *callInfo) configured(s *service, method string) {
 	m := s.config.Method(method)
+	if s.choice != nil && s.choice.method != nil {
+		m = s.choice.method
+	}
 	ci.service, ci.method = s, m
 	if m == nil {
 		return

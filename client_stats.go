@@ -10,7 +10,6 @@ import (
 	"github.com/weir-rpc/weir/internal/grpcwire"
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/stats"
 
 	"github.com/weir-rpc/weir/transport"
@@ -69,12 +68,13 @@ func (a *attemptStats) picked(p *channel.Pick) {
 }
 
 // outHeader tells of our headers. md is the caller's metadata.
-func (a *attemptStats) outHeader(call *transport.Call, md metadata.MD, p *peer.Peer) {
+func (a *attemptStats) outHeader(call *transport.Call, md metadata.MD, tr transport.ClientTransport) {
 	if a.off() {
 		return
 	}
+	p := tr.Peer()
 	a.events.outHeader = stats.OutHeader{
-		Client: true, Compression: call.SendCompress, Header: md, Authority: a.client.authorityOf(call),
+		Client: true, Compression: call.SendCompress, Header: md, Authority: a.client.authorityOf(call, tr),
 		FullMethod: call.Method, RemoteAddr: p.Addr, LocalAddr: p.LocalAddr,
 	}
 	a.handler.HandleRPC(a.ctx, &a.events.outHeader)

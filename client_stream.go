@@ -8,30 +8,27 @@ import (
 	"sync/atomic"
 
 	"github.com/weir-rpc/weir/transport"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 )
 
 // clientStream is the grpc.ClientStream of a call.
 type clientStream struct {
 	c      *Client
-	desc   *grpc.StreamDesc
 	info   callInfo
 	comp   encoding.Compressor
 	method string
-	parent context.Context    // the caller's
-	expire context.CancelFunc // of parent, if the service config has bounded it; or nil
+	parent context.Context // the caller's
 
 	at     atomic.Pointer[attempt] // on which the call is
 	first  attempt
 	replay replay
 
 	// Guarded by replay.mu.
-	life    context.Context // a child of parent that ends with the call; nil until somebody asks
-	cancel  context.CancelCauseFunc
+	life    *lifetime   // nil until somebody asks
 	unwatch func() bool // of parent; nil if that never ends
 
 	hedged *hedgedAttempt // that it is; nil if it is a call of its own
@@ -41,11 +38,19 @@ type clientStream struct {
 	// Owned by who opens the stream, and then guarded by replay.order.
 	retries retries
 
+	sends    bool // immutable: as many messages as it likes,
+	receives bool // as the server does
 	got      bool // a message was received; owned by the receiver
 	sentLast atomic.Bool
 	done     sync.Once
 
 	final error // owned by the receiver
+}
+
+// lifetime is a child of the caller's context that ends with the call.
+type lifetime struct {
+	ctx    context.Context
+	cancel context.CancelCauseFunc
 }
 
 // lifetime gives the context that ends with the call.
@@ -54,12 +59,13 @@ func (cs *clientStream) lifetime() context.Context {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if cs.life == nil {
-		cs.life, cs.cancel = context.WithCancelCause(cs.parent)
+		cs.life = new(lifetime)
+		cs.life.ctx, cs.life.cancel = context.WithCancelCause(cs.parent)
 		if r.cause != nil {
-			cs.cancel(r.cause)
+			cs.life.cancel(r.cause)
 		}
 	}
-	return cs.life
+	return cs.life.ctx
 }
 
 const errSendAfterEnd = "SendMsg after CloseSend, or a second message where the method takes one"
@@ -78,6 +84,7 @@ func (cs *clientStream) Header() (metadata.MD, error) {
 		switch {
 		case a.st.GotHeader():
 			cs.replay.release()
+			cs.info.committed()
 			a.stats.inHeader(a.st.Header, a.st.Encoding())
 			cs.info.logHeader(true, a.st.Header, a.tr.Peer())
 			return md, nil
@@ -109,14 +116,16 @@ func (cs *clientStream) CloseSend() error {
 	return nil
 }
 
-// Context gives the context of the call, which ends with it. The call stays on
-// the attempt that the context belongs to.
+// Context gives the context of the call, which ends with it, and has its peer. The
+// call stays on the attempt that the context belongs to.
 func (cs *clientStream) Context() context.Context {
 	cs.replay.release()
-	if a := cs.at.Load(); a.stats != nil {
-		return a.stats.ctx
+	a := cs.at.Load()
+	ctx := cs.lifetime()
+	if a.stats != nil {
+		ctx = a.stats.ctx
 	}
-	return cs.lifetime()
+	return peer.NewContext(ctx, a.tr.Peer())
 }
 
 // SendMsg sends a message. See grpc.ClientStream.
@@ -142,7 +151,7 @@ func (cs *clientStream) SendMsg(v any) error {
 	if err = cs.put(m, note); err == nil {
 		cs.info.codec.log.Sent()
 	}
-	if !cs.desc.ClientStreams {
+	if !cs.sends {
 		return nil // RecvMsg tells
 	}
 	return err
@@ -150,7 +159,7 @@ func (cs *clientStream) SendMsg(v any) error {
 
 // put sends a message that is encoded.
 func (cs *clientStream) put(m transport.Buffer, note *sentNote) error {
-	last := !cs.desc.ClientStreams
+	last := !cs.sends
 	if last {
 		cs.sentLast.Store(true)
 	}
@@ -168,7 +177,7 @@ func (cs *clientStream) RecvMsg(v any) error {
 		cs.finish(err)
 		return err
 	}
-	if cs.got = true; cs.desc.ServerStreams {
+	if cs.got = true; cs.receives {
 		return nil
 	}
 	// The one message is not the end: the status is.
@@ -201,16 +210,19 @@ func (cs *clientStream) recv(v any) error {
 			return fault
 		}
 		err = a.status(err)
-		if err == io.EOF && !cs.desc.ServerStreams && !cs.got {
+		if err == io.EOF && !cs.receives && !cs.got {
 			return status.Error(codes.Unimplemented, "cardinality violation: the server ended with status OK and without the message that was expected")
 		}
 		return err
 	}
 	cs.replay.release()
+	cs.info.committed()
 	if a.stats != nil {
 		a.stats.inHeader(a.st.Header, a.st.Encoding())
 	}
-	cs.info.logHeader(a.st.GotHeader(), a.st.Header, a.tr.Peer())
+	if cs.info.codec.log != nil {
+		cs.info.logHeader(a.st.GotHeader(), a.st.Header, a.tr.Peer())
+	}
 	in := received{codec: &cs.info.codec, limit: cs.info.maxRecv, option: cs.info.recvOption(), unknown: codes.Internal}
 	if m.Compressed {
 		in.encoding = a.st.Encoding()
@@ -239,11 +251,18 @@ func (a *attempt) status(err error) error {
 }
 
 // watch ends the call with the Client, and with its context: its caller may
-// leave it so, without receiving anything more.
-func (cs *clientStream) watch() {
+// leave it so, without receiving anything more. If the service config has bounded
+// that, expire frees it.
+func (cs *clientStream) watch(expire context.CancelFunc) {
 	cs.replay.mu.Lock()
 	if cs.parent.Done() != nil {
 		cs.unwatch = context.AfterFunc(cs.parent, cs.abandoned)
+	}
+	if stop := cs.unwatch; expire != nil {
+		cs.unwatch = func() bool {
+			defer expire()
+			return stop()
+		}
 	}
 	added := cs.c.streams.add(cs)
 	cs.replay.mu.Unlock()
@@ -254,7 +273,23 @@ func (cs *clientStream) watch() {
 
 // abandoned is the end of the call's context.
 func (cs *clientStream) abandoned() {
-	cs.finish(status.FromContextError(cs.parent.Err()).Err())
+	cs.end(status.FromContextError(cs.parent.Err()).Err(), true)
+}
+
+// outcome is what RecvMsg tells of a call whose context has ended, which err
+// says: the stream knows more. While another attempt is made nobody does.
+func (cs *clientStream) outcome(a *attempt, err error) error {
+	if fault := cs.replay.fault(); fault != nil {
+		return fault
+	}
+	s := a.st.Status()
+	switch {
+	case s.Code() == status.Code(err):
+		return s.Err()
+	case s.Code() == codes.OK && !cs.receives, cs.replay.reopens():
+		return err
+	}
+	return s.Err()
 }
 
 // orphaned is the end of the Client.
@@ -274,7 +309,10 @@ func (cs *clientStream) tell(a *attempt, err error) {
 }
 
 // finish is the end of the call, for whatever reason.
-func (cs *clientStream) finish(err error) {
+func (cs *clientStream) finish(err error) { cs.end(err, false) }
+
+// end is finish, and says whether the call ends with its context.
+func (cs *clientStream) end(err error, abandoned bool) {
 	cs.done.Do(func() {
 		if err == io.EOF {
 			err = nil
@@ -283,11 +321,17 @@ func (cs *clientStream) finish(err error) {
 		if cause == nil {
 			cause = errCallOver
 		}
+		a, unwatch, life := cs.ends(cause)
+		if abandoned && life != nil {
+			<-life.ctx.Done() // soon: its parent has ended
+		}
+		a.st.Cancel(cause) // nothing, unless the end came from here
+		if abandoned {
+			err = cs.outcome(a, err)
+		}
 		if err == nil {
 			cs.info.succeeded()
 		}
-		a, unwatch, cancel := cs.ends(cause)
-		a.st.Cancel(cause) // nothing, unless the end came from here
 		a.told(err)
 		if cs.hedged != nil {
 			cs.hedged.end(err)
@@ -298,11 +342,8 @@ func (cs *clientStream) finish(err error) {
 		if unwatch != nil {
 			unwatch()
 		}
-		if cancel != nil {
-			cancel(cause)
-		}
-		if cs.expire != nil {
-			cs.expire()
+		if life != nil {
+			life.cancel(cause)
 		}
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/net/http2"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
 	testpb "google.golang.org/grpc/interop/grpc_testing"
@@ -99,12 +100,12 @@ func TestStreamEnds(t *testing.T) {
 					if status.Code(err) != want {
 						t.Errorf("OnFinish is told %v, want %v", err, want)
 					}
-				case <-time.After(10 * time.Second):
+				case <-time.After(20 * time.Second):
 					t.Fatal("OnFinish is not told")
 				}
 				select {
 				case <-s.Context().Done():
-				case <-time.After(10 * time.Second):
+				case <-time.After(20 * time.Second):
 					t.Fatal("the context goes on")
 				}
 				for err = nil; err == nil; {
@@ -157,6 +158,33 @@ func TestStreamOutlivesClose(t *testing.T) {
 			}
 			if len(told) != 1 || told[0] != nil {
 				t.Errorf("OnFinish is told %v", told)
+			}
+		})
+	}
+}
+
+// The context of a stream has its peer, as with grpc-go, and that of unary calls
+// is the caller's.
+func TestStreamContext_HasThePeer(t *testing.T) {
+	for _, p := range pairings {
+		t.Run(p.name, func(t *testing.T) {
+			c, _ := p.start(t, mirror{})
+			st, err := c.FullDuplexCall(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := st.CloseSend(); err != nil {
+				t.Fatal(err)
+			}
+			var at peer.Peer
+			if _, err := c.EmptyCall(t.Context(), &testpb.Empty{}, grpc.Peer(&at)); err != nil {
+				t.Fatal(err)
+			}
+			if of, ok := peer.FromContext(st.Context()); !ok || of.Addr.String() != at.Addr.String() {
+				t.Errorf("the peer of a stream is %v, that of a call %v", of, at.Addr)
+			}
+			for err == nil {
+				_, err = st.Recv()
 			}
 		})
 	}

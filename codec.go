@@ -3,6 +3,7 @@ package weir
 import (
 	"fmt"
 	"reflect"
+	"strings"
 
 	"github.com/weir-rpc/weir/internal/binlog"
 	"github.com/weir-rpc/weir/internal/grpcwire"
@@ -16,15 +17,13 @@ import (
 	"google.golang.org/protobuf/protoadapt"
 )
 
-// codec turns messages into octets and back. Exactly one of proto, v2 and v1 is
-// set.
+// codec turns messages into octets and back. Exactly one of proto and v2 is set.
 type codec struct {
 	proto bool // the codec that grpc-go registers as "proto": done here, without its copies
 	vt    bool // with proto: the methods of vtprotobuf come first
 	hands bool // with proto: the other end takes the message itself
 	once  bool // what is marshalled is not marshalled again: a Raw need not keep its octets
 	v2    encoding.CodecV2
-	v1    encoding.Codec
 	log   *binlog.Call   // of the call, if it is logged
 	pool  mem.BufferPool // of what v2 is given; nil for memory that is given once
 }
@@ -33,7 +32,7 @@ type codec struct {
 // of the first kind takes precedence, as in grpc-go.
 func codecFor(subtype string) (codec, bool) {
 	if c := encoding.GetCodec(subtype); c != nil {
-		return codec{v1: c}, true
+		return codecV1(c), true
 	}
 	c := encoding.GetCodecV2(subtype)
 	if c == nil {
@@ -42,12 +41,39 @@ func codecFor(subtype string) (codec, bool) {
 	return codecV2(c), true
 }
 
+// codecV1 wraps a codec of the first kind.
+func codecV1(c encoding.Codec) codec { return codec{v2: firstKind{c}} }
+
+// firstKind makes a codec of the first kind one of the second.
+type firstKind struct{ encoding.Codec }
+
+func (c firstKind) Marshal(v any) (mem.BufferSlice, error) {
+	b, err := c.Codec.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	return mem.BufferSlice{mem.SliceBuffer(b)}, nil
+}
+
+// Unmarshal gives the codec what it may keep.
+func (c firstKind) Unmarshal(data mem.BufferSlice, v any) error {
+	return c.Codec.Unmarshal(data.Materialize(), v)
+}
+
 // codecV2 wraps a codec of the second kind.
 func codecV2(c encoding.CodecV2) codec {
 	if t := reflect.TypeOf(c); t.Kind() == reflect.Pointer && isStock(t.Elem()) || isStock(t) {
 		return codec{proto: true}
 	}
 	return codec{v2: c}
+}
+
+// name is the content-subtype of calls that set none.
+func (c *codec) name() string {
+	if c.proto {
+		return stock.Name
+	}
+	return strings.ToLower(c.v2.Name())
 }
 
 func isStock(t reflect.Type) bool {
@@ -75,14 +101,6 @@ func (c *codec) marshal(v any) (transport.Buffer, error) {
 			}
 		}
 		return marshalProto(v)
-	case c.v1 != nil:
-		b, err := c.v1.Marshal(v)
-		if err != nil {
-			return transport.Buffer{}, marshalError(err)
-		}
-		m := transport.NewBuffer(len(b))
-		copy(m.Bytes(), b)
-		return m, nil
 	}
 	bs, err := c.v2.Marshal(v)
 	if err != nil {
@@ -139,8 +157,6 @@ func (c *codec) unmarshal(data []byte, v any) error {
 			return unmarshalError(fmt.Errorf("%T is not a protobuf message", v))
 		}
 		err = proto.Unmarshal(data, p)
-	case c.v1 != nil:
-		err = c.v1.Unmarshal(append([]byte(nil), data...), v) // it may keep it
 	default:
 		err = c.unmarshalV2(data, v)
 	}
@@ -194,6 +210,7 @@ type received struct {
 	codec    *codec
 	limit    int    // of the decompressed message
 	option   string // that changes the limit
+	server   bool   // this side is the server
 	unknown  codes.Code
 	encoding string // the peer's grpc-encoding
 
@@ -254,5 +271,9 @@ func (r *received) decode(data []byte, v any) error {
 }
 
 func (r *received) tooLarge(n int) error {
-	return status.Errorf(codes.ResourceExhausted, "the peer sent a message of at least %d octets, the limit here is %d (option %s)", n, r.limit, r.option)
+	from, to := "server", "client"
+	if r.server {
+		from, to = to, from
+	}
+	return status.Errorf(codes.ResourceExhausted, "the %s sent a message of at least %d octets, the %s accepts %d (its option %s)", from, n, to, r.limit, r.option)
 }

@@ -174,7 +174,7 @@ func TestWriteTimeout(t *testing.T) {
 	}{
 		{"client", []weir.DialOption{weir.WithWriteTimeout(5 * s)}, []weir.ServerOption{weir.WriteTimeout(-1)}, true, 5 * s},
 		{"server", []weir.DialOption{weir.WithWriteTimeout(-1)}, []weir.ServerOption{weir.WriteTimeout(5 * s)}, false, 5 * s},
-		{"default of the client", nil, []weir.ServerOption{weir.WriteTimeout(-1)}, true, 60 * s},
+		{"default of the client", []weir.DialOption{weir.WithAnswerTimeout(0)}, []weir.ServerOption{weir.WriteTimeout(-1)}, true, 60 * s},
 		{"default of the server", []weir.DialOption{weir.WithWriteTimeout(-1)}, nil, false, 60 * s},
 	}
 	for _, tt := range tests {

@@ -108,8 +108,6 @@ func (c *codec) same(d *codec) bool {
 	switch {
 	case c.proto || d.proto:
 		return c.proto == d.proto && c.vt == d.vt
-	case c.v1 != nil && d.v1 != nil:
-		return reflect.ValueOf(c.v1).Comparable() && reflect.ValueOf(d.v1).Comparable() && c.v1 == d.v1
 	case c.v2 != nil && d.v2 != nil:
 		return reflect.ValueOf(c.v2).Comparable() && reflect.ValueOf(d.v2).Comparable() && c.v2 == d.v2
 	}

@@ -64,7 +64,7 @@ func (j journal) Handle(_ context.Context, r slog.Record) error {
 // wait waits for a line that has all of the parts.
 func (j journal) wait(t *testing.T, parts ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	defer context.AfterFunc(ctx, j.told.Broadcast)()
 	j.mu.Lock()
@@ -125,7 +125,7 @@ func TestLogger_Connections(t *testing.T) {
 	_ = c.Close()
 	client.wait(t, "DEBUG connection ended", remote, "by=local", "code=NO_ERROR", "age=", "sent=", "received=", "error=")
 	client.wait(t, "INFO channel state changes", "to=SHUTDOWN")
-	server.wait(t, "DEBUG connection ended", "GOAWAY")
+	server.wait(t, "DEBUG connection ended", "by=", "error=") // GOAWAY, unless a socket closed with octets unread took it back
 	srv.GracefulStop()
 	server.wait(t, "INFO server drains")
 }

@@ -11,7 +11,8 @@ import (
 type sending struct {
 	least  int    // octets that are worth compressing
 	limit  int    // of what is sent, in octets
-	option string // that changes the limit
+	whose  string // limit it is, as either side may read it
+	option string // that changes it
 }
 
 // encode makes the message v ready to be sent, compressed with comp unless that
@@ -34,7 +35,7 @@ func (o sending) encode(v any, c *codec, comp encoding.Compressor) (m transport.
 		}
 	}
 	if err == nil && m.Len() > o.limit {
-		err = status.Errorf(codes.ResourceExhausted, "cannot send a message of %d octets: the limit here is %d (option %s)", m.Len(), o.limit, o.option)
+		err = status.Errorf(codes.ResourceExhausted, "cannot send a message of %d octets: %s is %d (option %s)", m.Len(), o.whose, o.limit, o.option)
 	}
 	if err != nil {
 		m.Free()

@@ -93,6 +93,7 @@ func NewServer(opts ...ServerOption) *Server {
 	s.proto, _ = codecFor("proto") // grpc-go's own, which the codec's package registers, if no other
 	s.proto.vt = s.cfg.messages.vt
 	s.unaryInterceptor, s.streamInterceptor = s.cfg.chainInterceptors()
+	s.inspect.begun = time.Now()
 	s.inspect.begin(s.cfg.inspect)
 	inspect.AddServer(s.inspect.registry, s.inspect.id, s)
 	return s
@@ -145,9 +146,11 @@ func (s *Server) GetServiceInfo() map[string]grpc.ServiceInfo {
 var ErrServerStopped = grpc.ErrServerStopped
 
 // Serve accepts connections on lis and serves them until lis fails or the
-// server stops. It may be called for several listeners. It closes lis. When
-// Stop, GracefulStop or Shutdown has ended, it returns nil; if it is called
-// after one of them, ErrServerStopped.
+// server stops. It may be called for several listeners. It closes lis. The
+// connections that a listener of package net accepts are the Server's: the end
+// of one that somebody else closes, as credentials could, may go unnoticed until
+// it is used. When Stop, GracefulStop or Shutdown has ended, Serve returns nil;
+// if it is called after one of them, ErrServerStopped.
 func (s *Server) Serve(lis net.Listener) error {
 	if err := checkFrameSize("MaxFrameSize", s.cfg.conn.MaxFrameSize); err != nil {
 		_ = lis.Close()
@@ -185,12 +188,13 @@ const (
 )
 
 func (s *Server) accept(lis net.Listener) error {
+	exclusive := givesAway(lis)
 	pause := firstAcceptPause
 	for {
 		nc, err := lis.Accept()
 		if err == nil {
 			pause = firstAcceptPause
-			s.serve(nc)
+			s.serve(nc, exclusive)
 			continue
 		}
 		if s.closing.Load() {
@@ -212,8 +216,18 @@ func (s *Server) accept(lis net.Listener) error {
 	}
 }
 
+// givesAway reports whether nobody has the connections of lis but who accepts
+// them. A listener of the user may keep them, to close them.
+func givesAway(lis net.Listener) bool {
+	switch lis.(type) {
+	case *net.TCPListener, *net.UnixListener:
+		return true
+	}
+	return false
+}
+
 // serve serves one connection, on a goroutine of its own.
-func (s *Server) serve(nc net.Conn) {
+func (s *Server) serve(nc net.Conn, exclusive bool) {
 	c := s.newConn(nc, nil)
 	s.mu.Lock()
 	if s.closing.Load() {
@@ -231,7 +245,7 @@ func (s *Server) serve(nc net.Conn) {
 	}
 	s.conns[c] = struct{}{}
 	s.mu.Unlock()
-	go s.serveConn(c)
+	go s.serveConn(c, exclusive)
 }
 
 // keptOut tells of a connection that was not admitted.
@@ -261,7 +275,7 @@ func (s *Server) forget(c *ServerConn, last *inspect.Conn, ip netip.Addr) {
 
 // serveConn makes the security handshake, and does not stay: the stack that it
 // takes would be held as long as the connection lives.
-func (s *Server) serveConn(c *ServerConn) {
+func (s *Server) serveConn(c *ServerConn, exclusive bool) {
 	if err := s.admitFrom(c.nc); err != nil {
 		_ = c.nc.Close()
 		s.keptOut(c, err)
@@ -269,7 +283,7 @@ func (s *Server) serveConn(c *ServerConn) {
 		return
 	}
 	c.reach(ConnNew, nil)
-	tr, err := s.shakeHands(c)
+	tr, err := s.shakeHands(c, exclusive)
 	if err != nil {
 		s.ended(c, err)
 		return
@@ -291,7 +305,7 @@ func (s *Server) serveConn(c *ServerConn) {
 }
 
 // shakeHands makes a connection one of HTTP/2, or ends it.
-func (s *Server) shakeHands(c *ServerConn) (transport.ServerTransport, error) {
+func (s *Server) shakeHands(c *ServerConn, exclusive bool) (transport.ServerTransport, error) {
 	nc := c.nc
 	if s.cfg.connectionTimeout <= 0 {
 		_ = nc.Close()
@@ -313,6 +327,7 @@ func (s *Server) shakeHands(c *ServerConn) (transport.ServerTransport, error) {
 	cfg := s.TransportConfig()
 	cfg.ConnectionTimeout = max(time.Until(deadline), 1) // zero would be the default
 	cfg.AuthInfo, cfg.InspectID = info, c.id
+	cfg.Exclusive = exclusive
 	if s.cfg.intake.connState != nil {
 		cfg.Draining = func() { c.reach(ConnDraining, nil) }
 	}

@@ -14,8 +14,6 @@ func forcedCodec(c codec) ServerOption {
 	return serverOption(func(cfg *serverConfig) { cfg.intake.codec = &c })
 }
 
-func codecV1(c encoding.Codec) codec { return codec{v1: c} }
-
 // codec gives the codec of a content-subtype; none means proto, which is the
 // one that was registered when the server was made. A method that nobody has
 // registered may need none: then its messages are Raw.

@@ -371,23 +371,25 @@ func TestSetSendCompressorOfTheOther(t *testing.T) {
 // with it in the same way.
 func TestCauseOfHandler(t *testing.T) {
 	type end struct{ err, cause, child error }
-	ends := make(chan end, 1)
-	h := scripted{do: func(ctx context.Context) error {
-		child, cancel := context.WithCancel(ctx)
-		defer cancel()
-		if err := grpc.SendHeader(ctx, nil); err != nil {
-			return err
-		}
-		<-child.Done()
-		ends <- end{ctx.Err(), context.Cause(ctx), context.Cause(child)}
-		return nil
-	}}
 	for name, dial := range clients {
+		ends := make(chan end, 16)
+		h := scripted{do: func(ctx context.Context) error {
+			child, cancel := context.WithCancel(ctx)
+			defer cancel()
+			if err := grpc.SendHeader(ctx, metadata.Pairs("x-begun", "yes")); err != nil {
+				return err
+			}
+			<-child.Done()
+			ends <- end{ctx.Err(), context.Cause(ctx), context.Cause(child)}
+			return nil
+		}}
 		srv, lis := weir.NewServer(), listen(t)
 		testpb.RegisterTestServiceServer(srv, h)
 		background(t, srv, lis)
 		c := testpb.NewTestServiceClient(dial(t, lis.Addr().String()))
-		open := func(ctx context.Context) {
+		t.Run(name+", cancel", func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
 			s, err := c.FullDuplexCall(ctx)
 			if err == nil {
 				_, err = s.Header()
@@ -395,11 +397,6 @@ func TestCauseOfHandler(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-		}
-		t.Run(name+", cancel", func(t *testing.T) {
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			open(ctx)
 			cancel()
 			e := <-ends
 			if e.err != context.Canceled {
@@ -413,9 +410,7 @@ func TestCauseOfHandler(t *testing.T) {
 			}
 		})
 		t.Run(name+", deadline", func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-			defer cancel()
-			open(ctx)
+			shortLived(t.Context(), t, c)
 			e := <-ends
 			// A client whose timer fires first resets the stream.
 			if e.err != context.DeadlineExceeded && e.err != context.Canceled {

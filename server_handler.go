@@ -210,7 +210,7 @@ func (c *call) decodeRequest(v any) error {
 }
 
 func (s *Server) received(st transport.ServerStream, c *codec) received {
-	return received{codec: c, limit: s.cfg.maxRecv, option: "MaxRecvMsgSize", unknown: codes.Unimplemented, encoding: st.Encoding()}
+	return received{codec: c, limit: s.cfg.maxRecv, option: "MaxRecvMsgSize", server: true, unknown: codes.Unimplemented, encoding: st.Encoding()}
 }
 
 // handlerStatus is the status that a handler's error means.
@@ -320,7 +320,7 @@ func (ss *serverStream) RecvMsg(v any) error {
 }
 
 func (s *Server) sending() sending {
-	return sending{s.cfg.messages.least, s.cfg.maxSend, "MaxSendMsgSize"}
+	return sending{s.cfg.messages.least, s.cfg.maxSend, "the server's limit", "MaxSendMsgSize"}
 }
 
 // answerCompression gives the compressor that SetSendCompressor has set, or

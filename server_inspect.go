@@ -20,6 +20,7 @@ func InspectRegistry(r *inspect.Registry) ServerOption {
 // serverInspection is what a Server remembers for those who look at it.
 type serverInspection struct {
 	inspection
+	begun time.Time // immutable
 
 	// Guarded by Server.mu.
 	past       inspect.Counters // of connections that have ended

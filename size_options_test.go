@@ -15,7 +15,9 @@ import (
 	"github.com/weir-rpc/weir/internal/h2peer"
 	"github.com/weir-rpc/weir/internal/simnet"
 	"golang.org/x/net/http2"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/encoding/gzip"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
 )
 
@@ -235,5 +237,37 @@ func TestOptionsWithoutEffect(t *testing.T) {
 	}
 	if got := c.CanonicalTarget(); got != "dns:///"+lis.Addr().String() {
 		t.Errorf("the canonical target is %q", got)
+	}
+}
+
+// Feature: Size limits
+//
+// Of a message that is too large, the caller reads who sent it, who does not
+// take it, and which option of whom says so.
+func TestMessageTooLarge_SaysWho(t *testing.T) {
+	small := func(n int32) *testpb.SimpleRequest { return &testpb.SimpleRequest{ResponseSize: n} }
+	large := &testpb.SimpleRequest{Payload: &testpb.Payload{Body: make([]byte, 2000)}}
+	zip := grpc.UseCompressor(gzip.Name)
+	for _, tt := range []struct {
+		name    string
+		server  weir.ServerOption
+		request *testpb.SimpleRequest
+		opts    []grpc.CallOption
+		want    []string
+	}{
+		{"request", weir.MaxRecvMsgSize(1000), large, nil, []string{"the client sent", "the server accepts 1000 (its option MaxRecvMsgSize)"}},
+		{"compressed request", weir.MaxRecvMsgSize(1000), large, []grpc.CallOption{zip}, []string{"the client sent", "the server accepts 1000 (its option MaxRecvMsgSize)"}},
+		{"answer", weir.MaxRecvMsgSize(1000), small(2000), []grpc.CallOption{grpc.MaxCallRecvMsgSize(500)}, []string{"the server sent", "the client accepts 500 (its option MaxCallRecvMsgSize"}},
+		{"compressed answer", weir.MaxRecvMsgSize(1000), small(2000), []grpc.CallOption{zip, grpc.MaxCallRecvMsgSize(500)}, []string{"the server sent", "the client accepts 500 (its option MaxCallRecvMsgSize"}},
+		{"request that is not sent", weir.MaxRecvMsgSize(1000), large, []grpc.CallOption{grpc.MaxCallSendMsgSize(500)}, []string{"the client's limit is 500 (option MaxCallSendMsgSize)"}},
+		{"answer that is not sent", weir.MaxSendMsgSize(500), small(2000), nil, []string{"the server's limit is 500 (option MaxSendMsgSize)"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			srv, lis := weir.NewServer(tt.server), listen(t)
+			testpb.RegisterTestServiceServer(srv, echo{})
+			background(t, srv, lis)
+			_, err := testpb.NewTestServiceClient(newWeirClient(t, lis.Addr().String())).UnaryCall(t.Context(), tt.request, tt.opts...)
+			wantText(t, err, codes.ResourceExhausted, tt.want...)
+		})
 	}
 }

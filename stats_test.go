@@ -32,10 +32,11 @@ type recorder struct {
 	conns  []string
 	faults []string
 	ended  chan struct{} // one for each end of a call
+	gone   chan struct{} // one for each end of a connection
 }
 
 func newRecorder(name string) *recorder {
-	return &recorder{name: name, ended: make(chan struct{}, 16)}
+	return &recorder{name: name, ended: make(chan struct{}, 16), gone: make(chan struct{}, 16)}
 }
 
 func (r *recorder) faultf(format string, args ...any) {
@@ -94,6 +95,9 @@ func (r *recorder) HandleConn(ctx context.Context, s stats.ConnStats) {
 		r.faultf("%T has another context than TagConn gave", s)
 	}
 	r.conns = append(r.conns, fmt.Sprintf("%T %v", s, s.IsClient()))
+	if _, ok := s.(*stats.ConnEnd); ok {
+		r.gone <- struct{}{}
+	}
 }
 
 // tagged has handlers see the context that TagRPC gave.
@@ -160,6 +164,8 @@ func observedCall(t *testing.T, ours bool, call func(context.Context, testpb.Tes
 	_ = c.Close()
 	srv.GracefulStop()
 	<-served
+	<-client.gone // as the reader of a connection may tell, in its time
+	<-server.gone
 	for _, r := range []*recorder{client, server} {
 		for _, fault := range r.faults {
 			t.Errorf("%s: %s", r.name, fault)

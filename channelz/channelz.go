@@ -4,7 +4,8 @@
 // which shows those of grpc-go and cannot show others; a server can have one of
 // the two.
 //
-// Each Client is a top channel with one subchannel, which has all connections.
+// Each Client is a top channel. Its subchannels are what its balancer chooses from;
+// without a balancer there is one, which has all connections.
 // Sockets tell no time of their latest messages, for that is not noted. As the
 // protocol has it, a socket's local_flow_control_window is what its peer granted
 // to it and is left, and remote_flow_control_window what it granted to its peer;
@@ -14,6 +15,7 @@ package channelz
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"sort"
@@ -62,7 +64,7 @@ func page[T any](all []T, id func(T) int64, start, most int64) (some []T, end bo
 }
 
 func (s *service) GetTopChannels(_ context.Context, in *channelzpb.GetTopChannelsRequest) (*channelzpb.GetTopChannelsResponse, error) {
-	clients, end := page(s.r.Clients(inspect.Totals), func(c inspect.Client) int64 { return c.ID }, in.GetStartChannelId(), in.GetMaxResults())
+	clients, end := page(s.r.Clients(inspect.Connections), func(c inspect.Client) int64 { return c.ID }, in.GetStartChannelId(), in.GetMaxResults())
 	out := &channelzpb.GetTopChannelsResponse{End: end}
 	for i := range clients {
 		out.Channel = append(out.Channel, channel(&clients[i]))
@@ -71,7 +73,7 @@ func (s *service) GetTopChannels(_ context.Context, in *channelzpb.GetTopChannel
 }
 
 func (s *service) GetChannel(_ context.Context, in *channelzpb.GetChannelRequest) (*channelzpb.GetChannelResponse, error) {
-	c, ok := s.r.Client(in.GetChannelId(), inspect.Totals)
+	c, ok := s.r.Client(in.GetChannelId(), inspect.Connections)
 	if !ok {
 		return nil, notFound("channel", in.GetChannelId())
 	}
@@ -79,20 +81,14 @@ func (s *service) GetChannel(_ context.Context, in *channelzpb.GetChannelRequest
 }
 
 func (s *service) GetSubchannel(_ context.Context, in *channelzpb.GetSubchannelRequest) (*channelzpb.GetSubchannelResponse, error) {
-	all := s.r.Clients(inspect.Totals)
-	i := slices.IndexFunc(all, func(c inspect.Client) bool { return c.SubchannelID == in.GetSubchannelId() })
-	if i < 0 {
-		return nil, notFound("subchannel", in.GetSubchannelId())
+	for _, c := range s.r.Clients(inspect.Connections) {
+		for i := range c.Subchannels {
+			if sub := &c.Subchannels[i]; sub.ID == in.GetSubchannelId() {
+				return &channelzpb.GetSubchannelResponse{Subchannel: subchannel(&c, sub)}, nil
+			}
+		}
 	}
-	c, ok := s.r.Client(all[i].ID, inspect.Connections)
-	if !ok {
-		return nil, notFound("subchannel", in.GetSubchannelId())
-	}
-	out := &channelzpb.Subchannel{Ref: subchannelRef(&c), Data: channelData(&c)}
-	for i := range c.Connections {
-		out.SocketRef = append(out.SocketRef, socketRef(&c.Connections[i]))
-	}
-	return &channelzpb.GetSubchannelResponse{Subchannel: out}, nil
+	return nil, notFound("subchannel", in.GetSubchannelId())
 }
 
 func (s *service) GetServers(_ context.Context, in *channelzpb.GetServersRequest) (*channelzpb.GetServersResponse, error) {
@@ -145,36 +141,69 @@ func notFound(what string, id int64) error {
 }
 
 func channel(c *inspect.Client) *channelzpb.Channel {
-	return &channelzpb.Channel{
-		Ref:           &channelzpb.ChannelRef{ChannelId: c.ID, Name: c.Target},
-		Data:          channelData(c),
-		SubchannelRef: []*channelzpb.SubchannelRef{subchannelRef(c)},
+	out := &channelzpb.Channel{Ref: &channelzpb.ChannelRef{ChannelId: c.ID, Name: c.Target}}
+	out.Data = channelData(c.Target, c.State, &c.Counters, c.Since, c.LastCall)
+	out.Data.Trace = trace(c)
+	for i := range c.Subchannels {
+		out.SubchannelRef = append(out.SubchannelRef, subchannelRef(c, &c.Subchannels[i]))
+	}
+	return out
+}
+
+// subchannelRef names a subchannel by its addresses, or else by the target.
+func subchannelRef(c *inspect.Client, sub *inspect.Subchannel) *channelzpb.SubchannelRef {
+	name := c.Target
+	if len(sub.Addresses) > 0 {
+		name = strings.Join(sub.Addresses, ", ")
+	}
+	return &channelzpb.SubchannelRef{SubchannelId: sub.ID, Name: name}
+}
+
+// subchannel is one of c. A trace has that of the Client alone, if it has no other.
+func subchannel(c *inspect.Client, sub *inspect.Subchannel) *channelzpb.Subchannel {
+	ref := subchannelRef(c, sub)
+	out := &channelzpb.Subchannel{Ref: ref, Data: channelData(ref.Name, sub.State, &sub.Counters, sub.Since, sub.LastCall)}
+	switch {
+	case len(c.Subchannels) == 1:
+		out.Data.Trace = trace(c)
+	case sub.Err != "":
+		out.Data.Trace.NumEventsLogged = 1
+		out.Data.Trace.Events = []*channelzpb.ChannelTraceEvent{{
+			Description: fmt.Sprintf("the state is %s; the latest failure, %d in a row by now: %s", sub.State, sub.Failures, sub.Err),
+			Severity:    channelzpb.ChannelTraceEvent_CT_WARNING, Timestamp: timestamp(sub.StateSince),
+		}}
+	}
+	for i := range c.Connections {
+		if slices.Contains(sub.Connections, c.Connections[i].ID) {
+			out.SocketRef = append(out.SocketRef, socketRef(&c.Connections[i]))
+		}
+	}
+	return out
+}
+
+func channelData(target, state string, counted *inspect.Counters, since, lastCall time.Time) *channelzpb.ChannelData {
+	known := channelzpb.ChannelConnectivityState_State_value[state] // UNKNOWN is 0
+	return &channelzpb.ChannelData{
+		State:                    &channelzpb.ChannelConnectivityState{State: channelzpb.ChannelConnectivityState_State(known)},
+		Target:                   target,
+		Trace:                    &channelzpb.ChannelTrace{CreationTimestamp: timestamp(since)},
+		CallsStarted:             int64(counted.Calls.Started),
+		CallsSucceeded:           int64(counted.Calls.Succeeded),
+		CallsFailed:              int64(counted.Calls.Failed),
+		LastCallStartedTimestamp: timestamp(lastCall),
 	}
 }
 
-func subchannelRef(c *inspect.Client) *channelzpb.SubchannelRef {
-	return &channelzpb.SubchannelRef{SubchannelId: c.SubchannelID, Name: c.Target}
-}
-
-func channelData(c *inspect.Client) *channelzpb.ChannelData {
-	state := channelzpb.ChannelConnectivityState_State_value[c.State] // UNKNOWN is 0
-	data := &channelzpb.ChannelData{
-		State:                    &channelzpb.ChannelConnectivityState{State: channelzpb.ChannelConnectivityState_State(state)},
-		Target:                   c.Target,
-		Trace:                    &channelzpb.ChannelTrace{NumEventsLogged: int64(c.EventsCount), CreationTimestamp: timestamp(c.Since)},
-		CallsStarted:             int64(c.Calls.Started),
-		CallsSucceeded:           int64(c.Calls.Succeeded),
-		CallsFailed:              int64(c.Calls.Failed),
-		LastCallStartedTimestamp: timestamp(c.LastCall),
-	}
+func trace(c *inspect.Client) *channelzpb.ChannelTrace {
+	t := &channelzpb.ChannelTrace{NumEventsLogged: int64(c.EventsCount), CreationTimestamp: timestamp(c.Since)}
 	for _, e := range c.Events {
 		severity := channelzpb.ChannelTraceEvent_CT_INFO
 		if e.Warning {
 			severity = channelzpb.ChannelTraceEvent_CT_WARNING
 		}
-		data.Trace.Events = append(data.Trace.Events, &channelzpb.ChannelTraceEvent{Description: e.Text, Severity: severity, Timestamp: timestamp(e.Time)})
+		t.Events = append(t.Events, &channelzpb.ChannelTraceEvent{Description: e.Text, Severity: severity, Timestamp: timestamp(e.Time)})
 	}
-	return data
+	return t
 }
 
 func server(s *inspect.Server) *channelzpb.Server {

@@ -250,11 +250,13 @@ var behaviours = []struct {
 		<-kept.Done()
 		s.say("%v: %v", kept.Err(), context.Cause(kept))
 	}},
-	{name: "message sizes", octets: true, opts: []any{weir.MaxRecvMsgSize(1000)}, want: "ResourceExhausted", do: func(t *testing.T, w *world, s *seen) {
+	{name: "message sizes", octets: true, opts: []any{weir.MaxRecvMsgSize(1000)}, want: "the server accepts 1000", do: func(t *testing.T, w *world, s *seen) {
 		_, err := w.call(t.Context(), strings.Repeat("x", 2000))
 		s.end("server's limit", err)
+		s.say("%s", status.Convert(err).Message())
 		_, err = w.call(t.Context(), strings.Repeat("x", 900), grpc.MaxCallRecvMsgSize(500))
 		s.end("client's limit", err)
+		s.say("%s", status.Convert(err).Message())
 		_, err = w.call(t.Context(), strings.Repeat("x", 900), grpc.MaxCallSendMsgSize(500))
 		s.end("client's limit to send", err)
 		cs := w.open(t.Context(), grpc.MaxCallRecvMsgSize(500))

@@ -27,9 +27,9 @@ func (t *clientTransport) NewStream(ctx context.Context, call *transport.Call) (
 	}
 	if !call.Watched && ctx.Done() != nil {
 		unwatch := context.AfterFunc(ctx, func() { st.client.expired() })
-		st.mu.Lock()
+		st.Mu.Lock()
 		st.client.unwatch = unwatch
-		st.mu.Unlock()
+		st.Mu.Unlock()
 	}
 	return &st.client, nil
 }
@@ -40,6 +40,7 @@ func (t *clientTransport) RoundTrip(ctx context.Context, call *transport.Call, r
 		request.Free()
 		return err
 	}
+	st.unary = true
 	st.up.push(request)
 	st.up.ended = true
 	st.down.news = make(chan struct{}, 1)
@@ -50,15 +51,15 @@ func (t *clientTransport) RoundTrip(ctx context.Context, call *transport.Call, r
 	if call.Sent != nil {
 		call.Sent()
 	}
-	st.mu.Lock()
+	st.Mu.Lock()
 	for !st.down.ended {
-		st.mu.Unlock()
+		st.Mu.Unlock()
 		if wait.For(ctx, wait.Peer, wait.Holder{}, st.down.news) != nil {
-			st.cancel(transport.ContextError(ctx), st.hungUp())
+			st.cancel(st.contextError(ctx), st.hungUp())
 		}
-		st.mu.Lock()
+		st.Mu.Lock()
 	}
-	defer st.mu.Unlock()
+	defer st.Mu.Unlock()
 	return st.replyLocked(reply)
 }
 
@@ -68,14 +69,14 @@ func (st *stream) replyLocked(reply *transport.Reply) error {
 	more := st.down.count() > 0
 	broken := st.broken
 	if ok && m.Len() > st.recvLimit {
-		broken = tooLarge(m, st.recvLimit)
+		broken = tooLarge(true, m, st.recvLimit)
 		m.Free()
 		m, ok = transport.Buffer{}, false
 	}
 	st.down.drop()
 	var encoding string
-	if st.headerSent {
-		encoding = st.compress
+	if st.HeaderSent {
+		encoding = st.Compress
 	}
 	reply.Fill(m.Message(), encoding, st.headerMD, st.trailerMD)
 	switch {
@@ -87,9 +88,9 @@ func (st *stream) replyLocked(reply *transport.Reply) error {
 		return st.end.Err()
 	case !ok:
 		// https://grpc.github.io/grpc/core/md_doc_statuscodes.html
-		return faultf(transport.CodeCancel, codes.Unimplemented, "cardinality violation: the server ended a unary call with status OK and without a message")
+		return faultf(codes.Unimplemented, "cardinality violation: the server ended a unary call with status OK and without a message")
 	case more:
-		return faultf(transport.CodeCancel, codes.Unimplemented, "cardinality violation: the server sent more than one message in a unary call")
+		return faultf(codes.Unimplemented, "cardinality violation: the server sent more than one message in a unary call")
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/weir-rpc/weir/internal/grpcwire"
 	"github.com/weir-rpc/weir/internal/wait"
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc/codes"
@@ -15,7 +16,7 @@ import (
 // clientStream is the client's end of a stream.
 type clientStream struct {
 	*stream
-	unwatch func() bool // ends the watch on ctx; guarded by mu; nil if there is none
+	unwatch func() bool // ends the watch on ctx; guarded by Mu; nil if there is none
 }
 
 var _ transport.ClientStream = (*clientStream)(nil)
@@ -28,7 +29,7 @@ func (p *pipe) newStream(ctx context.Context, call *transport.Call) (*stream, *t
 	}
 	now := time.Now()
 	if d, ok := ctx.Deadline(); ok && !now.Before(d) {
-		return nil, faultf(transport.CodeCancel, codes.DeadlineExceeded, "%v before the call was sent", context.DeadlineExceeded)
+		return nil, faultf(codes.DeadlineExceeded, "%v before the call was sent", context.DeadlineExceeded)
 	}
 	st := &stream{
 		p: p, ctx: ctx, md: md, responseMD: p.knownResponse(call.ContentSubtype), received: now,
@@ -50,7 +51,7 @@ func (cs *clientStream) expired() bool {
 	if cs.ctx.Err() == nil {
 		return false
 	}
-	err := transport.ContextError(cs.ctx)
+	err := cs.contextError(cs.ctx)
 	if !cs.cancel(err, cs.hungUp()) {
 		cs.kill(err)
 	}
@@ -75,8 +76,8 @@ func (st *stream) hungUp() *transport.StreamError {
 // kill drops what has come of a stream that has ended. A failure stays what it
 // was, but a success without its messages is none any more.
 func (st *stream) kill(err *transport.StreamError) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
+	st.Mu.Lock()
+	defer st.Mu.Unlock()
 	if st.end == nil && st.fault == nil && st.down.count() > 0 {
 		st.fault = err
 	}
@@ -95,18 +96,18 @@ func (cs *clientStream) send(m transport.Buffer, last bool) error {
 		m.Free()
 		return io.EOF
 	}
-	cs.mu.Lock()
+	cs.Mu.Lock()
 	for cs.up.full() && !cs.over && !cs.up.ended {
 		_ = cs.awaitRoom(background, &cs.up)
 	}
 	if cs.over || cs.up.ended {
-		cs.mu.Unlock()
+		cs.Mu.Unlock()
 		m.Free()
 		return io.EOF
 	}
 	cs.up.push(m)
 	cs.up.ended = last
-	cs.mu.Unlock()
+	cs.Mu.Unlock()
 	return nil
 }
 
@@ -114,28 +115,28 @@ func (cs *clientStream) CloseSend() {
 	if cs.expired() {
 		return
 	}
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
+	cs.Mu.Lock()
+	defer cs.Mu.Unlock()
 	cs.up.end()
 }
 
 func (cs *clientStream) Recv() (transport.Message, error) {
 	cs.expired()
-	cs.mu.Lock()
+	cs.Mu.Lock()
 	for {
 		broken := cs.broken
 		m, ok := cs.down.pop()
 		if ok && m.Len() > cs.recvLimit {
-			broken = tooLarge(m, cs.recvLimit)
+			broken = tooLarge(true, m, cs.recvLimit)
 		}
 		switch {
 		case broken != nil && cs.fault == nil:
-			cs.mu.Unlock()
+			cs.Mu.Unlock()
 			m.Free()
 			cs.reject(broken)
 			return transport.Message{}, broken
 		case ok:
-			cs.mu.Unlock()
+			cs.Mu.Unlock()
 			return m.Message(), nil
 		case !cs.down.ended:
 			cs.awaitNews(&cs.down)
@@ -143,7 +144,7 @@ func (cs *clientStream) Recv() (transport.Message, error) {
 		}
 		signal(cs.down.news) // whoever waits beside us must see the end too
 		fault, unwatch := cs.fault, cs.client.unwatch
-		cs.mu.Unlock()
+		cs.Mu.Unlock()
 		if unwatch != nil {
 			unwatch()
 		}
@@ -160,27 +161,26 @@ func (st *stream) reject(err *transport.StreamError) {
 	if st.cancel(err, st.hungUp()) {
 		return
 	}
-	st.mu.Lock()
-	defer st.mu.Unlock()
+	st.Mu.Lock()
+	defer st.Mu.Unlock()
 	st.fault = err
 	st.down.drop()
 }
 
 // tooLarge is the error of a message that the receiver does not accept.
-func tooLarge(m transport.Buffer, limit int) *transport.StreamError {
-	return faultf(transport.CodeCancel, codes.ResourceExhausted,
-		"the peer sent a message of %d octets, the limit here is %d (options MaxRecvMsgSize of a server, MaxCallRecvMsgSize of a client)", m.Len(), limit)
+func tooLarge(client bool, m transport.Buffer, limit int) *transport.StreamError {
+	return faultf(codes.ResourceExhausted, "%s", grpcwire.TooLarge(client, uint32(m.Len()), uint32(limit)))
 }
 
 // awaitHeader waits until it is known whether there is a header.
 func (cs *clientStream) awaitHeader() {
-	cs.mu.Lock()
+	cs.Mu.Lock()
 	known := cs.headerKnown
 	if !known && cs.headerIn == nil {
 		cs.headerIn = make(chan struct{})
 	}
 	in := cs.headerIn
-	cs.mu.Unlock()
+	cs.Mu.Unlock()
 	if !known {
 		_ = wait.For(background, wait.Peer, wait.Holder{}, in)
 	}
@@ -188,8 +188,8 @@ func (cs *clientStream) awaitHeader() {
 
 func (cs *clientStream) Header() metadata.MD {
 	cs.awaitHeader()
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
+	cs.Mu.Lock()
+	defer cs.Mu.Unlock()
 	if cs.headerMD == nil {
 		return metadata.MD{}
 	}
@@ -197,29 +197,29 @@ func (cs *clientStream) Header() metadata.MD {
 }
 
 func (cs *clientStream) GotHeader() bool {
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
+	cs.Mu.Lock()
+	defer cs.Mu.Unlock()
 	return cs.headerMD != nil
 }
 
 func (cs *clientStream) Encoding() string {
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
-	if !cs.headerSent {
+	cs.Mu.Lock()
+	defer cs.Mu.Unlock()
+	if !cs.HeaderSent {
 		return ""
 	}
-	return cs.compress
+	return cs.Compress
 }
 
 func (cs *clientStream) TrailersOnly() bool {
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
-	return cs.headerMD == nil && cs.statusSent
+	cs.Mu.Lock()
+	defer cs.Mu.Unlock()
+	return cs.headerMD == nil && cs.StatusSent
 }
 
 func (cs *clientStream) Trailer() metadata.MD {
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
+	cs.Mu.Lock()
+	defer cs.Mu.Unlock()
 	if cs.trailerMD == nil {
 		return metadata.MD{}
 	}
@@ -227,14 +227,14 @@ func (cs *clientStream) Trailer() metadata.MD {
 }
 
 func (cs *clientStream) GotTrailer() bool {
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
-	return cs.statusSent
+	cs.Mu.Lock()
+	defer cs.Mu.Unlock()
+	return cs.StatusSent
 }
 
 func (cs *clientStream) Status() *status.Status {
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
+	cs.Mu.Lock()
+	defer cs.Mu.Unlock()
 	switch {
 	case cs.fault != nil:
 		return cs.fault.Status
@@ -246,8 +246,8 @@ func (cs *clientStream) Status() *status.Status {
 
 func (cs *clientStream) Refused() *transport.StreamError {
 	cs.awaitHeader()
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
+	cs.Mu.Lock()
+	defer cs.Mu.Unlock()
 	if cs.fault == nil || !cs.fault.Unprocessed {
 		return nil
 	}
@@ -256,9 +256,9 @@ func (cs *clientStream) Refused() *transport.StreamError {
 
 func (cs *clientStream) Cancel(err error) {
 	defer func() {
-		cs.mu.Lock()
+		cs.Mu.Lock()
 		unwatch := cs.client.unwatch
-		cs.mu.Unlock()
+		cs.Mu.Unlock()
 		if unwatch != nil {
 			unwatch()
 		}
@@ -266,7 +266,7 @@ func (cs *clientStream) Cancel(err error) {
 	if cs.expired() {
 		return
 	}
-	e := faultf(transport.CodeCancel, codes.Canceled, "the call was cancelled: %v", err)
+	e := faultf(codes.Canceled, "the call was cancelled: %v", err)
 	if s, ok := status.FromError(err); ok && s.Code() != codes.OK {
 		e.Status = s
 	}

@@ -35,7 +35,7 @@
 // # Ownership
 //
 // pipe.mu guards the table of streams, their places and the life of the pipe;
-// stream.mu all that one stream is, both ends of it. The first may be held
+// stream.Mu all that one stream is, both ends of it. The first may be held
 // around the second, never the other way round. Nothing is called with a lock
 // held that is the user's.
 package inproc

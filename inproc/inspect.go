@@ -27,7 +27,7 @@ func (t *tally) begin(st *stream) {
 func (t *tally) end(st *stream) {
 	t.up += st.up.sent
 	t.down += st.down.sent
-	if st.statusSent {
+	if st.StatusSent {
 		t.finished++
 		if st.end == nil {
 			t.succeeded++
@@ -97,8 +97,8 @@ func (p *pipe) inspect(end int, other *peer.Peer, info credentials.AuthInfo, str
 // inspect takes a snapshot of an open stream as one end sees it, and gives how
 // many messages it has carried up and down.
 func (st *stream) inspect(end int) (s inspect.Stream, up, down uint64) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
+	st.Mu.Lock()
+	defer st.Mu.Unlock()
 	out, in := &st.up, &st.down
 	if end == serverEnd {
 		out, in = in, out

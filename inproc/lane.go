@@ -10,7 +10,7 @@ import (
 
 // lane is one direction of a stream: the messages that were sent and not
 // received. One goroutine at a time sends, and one receives. Guarded by
-// stream.mu.
+// stream.Mu.
 type lane struct {
 	window   int // octets that may wait before the sender does
 	octets   int // that wait, prefixes included
@@ -103,27 +103,27 @@ func signal(c chan struct{}) {
 // background is for waits that the end of the stream ends.
 var background = context.Background()
 
-// awaitRoom waits until the receiver has taken something, or ctx ends, with st.mu,
+// awaitRoom waits until the receiver has taken something, or ctx ends, with st.Mu,
 // which it lets go of meanwhile.
 func (st *stream) awaitRoom(ctx context.Context, l *lane) error {
 	if l.room == nil {
 		l.room = make(chan struct{}, 1)
 	}
 	room := l.room
-	st.mu.Unlock()
+	st.Mu.Unlock()
 	err := wait.For(ctx, wait.StreamWindow, wait.Holder{}, room)
-	st.mu.Lock()
+	st.Mu.Lock()
 	return err
 }
 
-// awaitNews waits until the sender has sent something, with st.mu, which it
+// awaitNews waits until the sender has sent something, with st.Mu, which it
 // lets go of meanwhile.
 func (st *stream) awaitNews(l *lane) {
 	if l.news == nil {
 		l.news = make(chan struct{}, 1)
 	}
 	news := l.news
-	st.mu.Unlock()
+	st.Mu.Unlock()
 	_ = wait.For(background, wait.Peer, wait.Holder{}, news)
-	st.mu.Lock()
+	st.Mu.Lock()
 }

@@ -14,8 +14,8 @@ import (
 )
 
 // faultf is how something ends for a reason found on this side.
-func faultf(h2 transport.ErrCode, c codes.Code, format string, args ...any) *transport.StreamError {
-	return &transport.StreamError{Code: h2, By: transport.ByLocal, Status: status.Newf(c, format, args...)}
+func faultf(c codes.Code, format string, args ...any) *transport.StreamError {
+	return &transport.StreamError{Code: transport.CodeCancel, By: transport.ByLocal, Status: status.Newf(c, format, args...)}
 }
 
 // known is the metadata of calls and answers that have none of their own. It is
@@ -39,14 +39,14 @@ func (p *pipe) request(call *transport.Call) (metadata.MD, *transport.StreamErro
 		return shared, nil
 	}
 	if err := grpcwire.ValidateMetadata(call.Metadata); err != nil {
-		return nil, faultf(transport.CodeCancel, codes.Internal, "cannot send the call's metadata: %v", err)
+		return nil, faultf(codes.Internal, "cannot send the call's metadata: %v", err)
 	}
 	md := make(metadata.MD, len(call.Metadata)+len(shared))
 	addReceived(md, call.Metadata)
 	maps.Copy(md, shared)
 	limit := headerListLimit(&p.sc.ConnConfig)
 	if size := listSize(md) + len(call.Method); size > limit {
-		return nil, faultf(transport.CodeCancel, codes.Internal,
+		return nil, faultf(codes.Internal,
 			"the call's header list is about %d octets, the server accepts %d (its option MaxHeaderListSize)", size, limit)
 	}
 	return md, nil
@@ -112,21 +112,13 @@ func listSize(md metadata.MD) (n int) {
 	return n
 }
 
-// checkMetadata says what is wrong with metadata that a handler wants to send.
-func checkMetadata(md metadata.MD) error {
-	if err := grpcwire.ValidateMetadata(md); err != nil {
-		return faultf(transport.CodeNoError, codes.Internal, "cannot send the metadata: %v", err)
-	}
-	return nil
-}
-
 // headers gives the server's headers as the client sees them.
 func (st *stream) headers() metadata.MD {
-	if len(st.header) == 0 {
+	if len(st.Headers) == 0 {
 		return st.responseMD
 	}
-	md := make(metadata.MD, len(st.header)+1)
-	addReceived(md, st.header)
+	md := make(metadata.MD, len(st.Headers)+1)
+	addReceived(md, st.Headers)
 	maps.Copy(md, st.responseMD)
 	return md
 }
@@ -135,18 +127,18 @@ func (st *stream) headers() metadata.MD {
 // If there were no headers, they are one with these. What the client's limit
 // does not allow is left out, the code never.
 func (st *stream) trailers(end *status.Status) (*status.Status, metadata.MD) {
-	if !st.headerSent && len(st.header) > 0 {
+	if !st.HeaderSent && len(st.Headers) > 0 {
 		st.sendHeaderLocked()
 	}
 	ok := end == nil || end.Code() == codes.OK
-	if ok && st.headerSent && len(st.trailer) == 0 {
+	if ok && st.HeaderSent && len(st.Trailers) == 0 {
 		return nil, noMD
 	}
-	md := make(metadata.MD, len(st.trailer)+2)
-	if !st.headerSent {
+	md := make(metadata.MD, len(st.Trailers)+2)
+	if !st.HeaderSent {
 		maps.Copy(md, st.headers())
 	}
-	addReceived(md, st.trailer)
+	addReceived(md, st.Trailers)
 	limit := headerListLimit(&st.p.cc.ConnConfig)
 	if ok {
 		if listSize(md) > limit {

@@ -213,7 +213,9 @@ func (p *pipe) begin(ctx context.Context, st *stream) *transport.StreamError {
 		p.places.leave(w)
 		if err != nil {
 			p.mu.Unlock()
-			return unsent(ctx)
+			e := unsent(ctx)
+			e.Status = status.Newf(e.Status.Code(), "%s while it waited for a stream slot: the server in this process allows %d streams at a time (option MaxConcurrentStreams of the server)", e.Status.Message(), p.places.limit)
+			return e
 		}
 	}
 	p.streams[st] = struct{}{}

@@ -19,8 +19,8 @@ func (ss *serverStream) WaitSend(ctx context.Context) error { return ss.waitRoom
 
 // waitRoom waits until a message can be sent on l, or never will.
 func (st *stream) waitRoom(ctx context.Context, l *lane) error {
-	st.mu.Lock()
-	defer st.mu.Unlock()
+	st.Mu.Lock()
+	defer st.Mu.Unlock()
 	for l.full() && !st.over && !l.ended {
 		if err := st.awaitRoom(ctx, l); err != nil && l.full() && !st.over && !l.ended {
 			return err

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weir-rpc/weir/internal/serverstream"
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -42,13 +43,13 @@ func (ss *serverStream) Peer() *peer.Peer      { return ss.p.server.peer }
 
 func (ss *serverStream) Recv() (transport.Message, error) {
 	limit := messageLimit(ss.p.sc.MaxRecvMessageSize)
-	ss.mu.Lock()
-	defer ss.mu.Unlock()
+	ss.Mu.Lock()
+	defer ss.Mu.Unlock()
 	for {
 		m, ok := ss.up.pop()
 		switch {
 		case ok && m.Len() > limit:
-			err := tooLarge(m, limit)
+			err := tooLarge(false, m, limit)
 			m.Free()
 			ss.up.drop()
 			ss.up.end()
@@ -61,72 +62,38 @@ func (ss *serverStream) Recv() (transport.Message, error) {
 		case ss.serverErr != nil:
 			return transport.Message{}, ss.serverErr
 		case ss.done:
-			return transport.Message{}, errReturned
+			return transport.Message{}, serverstream.ErrReturned
 		default:
 			return transport.Message{}, io.EOF
 		}
 	}
 }
 
-// Request takes the one message and the end of the request behind it.
-func (ss *serverStream) Request() (transport.Message, error) {
-	m, err := ss.Recv()
-	if err != nil {
-		return m, err
-	}
-	more, err := ss.Recv()
-	if err == io.EOF {
-		return m, nil
-	}
-	m.Free()
-	if err != nil {
-		return transport.Message{}, err
-	}
-	more.Free()
-	return transport.Message{}, transport.ErrManyMessages
-}
-
-var (
-	errHeaderSent = faultf(transport.CodeNoError, codes.Internal, "the headers are sent already")
-	errStatusSent = faultf(transport.CodeNoError, codes.Internal, "the status is sent already")
-)
-
-func (ss *serverStream) SetHeader(md metadata.MD) error {
-	if err := checkMetadata(md); err != nil {
-		return err
-	}
-	ss.mu.Lock()
-	defer ss.mu.Unlock()
-	if ss.headerSent || ss.statusSent {
-		return errHeaderSent
-	}
-	ss.header = metadata.Join(ss.header, md)
-	return nil
-}
+func (ss *serverStream) Request() (transport.Message, error) { return serverstream.Request(ss.Recv) }
 
 func (ss *serverStream) SendHeader(md metadata.MD) error {
-	if err := checkMetadata(md); err != nil {
+	if err := serverstream.CheckMetadata(md); err != nil {
 		return err
 	}
-	ss.mu.Lock()
-	defer ss.mu.Unlock()
+	ss.Mu.Lock()
+	defer ss.Mu.Unlock()
 	switch {
-	case ss.over && !ss.statusSent:
+	case ss.over && !ss.StatusSent:
 		return ss.serverErr
-	case ss.headerSent || ss.statusSent:
-		return errHeaderSent
+	case ss.HeaderSent || ss.StatusSent:
+		return serverstream.ErrHeaderSent
 	}
-	ss.header = metadata.Join(ss.header, md)
+	ss.Headers = metadata.Join(ss.Headers, md)
 	ss.sendHeaderLocked()
 	return nil
 }
 
 // sendHeaderLocked lets the client see the headers.
 func (st *stream) sendHeaderLocked() {
-	st.headerSent = true
+	st.HeaderSent = true
 	md := st.headers()
-	if limit := headerListLimit(&st.p.cc.ConnConfig); len(st.header) > 0 && listSize(md) > limit {
-		st.broken = faultf(transport.CodeCancel, codes.Internal, "the server sent a header list of more than %d octets (option MaxHeaderListSize)", limit)
+	if limit := headerListLimit(&st.p.cc.ConnConfig); len(st.Headers) > 0 && listSize(md) > limit {
+		st.broken = faultf(codes.Internal, "the server sent a header list of more than %d octets (option MaxHeaderListSize)", limit)
 		signal(st.down.news)
 	} else {
 		st.headerMD = md
@@ -134,60 +101,19 @@ func (st *stream) sendHeaderLocked() {
 	st.knowHeaderLocked()
 }
 
-func (ss *serverStream) SetTrailer(md metadata.MD) error {
-	if err := checkMetadata(md); err != nil {
-		return err
-	}
-	ss.mu.Lock()
-	defer ss.mu.Unlock()
-	if ss.statusSent {
-		return errStatusSent
-	}
-	ss.trailer = metadata.Join(ss.trailer, md)
-	return nil
-}
-
-func (ss *serverStream) Header() metadata.MD {
-	ss.mu.Lock()
-	defer ss.mu.Unlock()
-	return ss.header.Copy()
-}
-
-func (ss *serverStream) Trailer() metadata.MD {
-	ss.mu.Lock()
-	defer ss.mu.Unlock()
-	return ss.trailer.Copy()
-}
-
-func (ss *serverStream) SetSendCompress(name string) error {
-	ss.mu.Lock()
-	defer ss.mu.Unlock()
-	if ss.headerSent || ss.statusSent {
-		return errHeaderSent
-	}
-	ss.compress = name
-	return nil
-}
-
-func (ss *serverStream) SendCompress() string {
-	ss.mu.Lock()
-	defer ss.mu.Unlock()
-	return ss.compress
-}
-
 func (ss *serverStream) Send(m transport.Buffer) error {
-	ss.mu.Lock()
-	defer ss.mu.Unlock()
-	if !ss.over && !ss.headerSent {
+	ss.Mu.Lock()
+	defer ss.Mu.Unlock()
+	if !ss.over && !ss.HeaderSent {
 		ss.sendHeaderLocked()
 	}
 	for ss.down.full() && !ss.over {
 		_ = ss.awaitRoom(background, &ss.down)
 	}
 	switch {
-	case ss.statusSent:
+	case ss.StatusSent:
 		m.Free()
-		return errStatusSent
+		return serverstream.ErrStatusSent
 	case ss.over:
 		m.Free()
 		return ss.serverErr
@@ -202,22 +128,22 @@ func (ss *serverStream) Reply(m transport.Buffer) { ss.finish(&m, nil) }
 
 // finish ends the stream, with a last message if there is one.
 func (ss *serverStream) finish(m *transport.Buffer, end *status.Status) {
-	ss.mu.Lock()
+	ss.Mu.Lock()
 	if ss.over {
-		ss.mu.Unlock()
+		ss.Mu.Unlock()
 		if m != nil {
 			m.Free()
 		}
 		return
 	}
 	if m != nil {
-		if !ss.headerSent {
+		if !ss.HeaderSent {
 			ss.sendHeaderLocked()
 		}
 		ss.down.push(*m)
 	}
 	ss.finishLocked(end)
 	place := ss.freePlaceLocked()
-	ss.mu.Unlock()
+	ss.Mu.Unlock()
 	ss.p.leave(ss.stream, leaving{ended: true, place: place})
 }

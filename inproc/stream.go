@@ -3,9 +3,9 @@ package inproc
 import (
 	"context"
 	"strings"
-	"sync"
 	"time"
 
+	"github.com/weir-rpc/weir/internal/serverstream"
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -26,14 +26,15 @@ type stream struct {
 	encoding   string
 	accept     string
 	values     bool        // the client takes values
+	unary      bool        // nobody receives before it has ended
 	md         metadata.MD // as the server sees it; shared
 	responseMD metadata.MD // of an answer without metadata; shared
 	received   time.Time
 	recvLimit  int                          // of the client
 	handle     func(transport.ServerStream) // set when dispatched
 
-	mu sync.Mutex
-	// Guarded by mu.
+	serverstream.Answer // whose lock is the stream's
+	// Guarded by it.
 	up, down   lane                   // client to server, and back
 	over       bool                   // it has ended, and left the pipe's table or is about to
 	fault      *transport.StreamError // how it ended for the client, if not by a status
@@ -43,14 +44,9 @@ type stream struct {
 	done       bool                   // the handler has returned
 	placeless  bool                   // its place is free
 
-	headerIn    chan struct{} // closed when headerKnown; nil if nobody waits for that
-	headerKnown bool          // the header was sent or never will be
-	headerSent  bool
-	statusSent  bool
-	header      metadata.MD    // what the server has set
+	headerIn    chan struct{}  // closed when headerKnown; nil if nobody waits for that
+	headerKnown bool           // the header was sent or never will be
 	headerMD    metadata.MD    // what the client sees of it; not changed once it is set
-	compress    string         // the server's grpc-encoding
-	trailer     metadata.MD    // what the server has set
 	trailerMD   metadata.MD    // what the client sees of it; not changed once it is set
 	end         *status.Status // nil is OK
 }
@@ -60,10 +56,10 @@ func (st *stream) dispatch(base context.Context, handle func(transport.ServerStr
 	deadline, _ := st.ctx.Deadline()
 	st.server.ctx.Begin(base, &st.server, deadline, &st.p.sc)
 	st.handle = handle
-	st.mu.Lock()
+	st.Mu.Lock()
 	st.dispatched = true
 	err := st.serverErr
-	st.mu.Unlock()
+	st.Mu.Unlock()
 	if err != nil {
 		st.server.ctx.End(err)
 		st.returned() // the client did not wait for a handler
@@ -95,7 +91,7 @@ func (st *stream) run() {
 
 // returned says that the handler has returned, or that none will run.
 func (st *stream) returned() {
-	st.mu.Lock()
+	st.Mu.Lock()
 	var left leaving
 	if !st.over {
 		left.ended = true
@@ -106,10 +102,10 @@ func (st *stream) returned() {
 	st.up.end()
 	left.place = st.freePlaceLocked()
 	dispatched := st.dispatched
-	st.mu.Unlock()
+	st.Mu.Unlock()
 	st.p.leave(st, left)
 	if dispatched {
-		st.server.ctx.End(errReturned)
+		st.server.ctx.End(serverstream.ErrReturned)
 	}
 }
 
@@ -123,7 +119,7 @@ type leaving struct {
 // sent the status. A client that cancels does not free it: else it could have
 // any number of handlers run.
 func (st *stream) freePlaceLocked() bool {
-	if st.placeless || !st.done && !st.statusSent {
+	if st.placeless || !st.done && !st.StatusSent {
 		return false
 	}
 	st.placeless = true
@@ -132,7 +128,7 @@ func (st *stream) freePlaceLocked() bool {
 
 // finishLocked ends the stream with a status; nil is OK.
 func (st *stream) finishLocked(end *status.Status) {
-	st.over, st.statusSent = true, true
+	st.over, st.StatusSent = true, true
 	st.end, st.trailerMD = st.trailers(end)
 	st.down.end()
 	st.up.wake() // nothing more can be sent
@@ -142,14 +138,14 @@ func (st *stream) finishLocked(end *status.Status) {
 // cancel ends the stream from the client's side, unless it has ended. What the
 // server sent is dropped. It reports whether it did.
 func (st *stream) cancel(err, forServer *transport.StreamError) bool {
-	st.mu.Lock()
+	st.Mu.Lock()
 	if st.over {
-		st.mu.Unlock()
+		st.Mu.Unlock()
 		return false
 	}
 	st.down.drop()
 	st.failLocked(err, forServer)
-	st.mu.Unlock()
+	st.Mu.Unlock()
 	st.p.leave(st, leaving{ended: true})
 	st.endContext(forServer)
 	return true
@@ -167,9 +163,9 @@ func (st *stream) failLocked(client, server *transport.StreamError) {
 
 // lost ends the stream with its pipe.
 func (st *stream) lost(client, server *transport.ConnError) {
-	st.mu.Lock()
+	st.Mu.Lock()
 	if st.over {
-		st.mu.Unlock()
+		st.Mu.Unlock()
 		return
 	}
 	fault := &transport.StreamError{
@@ -181,15 +177,15 @@ func (st *stream) lost(client, server *transport.ConnError) {
 		Status: status.New(codes.Unavailable, server.Error()), Cause: server,
 	}
 	st.failLocked(fault, forServer)
-	st.mu.Unlock()
+	st.Mu.Unlock()
 	st.endContext(forServer)
 }
 
 // endContext ends the handler's context, if there is one.
 func (st *stream) endContext(err *transport.StreamError) {
-	st.mu.Lock()
+	st.Mu.Lock()
 	dispatched := st.dispatched
-	st.mu.Unlock()
+	st.Mu.Unlock()
 	if dispatched { // else dispatch will
 		st.server.ctx.End(err)
 	}
@@ -202,5 +198,3 @@ func (st *stream) knowHeaderLocked() {
 	}
 	st.headerKnown = true
 }
-
-var errReturned = &transport.StreamError{By: transport.ByLocal, Status: status.New(codes.Canceled, "the handler has returned")}

@@ -18,8 +18,10 @@ import (
 	"github.com/weir-rpc/weir/internal/leak"
 	"github.com/weir-rpc/weir/internal/simnet"
 	"github.com/weir-rpc/weir/metrics"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/status"
 )
 
 func TestMain(m *testing.M) { leak.Main(m) }
@@ -213,11 +215,15 @@ func TestFlowControlMonitor_Lint(t *testing.T) {
 	c := dial(t, r, "passthrough:///"+address)
 	call(t, c)
 	ctx, cancel := context.WithCancel(t.Context())
-	if _, err := testpb.NewTestServiceClient(c).FullDuplexCall(ctx); err != nil {
+	cancelled, err := testpb.NewTestServiceClient(c).FullDuplexCall(ctx)
+	if err != nil {
 		t.Fatal(err)
 	}
 	cancel()
-	call(t, c)
+	if _, err := cancelled.Recv(); status.Code(err) != codes.Canceled {
+		t.Errorf("a call was cancelled: %v", err)
+	}
+	call(t, c) // whose request is written behind the RST_STREAM
 	m := metrics.NewFlowControlMonitor(metrics.Options{Registry: r})
 	problems, err := testutil.CollectAndLint(m)
 	if err != nil {

@@ -21,13 +21,17 @@ import (
 //	grpc.client.call.duration
 //
 // with the attributes grpc.method, grpc.target and, but for started,
-// grpc.status. They bring interceptors, of which those before them in NewClient's
+// grpc.status, and Metrics besides. They bring interceptors, of which those before them in NewClient's
 // options are outside, and their time not part of a call's.
 func ClientOptions(o Options) []weir.DialOption {
 	m := o.meter()
 	c := &client{attempts: newInstruments(m, "grpc.client.attempt", "attempt"), duration: newDuration(m, "grpc.client.call")}
+	var h stats.Handler = attempts{c}
+	if r := newRegistry(o); r != nil {
+		h = recording{attempts{c}, r}
+	}
 	return []weir.DialOption{
-		weir.WithStatsHandler(attempts{c}),
+		weir.WithStatsHandler(h),
 		weir.WithChainUnaryInterceptor(c.unary),
 		weir.WithChainStreamInterceptor(c.stream),
 	}

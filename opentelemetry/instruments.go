@@ -26,6 +26,14 @@ type Options struct {
 	// client tells the names that generated code has, as it marks them with
 	// grpc.StaticMethod, and calls those "other" that a program makes up.
 	MethodFilter func(method string) bool
+	// Metrics are the names of those that a client measures besides those of calls:
+	// of connections ("grpc.subchannel."), of balancers ("grpc.lb.") and of xDS
+	// ("grpc.xds_client."). Their packages register them when they are imported. Nil
+	// is those that are registered as on by default: of grpc-go v1.85 none.
+	Metrics []string
+	// OptionalLabels are the names of the attributes that such metrics have if they
+	// are wanted, "grpc.disconnect_error" for example.
+	OptionalLabels []string
 }
 
 // Boundaries of histograms, as gRFC A66 has them: of seconds and of octets.

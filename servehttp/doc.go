@@ -41,7 +41,7 @@
 //
 // # Locks
 //
-// stream.mu guards what is known of a stream, and is never held while something
-// waits. stream.writing is held to use the http.ResponseWriter; mu may be taken
+// stream.Mu guards what is known of a stream, and is never held while something
+// waits. stream.writing is held to use the http.ResponseWriter; Mu may be taken
 // under it, never the other way round.
 package servehttp

@@ -21,10 +21,12 @@ type ended struct {
 	recv, send error
 }
 
-// watch is a handler that waits for the end of its context.
-func watch(result chan<- ended) func(s duplex) error {
+// watch is a handler that waits for the end of its context. It says when it has
+// sent: who is cut off within a Send leaves the client no status.
+func watch(sent chan<- struct{}, result chan<- ended) func(s duplex) error {
 	return func(s duplex) error {
 		_ = s.Send(new(testpb.StreamingOutputCallResponse))
+		close(sent)
 		_, recv := s.Recv()
 		<-s.Context().Done()
 		result <- ended{s.Context().Err(), context.Cause(s.Context()), recv, s.Send(new(testpb.StreamingOutputCallResponse))}
@@ -43,7 +45,7 @@ func TestEndReachesTheHandler(t *testing.T) {
 		by           transport.By
 	}{
 		{"the client cancels", time.Minute, func(_ *port, cancel func()) { cancel() }, context.Canceled, codes.Canceled, codes.Canceled, transport.ByPeer},
-		{"deadline", 300 * time.Millisecond, func(*port, func()) {}, nil, codes.OK, codes.DeadlineExceeded, 0},
+		{"deadline", time.Second, func(*port, func()) {}, nil, codes.OK, codes.DeadlineExceeded, 0},
 		{"Stop", time.Minute, func(p *port, _ func()) { p.srv.Stop() }, context.Canceled, codes.Unavailable, codes.Unavailable, transport.ByLocal},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -52,8 +54,8 @@ func TestEndReachesTheHandler(t *testing.T) {
 					if tt.name == "Stop" && name == "grpc-go" {
 						continue // a Server stops once
 					}
-					result := make(chan ended, 1)
-					p.service.streamIs(watch(result))
+					sent, result := make(chan struct{}), make(chan ended, 1)
+					p.service.streamIs(watch(sent, result))
 					ctx, cancel := context.WithTimeout(t.Context(), tt.timeout)
 					s, err := c.FullDuplexCall(ctx)
 					if err != nil {
@@ -62,6 +64,7 @@ func TestEndReachesTheHandler(t *testing.T) {
 					if _, err := s.Recv(); err != nil {
 						t.Fatal(err)
 					}
+					<-sent
 					tt.end(p, cancel)
 					if _, err := s.Recv(); status.Code(err) != tt.client {
 						t.Errorf("%s: the client got %v, want %v", name, err, tt.client)
@@ -101,7 +104,10 @@ func TestBackPressure(t *testing.T) {
 					}
 				}
 			})
-			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			if _, err := c.UnaryCall(t.Context(), new(testpb.SimpleRequest)); err != nil { // it is connected
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			if _, err := c.FullDuplexCall(ctx); err != nil {
 				t.Fatal(err)
 			}

@@ -36,11 +36,11 @@ func (t *requestTransport) Inspect(streams bool) inspect.Conn {
 		c.State, c.Err = "closed", err.Error()
 	}
 	st := t.st
-	st.mu.Lock()
-	finished := st.done && st.statusSent && (st.fault == nil || st.fault.Status == st.end)
+	st.Mu.Lock()
+	finished := st.done && st.StatusSent && (st.fault == nil || st.fault.Status == st.end)
 	ok := finished && (st.end == nil || st.end.Code() == codes.OK)
 	done := st.done
-	st.mu.Unlock()
+	st.Mu.Unlock()
 	switch {
 	case finished:
 		c.StreamsFinished = 1

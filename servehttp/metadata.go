@@ -58,13 +58,6 @@ func addMetadata(h http.Header, prefix string, md metadata.MD) {
 	}
 }
 
-func checkMetadata(md metadata.MD) error {
-	if err := grpcwire.ValidateMetadata(md); err != nil {
-		return faultf(codes.Internal, "cannot send the metadata: %v", err)
-	}
-	return nil
-}
-
 // faultf is how something ends for a reason found on this side.
 func faultf(c codes.Code, format string, args ...any) *transport.StreamError {
 	return &transport.StreamError{By: transport.ByLocal, Status: status.Newf(c, format, args...)}

@@ -25,8 +25,7 @@ func receive(r io.Reader, limit uint32) (transport.Buffer, error) {
 		return transport.Buffer{}, faultf(codes.Internal, "the peer sent a malformed message: %v", err)
 	}
 	if n > limit {
-		return transport.Buffer{}, faultf(codes.ResourceExhausted,
-			"the peer sent a message of %d octets, the limit here is %d (options MaxRecvMsgSize of a server, MaxCallRecvMsgSize of a client)", n, limit)
+		return transport.Buffer{}, faultf(codes.ResourceExhausted, "%s", grpcwire.TooLarge(false, n, limit))
 	}
 	m := transport.NewBuffer(int(min(n, wordRead)))
 	m.Compressed = compressed

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/weir-rpc/weir/internal/grpcwire"
+	"github.com/weir-rpc/weir/internal/serverstream"
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -11,29 +12,29 @@ import (
 )
 
 func (st *stream) SendHeader(md metadata.MD) error {
-	if err := checkMetadata(md); err != nil {
+	if err := serverstream.CheckMetadata(md); err != nil {
 		return err
 	}
 	st.writing.Lock()
 	defer st.writing.Unlock()
-	st.mu.Lock()
+	st.Mu.Lock()
 	switch {
 	case st.fault != nil:
-		defer st.mu.Unlock()
+		defer st.Mu.Unlock()
 		return st.fault
-	case st.headerSent || st.statusSent || st.done:
-		st.mu.Unlock()
-		return errHeaderSent
+	case st.HeaderSent || st.StatusSent || st.done:
+		st.Mu.Unlock()
+		return serverstream.ErrHeaderSent
 	}
-	st.header = metadata.Join(st.header, md)
+	st.Headers = metadata.Join(st.Headers, md)
 	st.sending = true
 	st.writeHeaderLocked()
-	st.mu.Unlock()
+	st.Mu.Unlock()
 	err := st.control.Flush()
 	return st.sent(err)
 }
 
-// writeHeaderLocked gives the headers to net/http. With writing and mu.
+// writeHeaderLocked gives the headers to net/http. With writing and Mu.
 func (st *stream) writeHeaderLocked() {
 	st.headersLocked()
 	st.w.WriteHeader(http.StatusOK)
@@ -41,14 +42,14 @@ func (st *stream) writeHeaderLocked() {
 
 // headersLocked says what the headers are, and that they are on their way.
 func (st *stream) headersLocked() {
-	st.headerSent = true
+	st.HeaderSent = true
 	h := st.w.Header()
 	h["Date"] = nil // net/http's own, which gRPC's metadata has not
 	h.Set("Content-Type", grpcwire.ContentType(st.subtype))
-	if st.compress != "" {
-		h.Set("Grpc-Encoding", st.compress)
+	if st.Compress != "" {
+		h.Set("Grpc-Encoding", st.Compress)
 	}
-	addMetadata(h, "", st.header)
+	addMetadata(h, "", st.Headers)
 }
 
 // sent is the end of what may wait for the client.
@@ -59,14 +60,14 @@ func (st *stream) sent(err error) error {
 			Status: status.Newf(codes.Canceled, "the client left, or its connection broke: %v", err), Cause: err,
 		})
 	}
-	st.mu.Lock()
-	defer st.mu.Unlock()
+	st.Mu.Lock()
+	defer st.Mu.Unlock()
 	st.sending = false
 	switch {
 	case err == nil:
 		return nil
 	case st.fault == nil:
-		return errReturned
+		return serverstream.ErrReturned
 	}
 	return st.fault
 }
@@ -89,15 +90,15 @@ func (st *stream) Send(m transport.Buffer) error {
 // mayWrite says why nothing can be written, or sends the headers if they are not
 // sent yet. With writing.
 func (st *stream) mayWrite() error {
-	st.mu.Lock()
-	defer st.mu.Unlock()
+	st.Mu.Lock()
+	defer st.Mu.Unlock()
 	switch {
 	case st.fault != nil:
 		return st.fault
-	case st.statusSent || st.done:
-		return errStatusSent
+	case st.StatusSent || st.done:
+		return serverstream.ErrStatusSent
 	}
-	if !st.headerSent {
+	if !st.HeaderSent {
 		st.writeHeaderLocked()
 	}
 	st.sending = true
@@ -134,26 +135,26 @@ func (st *stream) Reply(m transport.Buffer) {
 func (st *stream) finish() {
 	st.writing.Lock()
 	defer st.writing.Unlock()
-	st.mu.Lock()
-	defer st.mu.Unlock()
+	st.Mu.Lock()
+	defer st.Mu.Unlock()
 	st.endLocked(status.New(codes.Internal, "the handler ended without a status"))
 	st.done = true
 	if st.fault != nil && st.fault.By == transport.ByLocal {
 		st.end = st.fault.Status // whatever the handler made of it
 	}
 	prefix := http.TrailerPrefix
-	if !st.headerSent {
-		if len(st.header) > 0 {
+	if !st.HeaderSent {
+		if len(st.Headers) > 0 {
 			st.writeHeaderLocked()
-			st.mu.Unlock()
+			st.Mu.Unlock()
 			_ = st.control.Flush() // else net/http says that there are 0 octets
-			st.mu.Lock()
+			st.Mu.Lock()
 		} else {
 			st.headersLocked() // one with the status: a Trailers-Only response
 			prefix = ""
 		}
 	}
 	h := st.w.Header()
-	addMetadata(h, prefix, st.trailer)
+	addMetadata(h, prefix, st.Trailers)
 	grpcStatus(h, prefix, st.end)
 }

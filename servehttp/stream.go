@@ -14,6 +14,7 @@ import (
 
 	"github.com/weir-rpc/weir/inspect"
 	"github.com/weir-rpc/weir/internal/grpcwire"
+	"github.com/weir-rpc/weir/internal/serverstream"
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -38,18 +39,13 @@ type stream struct {
 	writing sync.Mutex
 	w       http.ResponseWriter // guarded by writing
 
-	mu sync.Mutex
-	// Guarded by mu.
-	fault      *transport.StreamError // why nothing can be sent or received any more, or nil
-	wrong      error                  // what Recv has found
-	sending    bool                   // a Send may wait for the client
-	headerSent bool
-	statusSent bool // it is known, and goes when the handler returns
-	done       bool // the handler has returned
-	header     metadata.MD
-	trailer    metadata.MD
-	compress   string
-	end        *status.Status // nil is OK
+	serverstream.Answer // whose lock is the stream's
+	// Guarded by it.
+	fault   *transport.StreamError // why nothing can be sent or received any more, or nil
+	wrong   error                  // what Recv has found
+	sending bool                   // a Send may wait for the client
+	done    bool                   // the handler has returned
+	end     *status.Status         // nil is OK. StatusSent says that it is known: it goes when the handler returns
 }
 
 var _ transport.ServerStream = (*stream)(nil)
@@ -90,10 +86,10 @@ func (st *stream) serve() {
 		if returned { // else the handler panicked: that is net/http's
 			st.finish()
 		}
-		st.mu.Lock()
+		st.Mu.Lock()
 		st.done = true
-		st.mu.Unlock()
-		st.ctx.End(errReturned)
+		st.Mu.Unlock()
+		st.ctx.End(serverstream.ErrReturned)
 		if ended := t.end(&transport.ConnError{By: transport.ByLocal, Reason: "the request has ended", Addr: t.peer.Addr}); ended != nil {
 			ended()
 		}
@@ -103,26 +99,23 @@ func (st *stream) serve() {
 }
 
 var (
-	errReturned    = faultf(codes.Canceled, "the handler has returned")
-	errHeaderSent  = faultf(codes.Internal, "the headers are sent already")
-	errStatusSent  = faultf(codes.Internal, "the status is sent already")
 	deadlineStatus = status.New(codes.DeadlineExceeded, "the deadline passed while the server worked on the call")
 )
 
 // fail ends the stream for its handler, and whoever waits in it.
 func (st *stream) fail(err *transport.StreamError) {
-	st.mu.Lock()
+	st.Mu.Lock()
 	if st.fault != nil || st.done {
-		st.mu.Unlock()
+		st.Mu.Unlock()
 		return
 	}
 	st.fault = err
-	past := time.Unix(1, 0) // with mu: net/http's objects must not be used when the handler has returned
+	past := time.Unix(1, 0) // with Mu: net/http's objects must not be used when the handler has returned
 	_ = st.control.SetReadDeadline(past)
 	if st.sending {
 		_ = st.control.SetWriteDeadline(past) // resets the stream: there is no other way to end a Write
 	}
-	st.mu.Unlock()
+	st.Mu.Unlock()
 	st.ctx.End(err)
 }
 
@@ -153,16 +146,16 @@ func (st *stream) limit() uint32 {
 }
 
 func (st *stream) Recv() (transport.Message, error) {
-	st.mu.Lock()
+	st.Mu.Lock()
 	wrong, fault, done := st.wrong, st.fault, st.done
-	st.mu.Unlock()
+	st.Mu.Unlock()
 	switch {
 	case fault != nil:
 		return transport.Message{}, fault
 	case wrong != nil:
 		return transport.Message{}, wrong
 	case done:
-		return transport.Message{}, errReturned
+		return transport.Message{}, serverstream.ErrReturned
 	}
 	m, err := receive(st.r.Body, st.limit())
 	if err == nil {
@@ -182,13 +175,13 @@ func (st *stream) wrongWith(err error) error {
 			Status: status.Newf(codes.Canceled, "the client left, or its connection broke: %v", err), Cause: err,
 		})
 	}
-	st.mu.Lock()
-	defer st.mu.Unlock()
+	st.Mu.Lock()
+	defer st.Mu.Unlock()
 	switch {
 	case st.fault != nil:
 		return st.fault
 	case st.done:
-		return errReturned
+		return serverstream.ErrReturned
 	}
 	if st.wrong == nil {
 		st.wrong = err
@@ -196,88 +189,18 @@ func (st *stream) wrongWith(err error) error {
 	return st.wrong
 }
 
-// Request takes the one message and the end of the request behind it.
-func (st *stream) Request() (transport.Message, error) {
-	m, err := st.Recv()
-	if err != nil {
-		return m, err
-	}
-	more, err := st.Recv()
-	if err == io.EOF {
-		return m, nil
-	}
-	m.Free()
-	if err != nil {
-		return transport.Message{}, err
-	}
-	more.Free()
-	return transport.Message{}, transport.ErrManyMessages
-}
-
-func (st *stream) SetHeader(md metadata.MD) error {
-	if err := checkMetadata(md); err != nil {
-		return err
-	}
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if st.headerSent || st.statusSent {
-		return errHeaderSent
-	}
-	st.header = metadata.Join(st.header, md)
-	return nil
-}
-
-func (st *stream) SetTrailer(md metadata.MD) error {
-	if err := checkMetadata(md); err != nil {
-		return err
-	}
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if st.statusSent {
-		return errStatusSent
-	}
-	st.trailer = metadata.Join(st.trailer, md)
-	return nil
-}
-
-func (st *stream) Header() metadata.MD {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	return st.header.Copy()
-}
-
-func (st *stream) Trailer() metadata.MD {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	return st.trailer.Copy()
-}
-
-func (st *stream) SetSendCompress(name string) error {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if st.headerSent || st.statusSent {
-		return errHeaderSent
-	}
-	st.compress = name
-	return nil
-}
-
-func (st *stream) SendCompress() string {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	return st.compress
-}
+func (st *stream) Request() (transport.Message, error) { return serverstream.Request(st.Recv) }
 
 func (st *stream) WriteStatus(end *status.Status) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
+	st.Mu.Lock()
+	defer st.Mu.Unlock()
 	st.endLocked(end)
 }
 
 // endLocked notes the status, unless one is.
 func (st *stream) endLocked(end *status.Status) {
-	if !st.statusSent && !st.done {
-		st.statusSent, st.end = true, end
+	if !st.StatusSent && !st.done {
+		st.StatusSent, st.end = true, end
 	}
 }
 

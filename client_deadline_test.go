@@ -1,0 +1,130 @@
+package weir_test
+
+import (
+	"context"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/weir-rpc/weir"
+	"github.com/weir-rpc/weir/internal/h2peer"
+	"golang.org/x/net/http2"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/stats"
+	"google.golang.org/grpc/status"
+
+	testpb "google.golang.org/grpc/interop/grpc_testing"
+)
+
+// endsTold keeps how calls ended for a stats handler, and for OnFinish.
+type endsTold struct {
+	indifferent
+	mu   sync.Mutex
+	errs []error
+}
+
+func (e *endsTold) HandleRPC(_ context.Context, s stats.RPCStats) {
+	if end, ok := s.(*stats.End); ok {
+		e.finished(end.Error)
+	}
+}
+
+func (e *endsTold) finished(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.errs = append(e.errs, err)
+}
+
+// A stream whose deadline passes ends in one way for all who hear of it, in
+// whatever order they do: who receives, OnFinish and the stats handler.
+func TestStreamDeadline_IsToldInTheSameWords(t *testing.T) {
+	const deadline = time.Minute
+	answer := func(p *h2peer.Peer) {
+		p.WriteResponse(1, []byte{})
+	}
+	for name, tt := range map[string]struct {
+		do   func(p *h2peer.Peer)
+		code codes.Code
+		text string
+	}{
+		"no answer":             {func(p *h2peer.Peer) { p.WritePing([8]byte{1}) }, codes.DeadlineExceeded, "has not answered"},
+		"an answer, and unread": {answer, codes.DeadlineExceeded, "wait to be received here"},
+		"a failure, unread": {func(p *h2peer.Peer) {
+			p.WriteTrailersOnly(1, codes.NotFound, "there is none")
+		}, codes.NotFound, "there is none"},
+		"a reset, unread": {func(p *h2peer.Peer) {
+			p.WriteReset(1, http2.ErrCodeInternal)
+		}, codes.Internal, "INTERNAL_ERROR"},
+		"success, with a message unread": {func(p *h2peer.Peer) {
+			answer(p)
+			p.WriteTrailers(1, codes.OK, "")
+		}, codes.DeadlineExceeded, "wait to be received here"},
+		"success, unread": {func(p *h2peer.Peer) {
+			p.WriteTrailersOnly(1, codes.OK, "")
+		}, codes.OK, ""},
+	} {
+		for _, with := range []string{"", ", with a stats handler", ", whose context ends"} {
+			t.Run(name+with, func(t *testing.T) {
+				told := new(endsTold)
+				var opts []weir.DialOption
+				want := 1
+				if with == ", with a stats handler" {
+					opts = append(opts, weir.WithStatsHandler(told))
+					want = 2
+				}
+				configured(t, "{}", func(t *testing.T, c *weir.Client, accept func() *h2peer.Peer) {
+					ctx, cancel := context.WithTimeout(t.Context(), deadline)
+					defer cancel()
+					s, p := streamOf(ctx, t, c, accept, grpc.OnFinish(told.finished))
+					if with == ", whose context ends" {
+						s.Context() // a child of the caller's: it may end later
+					}
+					for range 1000 { // so that they do not all end at once
+						defer context.AfterFunc(ctx, func() {})()
+					}
+					tt.do(p)
+					<-ctx.Done()
+					synctest.Wait()
+					_, err := s.Recv()
+					if err == io.EOF {
+						err = nil
+					}
+					if got := status.Convert(err); got.Code() != tt.code || !strings.Contains(got.Message(), tt.text) {
+						t.Errorf("the stream gives %v, want %v %q", err, tt.code, tt.text)
+					}
+					told.mu.Lock()
+					defer told.mu.Unlock()
+					for _, e := range told.errs {
+						if status.Convert(e).String() != status.Convert(err).String() {
+							t.Errorf("the stream gives\n%v, but told is\n%v", err, e)
+						}
+					}
+					if len(told.errs) != want {
+						t.Errorf("the end was told %d times, want %d", len(told.errs), want)
+					}
+				}, opts...)
+			})
+		}
+	}
+}
+
+// streamOf opens a stream and gives both its ends.
+func streamOf(ctx context.Context, t *testing.T, c *weir.Client, accept func() *h2peer.Peer, opts ...grpc.CallOption) (duplex, *h2peer.Peer) {
+	t.Helper()
+	opened := make(chan duplex, 1)
+	go func() {
+		s, err := testpb.NewTestServiceClient(c).FullDuplexCall(ctx, opts...)
+		if err != nil {
+			t.Error(err)
+		}
+		opened <- s
+	}()
+	p := accept()
+	p.AnyOrder()
+	p.WantHeaders("a stream comes", 1)
+	return <-opened, p
+}
