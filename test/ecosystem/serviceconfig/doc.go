@@ -1,0 +1,3 @@
+// Package serviceconfig compares how weir and grpc-go read service configs, with
+// every balancer that grpc-go registers.
+package serviceconfig
