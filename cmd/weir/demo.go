@@ -120,7 +120,7 @@ func (d *demo) check(ctx context.Context, pairings []peers.Pairing, all []checks
 		}
 	}()
 	for _, p := range pairings {
-		s, err := checks.Open(ctx, p, d.newGauge())
+		s, err := checks.Open(ctx, p, d.newGauge(), max(checks.Patience, d.limit/4))
 		if err != nil {
 			return failed, err
 		}

@@ -41,6 +41,7 @@ var measures = map[string]func(r *report.Ratios) float64{
 	"client": func(r *report.Ratios) float64 { return r.Client },
 	"server": func(r *report.Ratios) float64 { return r.Server },
 	"p99":    func(r *report.Ratios) float64 { return r.P99 },
+	"calls":  func(r *report.Ratios) float64 { return r.CallsPerSecond },
 	"rss":    func(r *report.Ratios) float64 { return r.RSS },
 }
 
@@ -90,7 +91,7 @@ func (f *Floors) valid() error {
 		if why := p.Lacks(some[0]); why != "" || !p.Measures(some[0]) {
 			return fmt.Errorf("floor of %s: %s is not measured there: %s", one.Scenario, one.Peer, why)
 		}
-		if idle := one.Measure == "rss"; idle && !some[0].Idle() || some[0].Idle() && (one.Measure == "cpu" || one.Measure == "p99") {
+		if idle := one.Measure == "rss"; idle && !some[0].Idle() || some[0].Idle() && (one.Measure == "cpu" || one.Measure == "p99" || one.Measure == "calls") {
 			return fmt.Errorf("floor of %s: %s is not measured there", one.Scenario, one.Measure)
 		}
 	}

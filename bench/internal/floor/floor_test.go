@@ -27,6 +27,8 @@ func TestRead(t *testing.T) {
 	for _, tt := range []struct{ name, text, err string }{
 		{"right", of(`"scenario": "unary/32B/1", "peer": "weir", "measure": "cpu", "value": 2, "measured": "2026-11-21"`), ""},
 		{"idle", of(`"scenario": "idle/streams", "peer": "weir", "measure": "server", "value": 2, "measured": "2026-11-21"`), ""},
+		{"calls a second", of(`"scenario": "slots/50ms/1000", "peer": "weir+connections", "measure": "calls", "value": 2, "measured": "2026-11-21"`), ""},
+		{"no calls there", of(`"scenario": "idle/streams", "peer": "weir", "measure": "calls", "value": 2, "measured": "2026-11-21"`), "is not measured there"},
 		{"no JSON", "floors", "expected floors; came invalid"},
 		{"an unknown field", of(`"ratio": 2`), `unknown field "ratio"`},
 		{"none", `{"tolerance": 0.2}`, "expected floors; came none"},

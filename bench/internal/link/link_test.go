@@ -127,7 +127,7 @@ func TestTheEndIsHandedOn(t *testing.T) {
 		go func() { end(); close(lisClosed) }()
 		select {
 		case <-lisClosed:
-		case <-time.After(5 * time.Second):
+		case <-time.After(20 * time.Second):
 			t.Error("a link does not end while something is on its way")
 		}
 	})

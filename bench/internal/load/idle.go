@@ -46,6 +46,13 @@ func (i *Idle) Open(ctx context.Context) error {
 			}
 			return Once(ctx, i.scenario, i.conns[at])
 		}
+	case scenario.IdleAddresses:
+		client, err := i.dial()
+		if err != nil {
+			return err
+		}
+		i.conns = []peers.Client{client}
+		return peers.Reach(ctx, client, n)
 	case scenario.IdleStreams:
 		i.streams = make([]peers.PingPong, n)
 		payload := benchpb.Fill(0, i.scenario.Payload)

@@ -13,16 +13,19 @@ import (
 	"github.com/weir-rpc/weir/bench/internal/scenario"
 )
 
-// stalled answers nothing before a time, and then at once.
+// stalled answers nothing for some time after its first call, and then at once.
 type stalled struct {
 	peers.Client
 
-	until time.Time
+	stall time.Duration
+	until time.Time // of one goroutine
 	calls atomic.Int64
 }
 
 func (s *stalled) Echo(ctx context.Context, m *benchpb.Message) (*benchpb.Message, error) {
-	s.calls.Add(1)
+	if s.calls.Add(1) == 1 {
+		s.until = time.Now().Add(s.stall)
+	}
 	if wait := time.Until(s.until); wait > 0 {
 		select {
 		case <-time.After(wait):
@@ -42,7 +45,7 @@ func TestLatencyIsFromWhenACallWasDue(t *testing.T) {
 		stall = 80 * time.Millisecond
 	)
 	s := scenario.Scenario{Shape: scenario.Open, Payload: 32, Outstanding: 1, Connections: 1, Rate: rate}
-	client := &stalled{until: time.Now().Add(stall)}
+	client := &stalled{stall: stall}
 	w, err := NewCaller(s, []peers.Client{client}, nil).Run(t.Context(), d)
 	if err != nil {
 		t.Fatal(err)

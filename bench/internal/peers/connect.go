@@ -22,6 +22,9 @@ func connectLacks(s scenario.Scenario) string {
 	if s.Observed {
 		return "connect-go has no stats handlers"
 	}
+	if s.Addresses > 0 || s.Shape == scenario.IdleAddresses {
+		return "connect-go has no balancers"
+	}
 	return ""
 }
 
@@ -161,7 +164,7 @@ func newConnectServer(cfg Config) (Server, error) {
 	server := &http.Server{ //nolint:gosec // a timeout of headers is for HTTP/1, and a deadline would cost what the others do not pay
 		Handler:   mux,
 		Protocols: new(http.Protocols),
-		HTTP2:     &http.HTTP2Config{MaxConcurrentStreams: scenario.MaxStreams},
+		HTTP2:     &http.HTTP2Config{MaxConcurrentStreams: int(cfg.maxStreams())},
 	}
 	if cfg.TLS == nil {
 		server.Protocols.SetUnencryptedHTTP2(true)

@@ -14,7 +14,7 @@ func cPlusPlus() Peer {
 func cPlusPlusLacks(s scenario.Scenario) string {
 	switch s.Shape {
 	case scenario.Unary, scenario.PingPong, scenario.Stream:
-		if !s.Observed && s.Bulk == 0 && s.Sleep == 0 && s.Burn == 0 && s.Delay == 0 {
+		if !s.Observed && s.Bulk == 0 && s.Sleep == 0 && s.Burn == 0 && s.Delay == 0 && s.Addresses == 0 && s.Slots == 0 {
 			return ""
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/weir-rpc/weir/bench/internal/benchpb"
-	"github.com/weir-rpc/weir/bench/internal/scenario"
 )
 
 // grpcVariant is grpc-go with some of its options.
@@ -31,7 +30,11 @@ func grpcGo(v grpcVariant) Implementation {
 			if cfg.Observed {
 				opts = append(opts, grpc.WithUnaryInterceptor(interceptClient), grpc.WithStatsHandler(new(observer)))
 			}
-			cc, err := grpc.NewClient("passthrough:///"+target, opts...)
+			name, list := targetOf(target)
+			if list != nil {
+				opts = append(opts, grpc.WithResolvers(list), grpc.WithDefaultServiceConfig(roundRobin))
+			}
+			cc, err := grpc.NewClient(name, opts...)
 			if err != nil {
 				return nil, err
 			}
@@ -41,7 +44,7 @@ func grpcGo(v grpcVariant) Implementation {
 			opts := append([]grpc.ServerOption{
 				grpc.Creds(transportCredentials(cfg)),
 				grpc.MaxRecvMsgSize(MaxMessage),
-				grpc.MaxConcurrentStreams(scenario.MaxStreams),
+				grpc.MaxConcurrentStreams(cfg.maxStreams()),
 			}, v.srv...)
 			if cfg.Observed {
 				opts = append(opts, grpc.UnaryInterceptor(interceptServer), grpc.StatsHandler(new(observer)))

@@ -19,7 +19,7 @@ import (
 // this package take.
 const MaxMessage = 8 << 20
 
-// Client is one connection. Its methods are safe for concurrent use, those of
+// Client is one connection, or one to each of several addresses. Its methods are safe for concurrent use, those of
 // its streams are not. Close ends it with its streams.
 type Client interface {
 	Echo(ctx context.Context, m *benchpb.Message) (*benchpb.Message, error)
@@ -52,13 +52,23 @@ type Config struct {
 	Deadline bool        // the handler insists on one
 	Observed bool        // and on metadata and its interceptor
 
+	Slots int // streams that the server takes on a connection; zero is scenario.MaxStreams
+
 	Sleep time.Duration // of the handler of a unary call
 	Turns int           // of Spin, in the same
 }
 
+func (c Config) maxStreams() uint32 {
+	if c.Slots > 0 {
+		return uint32(c.Slots)
+	}
+	return scenario.MaxStreams
+}
+
 // Implementation makes clients and servers.
 type Implementation struct {
-	Name      string
+	Name string
+	// Dial takes an address, or several with commas.
 	Dial      func(target string, cfg Config) (Client, error)
 	NewServer func(cfg Config) (Server, error)
 
@@ -72,6 +82,7 @@ type Peer struct {
 	Name           string
 	Client, Server Implementation
 	mixed          bool
+	growing        bool // makes more connections when slots run out
 
 	// Foreign peers are programs of their own, which speak as those of package
 	// process do. Client and Server cannot be made here.
@@ -79,8 +90,11 @@ type Peer struct {
 }
 
 // Measures says whether the peer belongs into the table of the scenario: peers
-// with weir on one side are for some only.
-func (p Peer) Measures(s scenario.Scenario) bool { return s.Mixed || !p.mixed }
+// with weir on one side are for some only, and those that make more connections
+// for servers that have few slots.
+func (p Peer) Measures(s scenario.Scenario) bool {
+	return (s.Mixed || !p.mixed) && (s.Slots > 0 || !p.growing)
+}
 
 // Lacks says why a scenario cannot be measured with the peer. It is "" if it
 // can.
@@ -106,10 +120,11 @@ const Reference = "raw"
 // All are the peers in the order of the table. Those that are measured unless
 // others are named come first; their number is the second result.
 func All() (peers []Peer, usual int) {
-	weir := Implementation{Name: "weir", Dial: dialWeir, NewServer: newWeirServer}
+	weir := weirWith("weir")
 	plain := grpcGo(grpcVariant{name: Baseline})
 	peers = []Peer{
 		same(weir),
+		growing(weirWith("weir+connections", manyConnections)),
 		same(plain),
 		same(grpcGo(grpcTuned())),
 		same(Implementation{Name: "connect-go", Dial: dialConnect, NewServer: newConnectServer, lacks: connectLacks}),
@@ -127,6 +142,12 @@ func All() (peers []Peer, usual int) {
 
 func same(impl Implementation) Peer {
 	return Peer{Name: impl.Name, Client: impl, Server: impl}
+}
+
+func growing(impl Implementation) Peer {
+	p := same(impl)
+	p.growing = true
+	return p
 }
 
 // Select gives the peers of a list of names with commas, in the order of the

@@ -64,11 +64,15 @@ func TestMeasures(t *testing.T) {
 	all, _ := All()
 	for _, p := range all {
 		mixed := p.Client.Name != p.Server.Name
-		if got := p.Measures(scenario.Scenario{}); got == mixed {
+		more := p.Name == "weir+connections"
+		if got := p.Measures(scenario.Scenario{}); got == (mixed || more) {
 			t.Errorf("%s is in the table of any scenario: %t", p.Name, got)
 		}
-		if !p.Measures(scenario.Scenario{Mixed: true}) {
-			t.Errorf("%s is not in the table of a mixed scenario", p.Name)
+		if got := p.Measures(scenario.Scenario{Slots: 100}); got == mixed {
+			t.Errorf("%s is in the table of a scenario with few slots: %t", p.Name, got)
+		}
+		if p.Measures(scenario.Scenario{Mixed: true}) == more {
+			t.Errorf("%s is in the table of a mixed scenario: %t", p.Name, more)
 		}
 	}
 }

@@ -3,7 +3,6 @@ package peers
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"runtime"
@@ -21,8 +20,8 @@ type rawClient struct {
 	done  chan struct{} // the reader has ended
 
 	mu      sync.Mutex
-	calls   []*rawCall // by id; nil where there is none
-	free    []uint64   // ids without a call
+	calls   slots[rawCall]
+	bursts  slots[rawBurst]
 	out     pages
 	writing bool
 	err     error
@@ -32,6 +31,10 @@ type rawCall struct {
 	reply *benchpb.Message
 	err   error
 	over  chan struct{} // gets one value
+
+	// Of a stream, under the client's mutex.
+	stays   bool // in its slot, after an answer
+	awaited bool // an answer is
 }
 
 var rawCalls = sync.Pool{New: func() any { return &rawCall{over: make(chan struct{}, 1)} }}
@@ -68,21 +71,15 @@ func (c *rawClient) Echo(ctx context.Context, m *benchpb.Message) (*benchpb.Mess
 		c.mu.Unlock()
 		return nil, c.err
 	}
-	id := c.open(call)
-	c.out.begin(id, size)
+	c.out.begin(c.calls.open(call), size)
 	var err error
 	if c.out.tail, err = c.codec.append(c.out.tail, m); err != nil {
 		c.failLocked(err) // half a frame cannot be taken back
 	}
-	first := !c.writing
-	c.writing = true
-	alone := len(c.calls)-len(c.free) == 1
+	first, alone := c.joinLocked()
 	c.mu.Unlock()
 	if first {
-		if !alone {
-			runtime.Gosched() // others can join
-		}
-		c.write()
+		c.write(alone)
 	}
 	select {
 	case <-call.over:
@@ -95,19 +92,19 @@ func (c *rawClient) Echo(ctx context.Context, m *benchpb.Message) (*benchpb.Mess
 	return reply, err
 }
 
-func (c *rawClient) open(call *rawCall) uint64 {
-	if n := len(c.free); n > 0 {
-		id := c.free[n-1]
-		c.free = c.free[:n-1]
-		c.calls[id] = call
-		return id
-	}
-	c.calls = append(c.calls, call)
-	return uint64(len(c.calls) - 1)
+// joinLocked says whether who has queued a frame has to write, and whether
+// nobody else could have one.
+func (c *rawClient) joinLocked() (first, alone bool) {
+	first = !c.writing
+	c.writing = true
+	return first, c.calls.used()+c.bursts.used() == 1
 }
 
 // write writes until there is nothing left. One caller at a time does.
-func (c *rawClient) write() {
+func (c *rawClient) write(alone bool) {
+	if !alone {
+		runtime.Gosched() // others can join
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for !c.out.empty() {
@@ -126,14 +123,22 @@ func (c *rawClient) write() {
 func (c *rawClient) read() {
 	defer close(c.done)
 	in := newFrames(c.nc)
+	taken := batches{c: c}
 	for {
 		id, body, err := in.next()
-		if err == nil {
+		switch {
+		case err != nil:
+		case id&ofBurst != 0:
+			err = taken.add(id, body)
+		default:
 			err = c.deliver(id, body)
+		}
+		if len(taken.of) > 0 && (err != nil || !in.whole()) {
+			taken.hand()
 		}
 		if err != nil {
 			c.mu.Lock()
-			c.failLocked(err)
+			c.failLocked(cutShort(err)) // io.EOF is for the end of a stream
 			c.mu.Unlock()
 			return
 		}
@@ -146,13 +151,15 @@ func (c *rawClient) deliver(id uint64, body []byte) error {
 		return err
 	}
 	c.mu.Lock()
-	if id >= uint64(len(c.calls)) || c.calls[id] == nil {
+	call := c.calls.at(id)
+	if call == nil || call.stays && !call.awaited {
 		c.mu.Unlock()
 		return fmt.Errorf("expected the id of a call; came %d", id)
 	}
-	call := c.calls[id]
-	c.calls[id] = nil
-	c.free = append(c.free, id)
+	call.awaited = false
+	if !call.stays {
+		c.calls.close(id)
+	}
 	c.mu.Unlock()
 	call.reply = reply
 	call.over <- struct{}{}
@@ -166,24 +173,18 @@ func (c *rawClient) failLocked(err error) {
 	}
 	c.err = err
 	c.nc.Close()
-	for i, call := range c.calls {
-		if call != nil {
-			c.calls[i] = nil
+	for _, call := range c.calls.of {
+		if call != nil && (call.awaited || !call.stays) {
 			call.err = err
 			call.over <- struct{}{}
 		}
 	}
-	c.free = nil
-}
-
-var errOnlyUnary = errors.New("a reference for unary calls has no streams")
-
-// PingPong implements Client. It fails.
-func (*rawClient) PingPong(context.Context) (PingPong, error) { return nil, errOnlyUnary }
-
-// Send implements Client. It fails.
-func (*rawClient) Send(context.Context, *benchpb.SendRequest) (Messages, error) {
-	return nil, errOnlyUnary
+	for _, b := range c.bursts.of {
+		if b != nil {
+			b.fail(err)
+		}
+	}
+	c.calls, c.bursts = slots[rawCall]{}, slots[rawBurst]{}
 }
 
 // Close ends the connection and waits for the reader.

@@ -8,7 +8,7 @@ import (
 )
 
 // rawServer has one goroutine for each connection, which reads, answers, and
-// writes when nothing more is there to read.
+// writes when nothing more is there to read. Bursts are sent by another.
 type rawServer struct {
 	codec rawCodec
 	tls   *tls.Config
@@ -55,7 +55,6 @@ func (s *rawServer) Serve(lis net.Listener) error {
 		s.mu.Unlock()
 		s.serving.Go(func() {
 			s.serve(nc)
-			nc.Close()
 			s.mu.Lock()
 			delete(s.conns, nc)
 			s.mu.Unlock()
@@ -69,18 +68,49 @@ const flushAt = 256 << 10
 // serve ends with the connection, whatever ended that: the client knows.
 func (s *rawServer) serve(nc net.Conn) {
 	in := newFrames(nc)
-	var out pages
-	waiting := 0
+	var (
+		out     pages
+		waiting int
+		asked   []burst
+		sender  *burstSender // nil before the first burst
+	)
+	defer func() {
+		nc.Close()
+		if sender != nil {
+			sender.stop()
+		}
+	}()
 	for {
 		id, body, err := in.next()
 		if err != nil {
 			return
 		}
-		out.begin(id, len(body)) // an echo is as long as what it echoes
-		if out.tail, err = s.codec.echo(out.tail, body); err != nil {
-			return
+		if id&ofBurst != 0 {
+			b, err := newBurst(id, body)
+			if err != nil {
+				return
+			}
+			asked = append(asked, b)
+		} else {
+			out.begin(id, len(body)) // an echo is as long as what it echoes
+			if out.tail, err = s.codec.echo(out.tail, body); err != nil {
+				return
+			}
+			waiting += headLen + len(body)
 		}
-		if waiting += headLen + len(body); in.more() && waiting < flushAt {
+		if in.more() && waiting < flushAt && len(asked) < maxAsked {
+			continue
+		}
+		if len(asked) > 0 {
+			if sender == nil {
+				sender = startBurstSender(nc, s.codec)
+			}
+			if !sender.ask(asked) {
+				return
+			}
+			asked = asked[:0]
+		}
+		if out.empty() {
 			continue
 		}
 		waiting = 0

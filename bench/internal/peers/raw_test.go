@@ -59,6 +59,48 @@ func TestPagesAndFrames(t *testing.T) {
 	}
 }
 
+// TestFramesWiden: a buffer that becomes larger between two frames loses none of
+// what it has.
+func TestFramesWiden(t *testing.T) {
+	sizes := []int{100, readSize/4 - headLen, 7, readSize/4 - headLen + 1, 7, wideSize / 4, 1 << 20, 3}
+	var out pages
+	for i, size := range sizes {
+		out.begin(uint64(i), size)
+		out.tail = append(out.tail, benchpb.Fill(uint64(i), size)...)
+	}
+	in := newFrames(bytes.NewReader(bytes.Join(out.take(), nil)))
+	for i, size := range sizes {
+		id, body, err := in.next()
+		if err != nil || id != uint64(i) || !bytes.Equal(body, benchpb.Fill(uint64(i), size)) {
+			t.Fatalf("frame %d of %d octets came as %d of %d, %v", i, size, id, len(body), err)
+		}
+		if wide := in.r.Size() == wideSize; wide != (i >= 3) {
+			t.Errorf("after frame %d of %d octets the buffer has %d", i, size, in.r.Size())
+		}
+	}
+	if _, _, err := in.next(); !errors.Is(err, io.EOF) {
+		t.Errorf("after all frames: %v, want EOF", err)
+	}
+}
+
+// TestWholeFrames: a frame is whole when its last octet is there.
+func TestWholeFrames(t *testing.T) {
+	var out pages
+	out.begin(1, 0)
+	out.begin(2, 10)
+	out.tail = append(out.tail, "0123456789"...)
+	wire := out.tail
+	for cut := headLen; cut <= len(wire); cut++ {
+		in := newFrames(bytes.NewReader(wire[:cut]))
+		if _, _, err := in.next(); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := in.whole(), cut == len(wire); got != want {
+			t.Errorf("with %d octets of %d: whole is %t", cut, len(wire), got)
+		}
+	}
+}
+
 func TestFramesAreBounded(t *testing.T) {
 	var out pages
 	out.begin(1, MaxMessage+1)

@@ -2,6 +2,7 @@ package peers
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -26,7 +27,7 @@ func raw(name string, c rawCodec) Implementation {
 		NewServer: func(cfg Config) (Server, error) { return newRawServer(cfg, c), nil },
 		lacks: func(s scenario.Scenario) string {
 			if !s.Plain() {
-				return "a reference for unary calls"
+				return "a reference for calls and streams with nothing else to them"
 			}
 			return ""
 		},
@@ -77,7 +78,7 @@ func (protobuf) append(b []byte, m *benchpb.Message) ([]byte, error) {
 
 func (protobuf) decode(body []byte) (*benchpb.Message, error) {
 	m := new(benchpb.Message)
-	return m, proto.Unmarshal(body, m)
+	return m, proto.UnmarshalOptions{Merge: true}.Unmarshal(body, m) // a new message needs no Reset
 }
 
 func (p protobuf) echo(b, body []byte) ([]byte, error) {
@@ -90,20 +91,36 @@ func (p protobuf) echo(b, body []byte) ([]byte, error) {
 	return p.append(b, reply)
 }
 
+// An id with ofBurst is of a burst: from the client what it asks for, from the
+// server one of its messages or, with burstOver and no body, its end.
+const (
+	ofBurst   = 1 << 63
+	burstOver = 1 << 62
+)
+
 const (
 	headLen  = 12 // length of the body, id
 	readSize = 128 << 10
+	wideSize = 512 << 10 // of a buffer that has seen a frame of more than a quarter of readSize
 	pageSize = 64 << 10
 )
 
 // frames are read one after the other.
 type frames struct {
+	src  io.Reader
 	r    *bufio.Reader
 	held []byte // a body that is larger than the buffer
 	last int    // what of the buffer is the body that was given last
 }
 
-func newFrames(r io.Reader) *frames { return &frames{r: bufio.NewReaderSize(r, readSize)} }
+func newFrames(r io.Reader) *frames { return &frames{src: r, r: bufio.NewReaderSize(r, readSize)} }
+
+// widen makes a larger buffer for frames of which the smaller one would hold
+// few: what is there of the next is moved at each read.
+func (f *frames) widen() {
+	rest, _ := f.r.Peek(f.r.Buffered())
+	f.r = bufio.NewReaderSize(io.MultiReader(bytes.NewReader(rest), f.src), wideSize)
+}
 
 // next gives the next frame. Its body is valid until the call after.
 func (f *frames) next() (id uint64, body []byte, err error) {
@@ -122,6 +139,9 @@ func (f *frames) next() (id uint64, body []byte, err error) {
 	id = binary.LittleEndian.Uint64(head[4:])
 	if n > MaxMessage {
 		return 0, nil, fmt.Errorf("expected frames up to %d octets; came %d", MaxMessage, n)
+	}
+	if size := headLen + n; f.r.Size() < wideSize && size > readSize/4 && size <= wideSize/4 {
+		f.widen()
 	}
 	if headLen+n <= f.r.Size() {
 		whole, err := f.r.Peek(headLen + n)
@@ -143,6 +163,15 @@ func (f *frames) next() (id uint64, body []byte, err error) {
 
 // more says whether a frame's head is there without a read.
 func (f *frames) more() bool { return f.r.Buffered()-f.last >= headLen }
+
+// whole says whether a frame is there without a read.
+func (f *frames) whole() bool {
+	if !f.more() {
+		return false
+	}
+	head, err := f.r.Peek(f.last + headLen)
+	return err == nil && f.r.Buffered()-f.last-headLen >= int(binary.LittleEndian.Uint32(head[f.last:]))
+}
 
 func cutShort(err error) error {
 	if errors.Is(err, io.EOF) {

@@ -59,16 +59,17 @@ func TestSend(t *testing.T) {
 	})
 }
 
-func TestReferencesHaveNoStreams(t *testing.T) {
-	p, err := Named("raw")
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := serve(t, p, Config{}, Config{})
-	if _, err := client.PingPong(t.Context()); !errors.Is(err, errOnlyUnary) {
-		t.Errorf("PingPong: %v", err)
-	}
-	if _, err := client.Send(t.Context(), nil); !errors.Is(err, errOnlyUnary) {
-		t.Errorf("Send: %v", err)
+// TestReferencesMeasure: plain calls and streams, and no more.
+func TestReferencesMeasure(t *testing.T) {
+	for _, name := range []string{Reference, "raw+protobuf"} {
+		p, err := Named(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range scenario.All() {
+			if why := p.Lacks(s); (why == "") != s.Plain() {
+				t.Errorf("%s: %s lacks %q", s.Name, name, why)
+			}
+		}
 	}
 }

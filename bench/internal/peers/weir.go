@@ -5,10 +5,17 @@ import (
 
 	"github.com/weir-rpc/weir"
 	"github.com/weir-rpc/weir/bench/internal/benchpb"
-	"github.com/weir-rpc/weir/bench/internal/scenario"
 )
 
-func dialWeir(target string, cfg Config) (Client, error) {
+func weirWith(name string, more ...weir.DialOption) Implementation {
+	dial := func(target string, cfg Config) (Client, error) { return dialWeir(target, cfg, more) }
+	return Implementation{Name: name, Dial: dial, NewServer: newWeirServer}
+}
+
+// manyConnections is the option of weir+connections.
+var manyConnections = weir.WithMaxConnectionsPerAddress(10)
+
+func dialWeir(target string, cfg Config, more []weir.DialOption) (Client, error) {
 	opts := []weir.DialOption{
 		weir.WithTransportCredentials(transportCredentials(cfg)),
 		weir.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(MaxMessage)),
@@ -16,7 +23,12 @@ func dialWeir(target string, cfg Config) (Client, error) {
 	if cfg.Observed {
 		opts = append(opts, weir.WithUnaryInterceptor(interceptClient), weir.WithStatsHandler(new(observer)))
 	}
-	c, err := weir.NewClient(target, opts...)
+	opts = append(opts, more...)
+	name, list := targetOf(target)
+	if list != nil {
+		opts = append(opts, weir.WithResolvers(list), weir.WithDefaultServiceConfig(roundRobin))
+	}
+	c, err := weir.NewClient(name, opts...)
 	if err != nil {
 		return nil, err
 	}
@@ -27,7 +39,7 @@ func newWeirServer(cfg Config) (Server, error) {
 	opts := []weir.ServerOption{
 		weir.Creds(transportCredentials(cfg)),
 		weir.MaxRecvMsgSize(MaxMessage),
-		weir.MaxConcurrentStreams(scenario.MaxStreams),
+		weir.MaxConcurrentStreams(cfg.maxStreams()),
 	}
 	if cfg.Observed {
 		opts = append(opts, weir.UnaryInterceptor(interceptServer), weir.StatsHandler(new(observer)))

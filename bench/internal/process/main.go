@@ -6,14 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/signal"
 	"runtime"
-	"sync/atomic"
 
 	"github.com/weir-rpc/weir/bench/internal/load"
 	"github.com/weir-rpc/weir/bench/internal/peers"
+	"github.com/weir-rpc/weir/bench/internal/scenario"
 	"github.com/weir-rpc/weir/bench/internal/usage"
 )
 
@@ -133,64 +132,18 @@ func (s setup) config() (peers.Config, error) {
 	tls, err := s.Identity.config()
 	return peers.Config{
 		TLS: tls, Deadline: s.Scenario.Deadline, Observed: s.Scenario.Observed,
-		Sleep: s.Scenario.Sleep, Turns: s.Scenario.Turns,
+		Slots: s.Scenario.Slots, Sleep: s.Scenario.Sleep, Turns: s.Scenario.Turns,
 	}, err
 }
 
-type serverSide struct {
-	server   peers.Server
-	listener *counting
-	served   chan error
-}
-
-func newServerSide(ctx context.Context, s setup) (*serverSide, error) {
+// peer gives the peer of a side, and what that is told.
+func (s setup) peer() (peers.Peer, peers.Config, error) {
 	peer, err := peers.Named(s.Peer)
 	if err != nil {
-		return nil, err
+		return peers.Peer{}, peers.Config{}, err
 	}
 	cfg, err := s.config()
-	if err != nil {
-		return nil, err
-	}
-	srv, err := peer.Server.NewServer(cfg)
-	if err != nil {
-		return nil, err
-	}
-	lis, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	me := &serverSide{server: srv, listener: &counting{Listener: lis}, served: make(chan error, 1)}
-	go func() { me.served <- srv.Serve(me.listener) }()
-	return me, nil
-}
-
-func (s *serverSide) hello() hello { return hello{Address: s.listener.Addr().String()} }
-
-func (s *serverSide) answer(_ context.Context, req request) (reply, error) {
-	rep, err := look(req)
-	rep.Connections = s.listener.accepted.Load()
-	return rep, err
-}
-
-func (s *serverSide) close() error {
-	s.server.Stop()
-	return <-s.served
-}
-
-// counting counts the connections and hands them on untouched.
-type counting struct {
-	net.Listener
-
-	accepted atomic.Int64
-}
-
-func (c *counting) Accept() (net.Conn, error) {
-	conn, err := c.Listener.Accept()
-	if err == nil {
-		c.accepted.Add(1)
-	}
-	return conn, err
+	return peer, cfg, err
 }
 
 type clientSide struct {
@@ -200,13 +153,14 @@ type clientSide struct {
 }
 
 func newClientSide(ctx context.Context, s setup) (*clientSide, error) {
-	peer, err := peers.Named(s.Peer)
+	peer, cfg, err := s.peer()
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := s.config()
-	if err != nil {
-		return nil, err
+	if s.Scenario.Shape == scenario.IdleAddresses {
+		if s.Target, err = loopbackOf(s.Target); err != nil {
+			return nil, err
+		}
 	}
 	dial := func() (peers.Client, error) { return peer.Client.Dial(s.Target, cfg) }
 	if s.Scenario.Connections < 1 {
@@ -224,10 +178,20 @@ func newClientSide(ctx context.Context, s setup) (*clientSide, error) {
 		if err := load.Once(ctx, s.Scenario, c); err != nil {
 			return nil, errors.Join(err, me.close())
 		}
+		if err := peers.Reach(ctx, c, s.Scenario.Addresses); err != nil {
+			return nil, errors.Join(err, me.close())
+		}
 	}
-	if s.Scenario.Idle() {
+	switch {
+	case s.Scenario.Shape == scenario.IdleAddresses:
+		list, err := addressesFrom(s.Target, s.Scenario.Outstanding)
+		if err != nil {
+			return nil, errors.Join(err, me.close())
+		}
+		me.idle = load.NewIdle(s.Scenario, me.clients[0], func() (peers.Client, error) { return peer.Client.Dial(list, cfg) })
+	case s.Scenario.Idle():
 		me.idle = load.NewIdle(s.Scenario, me.clients[0], dial)
-	} else {
+	default:
 		me.caller = load.NewCaller(s.Scenario, me.clients, dial)
 	}
 	return me, nil

@@ -13,7 +13,7 @@ import (
 // TestPeers measures every peer for a moment, in a scenario of each kind.
 func TestPeers(t *testing.T) {
 	all, usual := peers.All()
-	kinds := "^(unary/32B/16|unary/32B/128x8|deadline/32B/1|observed/32B/1|tls/32B/1|bidi/32B/16|stream/64KiB/16|mixed/bulk|slow/sleep/128|slow/cpu/16|churn/32B|open/50|link/40ms/16)$"
+	kinds := "^(unary/32B/16|unary/32B/128x8|deadline/32B/1|observed/32B/1|tls/32B/1|tls/stream/64KiB/16|bidi/32B/16|stream/64KiB/16|mixed/bulk|slow/sleep/128|slow/cpu/16|churn/32B|open/50|link/40ms/16|slots/50ms/1000|round_robin/unary/32B/16|round_robin/deadline/32B/128|round_robin/observed/32B/128|round_robin/tls/32B/128|round_robin/bidi/32B/128|round_robin/stream/64KiB/16)$"
 	some, err := scenario.Select(scenario.All(), kinds)
 	if err != nil {
 		t.Fatal(err)
@@ -24,6 +24,9 @@ func TestPeers(t *testing.T) {
 		}
 		if s.Burn > 0 {
 			s.Turns = 1000
+		}
+		if s.Slots > 0 {
+			s.Outstanding = 2 * s.Slots // each hundred is a round trip
 		}
 		for _, p := range all[:usual] {
 			if p.Lacks(s) == "" && p.Measures(s) {
@@ -65,15 +68,20 @@ func measure(t *testing.T, p peers.Peer, s scenario.Scenario) {
 
 // TestIdle opens a few of what the benchmark opens thousands of.
 func TestIdle(t *testing.T) {
+	t.Parallel()
 	all, usual := peers.All()
 	for _, s := range []scenario.Scenario{
 		{Name: "connections", Shape: scenario.IdleConns, Payload: 32, Outstanding: 40, Connections: 1},
 		{Name: "secured", Shape: scenario.IdleConns, Payload: 32, Outstanding: 40, Connections: 1, TLS: true},
+		{Name: "addresses", Shape: scenario.IdleAddresses, Payload: 32, Outstanding: 40, Connections: 1},
 		{Name: "streams", Shape: scenario.IdleStreams, Payload: 32, Outstanding: 400, Connections: 1},
 	} {
 		for _, p := range all[:usual] {
 			if p.Lacks(s) == "" && p.Measures(s) {
-				t.Run(s.Name+"/"+p.Name, func(t *testing.T) { open(t, p, s) })
+				t.Run(s.Name+"/"+p.Name, func(t *testing.T) {
+					t.Parallel() // most of it is leaving alone
+					open(t, p, s)
+				})
 			}
 		}
 	}

@@ -30,7 +30,7 @@ func columns(s scenario.Scenario) []column {
 	if s.Mixed {
 		all = append(all, ofClient, ofServer)
 	}
-	if s.TLS && s.Plain() {
+	if s.TLS && s.Plain() && s.Shape != scenario.Stream { // where both are mostly encryption, the difference is noise
 		all = append(all, column{"above raw", times(func(r *Ratios) float64 { return r.AboveRaw })})
 	}
 	all = append(all, column{"calls ×", times(func(r *Ratios) float64 { return r.CallsPerSecond })})

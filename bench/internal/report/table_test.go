@@ -60,6 +60,7 @@ func TestColumnsOfScenarios(t *testing.T) {
 		{scenario.Scenario{Mixed: true}, "client × server ×", "2.00 3.00"},
 		{scenario.Scenario{Shape: scenario.Unary, TLS: true}, "above raw", "0.25"},
 		{scenario.Scenario{Shape: scenario.Stream, TLS: true}, "", ""},
+		{scenario.Scenario{Shape: scenario.Unary, TLS: true, Addresses: 4}, "", ""},
 		{scenario.Scenario{Shape: scenario.Open}, "p99 ×", "5.00"},
 		{scenario.Scenario{Bulk: 2}, "bulk MiB/s bulk × p99 ×", "9.00 7.00 5.00"},
 		{scenario.Scenario{Delay: 20 * time.Millisecond}, "first in trips", "1.50"},

@@ -22,6 +22,10 @@ const (
 	// connection on which there was a call.
 	IdleConns   Shape = "idle-conns"
 	IdleStreams Shape = "idle-streams"
+
+	// IdleAddresses are the connections of one channel, one to each of as many
+	// addresses, by round_robin.
+	IdleAddresses Shape = "idle-addresses"
 )
 
 // Scenario is one line of work for every peer.
@@ -30,7 +34,15 @@ type Scenario struct {
 	Shape       Shape  `json:"shape"`
 	Payload     int    `json:"payload"`     // of each message, in octets
 	Outstanding int    `json:"outstanding"` // calls, streams, or what is idle; over all connections
-	Connections int    `json:"connections"`
+	Connections int    `json:"connections"` // or channels, where there are Addresses
+
+	// Addresses is how many the server has. Each channel has a connection to all
+	// of them, and round_robin over these. Zero is one address, and no balancer.
+	Addresses int `json:"addresses,omitempty"`
+
+	// Slots is how many streams the server takes on a connection at a time; zero
+	// is MaxStreams. Clients that can may make more connections.
+	Slots int `json:"slots,omitempty"`
 
 	// Burst is how many messages the server sends on each stream.
 	Burst int `json:"burst,omitempty"`
@@ -66,13 +78,26 @@ type Scenario struct {
 }
 
 // Idle says whether memory is measured and not calls.
-func (s Scenario) Idle() bool { return s.Shape == IdleConns || s.Shape == IdleStreams }
+func (s Scenario) Idle() bool {
+	return s.Shape == IdleConns || s.Shape == IdleStreams || s.Shape == IdleAddresses
+}
 
-// Plain says whether it is nothing but unary calls, one after the other on each
-// lane, as the references can make them.
+// Connected is how many connections the server sees before a run: all of them,
+// or the fewest that there can be.
+func (s Scenario) Connected() (n int, fewest bool) {
+	return s.Connections * max(1, s.Addresses), s.Slots > 0
+}
+
+// Plain says whether it is nothing but calls or streams, one after the other on
+// each lane, as the references can make them.
 func (s Scenario) Plain() bool {
-	return (s.Shape == Unary || s.Shape == Open || s.Shape == Churn) &&
-		!s.Deadline && !s.Observed && s.Bulk == 0 && s.Sleep == 0 && s.Burn == 0
+	switch s.Shape {
+	case Unary, Open, Churn, PingPong, Stream:
+	default:
+		return false
+	}
+	return !s.Deadline && !s.Observed && s.Bulk == 0 && s.Sleep == 0 && s.Burn == 0 &&
+		s.Addresses == 0 && s.Slots == 0
 }
 
 // BulkSize is that of the messages of bulk streams, in octets.
@@ -81,7 +106,8 @@ const BulkSize = 64 * kib
 // MetadataKeys is how many keys each call of an observed scenario has.
 const MetadataKeys = 8
 
-// MaxStreams is how many streams all servers allow on a connection.
+// MaxStreams is how many streams all servers allow on a connection, but in
+// scenarios with Slots.
 const MaxStreams = 1 << 16
 
 const (
@@ -121,15 +147,32 @@ func All() []Scenario {
 		stream("stream/64KiB/16", 64*kib, 16, 32, mixed),
 		idle("idle/connections", IdleConns, 2000),
 		idle("idle/tls/connections", IdleConns, 2000, secured, long),
+		idle("idle/addresses", IdleAddresses, 2000),
+		idle("idle/tls/addresses", IdleAddresses, 2000, secured, long),
 		idle("idle/streams", IdleStreams, 20000),
 		unary("mixed/bulk", 32, 16, func(s *Scenario) { s.Bulk = 2 }),
 		unary("slow/sleep/128", 32, 128, func(s *Scenario) { s.Sleep = time.Millisecond }),
 		unary("slow/cpu/16", 32, 16, func(s *Scenario) { s.Burn = time.Millisecond }, long),
-		unary("churn/32B", 32, 16, func(s *Scenario) { s.Shape = Churn }),
+		unary("churn/32B", 32, 16, churn),
+		unary("churn/tls/32B", 32, 16, churn, secured, long),
 		open("open/50", 50),
 		open("open/90", 90),
 		unary("link/40ms/1", 32, 1, link, long),
 		unary("link/40ms/16", 32, 16, link),
+		unary("slots/50ms/1000", 32, 1000, func(s *Scenario) { s.Slots, s.Delay = 100, 25*time.Millisecond }),
+		unary("round_robin/unary/32B/1", 32, 1, balanced),
+		unary("round_robin/unary/32B/16", 32, 16, balanced),
+		unary("round_robin/unary/32B/128", 32, 128, balanced),
+		unary("round_robin/unary/32B/1024", 32, 1024, balanced),
+		unary("round_robin/unary/1KiB/128", kib, 128, balanced),
+		unary("round_robin/unary/8KiB/128", 8*kib, 128, balanced),
+		unary("round_robin/unary/1MiB/16", mib, 16, balanced, long),
+		unary("round_robin/deadline/32B/128", 32, 128, balanced, deadline),
+		unary("round_robin/observed/32B/128", 32, 128, balanced, observed),
+		unary("round_robin/tls/32B/128", 32, 128, balanced, secured),
+		pingPong("round_robin/bidi/32B/128", 128, balanced),
+		stream("round_robin/stream/32B/16", 32, 16, 512, balanced),
+		stream("round_robin/stream/64KiB/16", 64*kib, 16, 32, balanced),
 	}
 }
 
@@ -166,6 +209,8 @@ func deadline(s *Scenario) { s.Deadline = true }
 func observed(s *Scenario) { s.Observed = true }
 func secured(s *Scenario)  { s.TLS = true }
 func long(s *Scenario)     { s.Long = true }
+func churn(s *Scenario)    { s.Shape = Churn }
+func balanced(s *Scenario) { s.Addresses = 4 }
 func link(s *Scenario)     { s.Delay = 20 * time.Millisecond }
 
 // Select gives those whose name has a match of the pattern. None is an error.

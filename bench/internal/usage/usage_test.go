@@ -17,7 +17,7 @@ func TestNow(t *testing.T) {
 	for range objects {
 		kept = make([]byte, size)
 	}
-	for began := time.Now(); time.Since(began) < 20*time.Millisecond; {
+	for range 50_000_000 { // on a busy machine, time passes without it
 		runtime.KeepAlive(kept)
 	}
 	after, err := Now()
@@ -26,7 +26,7 @@ func TestNow(t *testing.T) {
 	}
 	used := after.Sub(before)
 	if used.CPU < time.Millisecond || used.CPU > time.Minute {
-		t.Errorf("CPU %v for a loop of 20 ms", used.CPU)
+		t.Errorf("CPU %v for a loop of some 20 ms", used.CPU)
 	}
 	if used.Allocs < objects || used.Allocs > 100*objects {
 		t.Errorf("%d objects, want about %d", used.Allocs, objects)

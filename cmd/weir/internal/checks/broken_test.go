@@ -1,7 +1,6 @@
 package checks
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -202,7 +201,7 @@ func TestChecksFailOnBrokenService(t *testing.T) {
 				}
 			}},
 			[]string{"Recv of Follow", "DeadlineExceeded"},
-			300 * time.Millisecond,
+			time.Second,
 		},
 		"a follow that answers twice": {
 			"bidi streaming", &broken{follow: func(s grpc.BidiStreamingServer[demopb.Reading, demopb.Summary]) error {
@@ -267,7 +266,7 @@ func TestChecksFailOnBrokenService(t *testing.T) {
 			"deadline", visitor(func(ctx context.Context) (context.Context, context.CancelFunc) {
 				return context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 			}),
-			[]string{"the deadline at the server", "later"}, 0,
+			[]string{"the deadline at the server", "later"}, Patience,
 		},
 		"an answer before the deadline": {
 			"deadline", &broken{wait: func(*gauge.Service, context.Context, *demopb.WaitRequest) (*demopb.Reading, error) {
@@ -287,7 +286,7 @@ func TestChecksFailOnBrokenService(t *testing.T) {
 				time.AfterFunc(2*time.Second, cancel)
 				return deaf, cancel
 			}),
-			[]string{"the handler's context", "to end", "no end"}, 0,
+			[]string{"the handler's context", "to end", "no end"}, Patience,
 		},
 		"a large message with one octet changed": {
 			"20 MiB message", alter(func(r *demopb.Reading) { r.Trace[17*mebibyte] ^= 1 }),
@@ -317,7 +316,7 @@ func TestChecksFailOnBrokenService(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tt.service.Service = gauge.New()
 			s := open(t, peers.Pairing{Client: peers.GRPC(), Server: peers.GRPC()}, tt.service)
-			s.patience = cmp.Or(tt.patience, s.patience)
+			s.hurry(tt.patience)
 			wantMismatch(t, s.Run(t.Context(), named(t, tt.call)).Err, tt.words...)
 		})
 	}
@@ -367,17 +366,17 @@ func TestChecksFailOnBrokenClient(t *testing.T) {
 				<-ctx.Done()
 				return status.FromContextError(ctx.Err()).Err()
 			},
-			[]string{"the handler's context", "no end"}, 0,
+			[]string{"the handler's context", "no end"}, Patience,
 		},
 		"a client that does not end": {
 			"cancel",
 			func(next grpc.ClientConnInterface, ctx context.Context, method string, in, out any, opts ...grpc.CallOption) error {
-				rest, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+				rest, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 				defer cancel()
 				return next.Invoke(rest, method, in, out, opts...)
 			},
 			[]string{"Wait, cancelled", "to return"},
-			300 * time.Millisecond,
+			time.Second,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -388,7 +387,7 @@ func TestChecksFailOnBrokenClient(t *testing.T) {
 				return changed{conn, tt.invoke}, err
 			}
 			s := open(t, peers.Pairing{Client: client, Server: standard}, gauge.New())
-			s.patience = cmp.Or(tt.patience, s.patience)
+			s.hurry(tt.patience)
 			wantMismatch(t, s.Run(t.Context(), named(t, tt.call)).Err, tt.words...)
 		})
 	}

@@ -15,12 +15,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// A check may take patience, and grace more to notice that its time is over.
-// Grace is also what Stop and Serve have to return.
-const (
-	patience = 5 * time.Second
-	grace    = time.Second
-)
+// Patience is what a check may take on a machine that has little else to do.
+const Patience = 5 * time.Second
 
 // Check is one call, or a few that belong together, and what is asked of them.
 type Check struct {
@@ -71,7 +67,7 @@ type Outcome struct {
 	Took time.Duration
 }
 
-// Run runs a check for five seconds at most. After a check that does not even
+// Run runs a check for the station's patience at most. After a check that does not even
 // notice that its time is over, all later checks of the station fail.
 func (s *Station) Run(ctx context.Context, c Check) Outcome {
 	if s.stuck != "" {

@@ -34,12 +34,20 @@ func TestAllPairingsPass(t *testing.T) {
 
 func open(t *testing.T, pairing peers.Pairing, service Gauge) *Station {
 	t.Helper()
-	s, err := Open(t.Context(), pairing, service)
+	s, err := Open(t.Context(), pairing, service, 6*Patience) // for a busy machine
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
 	return s
+}
+
+// hurry is the patience of a station whose checks wait for what does not come, if
+// it is not the usual one.
+func (s *Station) hurry(patience time.Duration) {
+	if patience > 0 {
+		s.patience, s.grace = patience, max(patience/5, 500*time.Millisecond)
+	}
 }
 
 // named is the check of that name.
@@ -98,7 +106,7 @@ func TestServerNotStopping(t *testing.T) {
 	deaf := standard
 	deaf.NewServer = func() peers.Server { return unstoppable{standard.NewServer().(*grpc.Server)} }
 	s := open(t, peers.Pairing{Client: standard, Server: deaf}, gauge.New())
-	s.grace = 50 * time.Millisecond
+	s.grace = 500 * time.Millisecond
 	o := s.Run(t.Context(), named(t, "stop"))
 	wantMismatch(t, o.Err, "Serve", "to return")
 	s.server.(unstoppable).Server.Stop()

@@ -11,18 +11,16 @@ import (
 	"github.com/weir-rpc/weir/cmd/weir/internal/gauge"
 )
 
-const (
-	// callDeadline is far enough for a call to reach the handler on a busy
-	// machine before it ends.
-	callDeadline = 250 * time.Millisecond
+// callDeadline is far enough for a call to reach the handler on a busy machine
+// before it ends.
+func (s *Station) callDeadline() time.Duration { return s.patience / 20 }
 
-	// onWay is how much later than the client's the server's deadline may be:
-	// grpc-timeout is what is left when the call leaves.
-	onWay = 200 * time.Millisecond
-)
+// onWay is how much later than the client's the server's deadline may be:
+// grpc-timeout is what is left when the call leaves.
+func (s *Station) onWay() time.Duration { return s.patience / 25 }
 
 func deadline(ctx context.Context, s *Station) error {
-	limit := time.Now().Add(callDeadline)
+	limit := time.Now().Add(s.callDeadline())
 	limited, cancel := context.WithDeadline(ctx, limit)
 	defer cancel()
 	_, err := s.client.Wait(limited, &demopb.WaitRequest{Station: "deadline"})
@@ -30,8 +28,8 @@ func deadline(ctx context.Context, s *Station) error {
 	if err := wantCode("Wait with a deadline", err, codes.DeadlineExceeded); err != nil {
 		return err
 	}
-	if after < 0 || after > time.Second {
-		return &MismatchError{"the end of Wait", "within a second after the deadline", after.String() + " after it"}
+	if after < 0 || after > s.grace {
+		return &MismatchError{"the end of Wait", fmt.Sprintf("within %v after the deadline", s.grace), after.String() + " after it"}
 	}
 	visit, err := s.visit(ctx, "deadline")
 	if err != nil {
@@ -41,13 +39,13 @@ func deadline(ctx context.Context, s *Station) error {
 		return &MismatchError{"the handler's context", "a deadline", "none"}
 	}
 	// The unit of grpc-timeout is at best a nanosecond, and rounds.
-	if late := visit.Deadline.Sub(limit); late < -time.Millisecond || late > onWay {
+	if late := visit.Deadline.Sub(limit); late < -time.Millisecond || late > s.onWay() {
 		return &MismatchError{
-			"the deadline at the server", fmt.Sprintf("the client's, at most %v later", onWay),
+			"the deadline at the server", fmt.Sprintf("the client's, at most %v later", s.onWay()),
 			fmt.Sprintf("%v later", late),
 		}
 	}
-	_, err = over(ctx, visit)
+	_, err = s.over(ctx, visit)
 	return err
 }
 
@@ -73,7 +71,7 @@ func cancel(ctx context.Context, s *Station) error {
 	if err := wantCode("Wait, cancelled", err, codes.Canceled); err != nil {
 		return err
 	}
-	ended, err := over(ctx, visit)
+	ended, err := s.over(ctx, visit)
 	if err != nil {
 		return err
 	}
@@ -95,8 +93,8 @@ func (s *Station) visit(ctx context.Context, name string) (gauge.Visit, error) {
 }
 
 // over waits for the end of the handler's context and gives its error.
-func over(ctx context.Context, v gauge.Visit) (error, error) {
-	patience := time.NewTimer(time.Second)
+func (s *Station) over(ctx context.Context, v gauge.Visit) (error, error) {
+	patience := time.NewTimer(s.grace)
 	defer patience.Stop()
 	select {
 	case err := <-v.Over:
@@ -104,7 +102,7 @@ func over(ctx context.Context, v gauge.Visit) (error, error) {
 	case <-patience.C:
 	case <-ctx.Done():
 	}
-	return nil, &MismatchError{"the handler's context", "to end with the call", "no end within a second"}
+	return nil, &MismatchError{"the handler's context", "to end with the call", fmt.Sprintf("no end within %v", s.grace)}
 }
 
 func stop(_ context.Context, s *Station) error { return s.Close() }

@@ -33,15 +33,15 @@ type Station struct {
 	served  chan error // what Serve returned
 
 	patience time.Duration // of a check
-	grace    time.Duration // of a check that is late, and of Stop
+	grace    time.Duration // of a check that is late, of the ends that it waits for, and of Stop
 
 	closed bool
 	stuck  string // the check that does not return
 }
 
 // Open starts a server of the pairing on a free port of 127.0.0.1. Close ends
-// it.
-func Open(ctx context.Context, pairing peers.Pairing, service Gauge) (*Station, error) {
+// it. All that checks wait for is part of their patience.
+func Open(ctx context.Context, pairing peers.Pairing, service Gauge, patience time.Duration) (*Station, error) {
 	lis, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ func Open(ctx context.Context, pairing peers.Pairing, service Gauge) (*Station, 
 		server:   pairing.Server.NewServer(),
 		served:   make(chan error, 1),
 		patience: patience,
-		grace:    grace,
+		grace:    patience / 5,
 	}
 	demopb.RegisterGaugeServer(s.server, service)
 	s.conn, err = pairing.Client.Dial(s.address)

@@ -19,7 +19,7 @@ func plan(t *testing.T) Plan {
 		Outstanding: 8,
 		Rounds:      3,
 		Warmup:      10 * time.Millisecond,
-		Window:      50 * time.Millisecond,
+		Window:      200 * time.Millisecond,
 	}
 }
 
@@ -45,7 +45,7 @@ func TestCompare(t *testing.T) {
 		}
 		for _, f := range append(s.Rounds, s.Median) {
 			// A unary call of grpc-go allocates some 140 objects on both sides.
-			if f.CallsPerSecond < 100 || f.CPUPerCall <= 0 || f.AllocsPerCall < 1 || f.AllocsPerCall > 10000 ||
+			if f.CallsPerSecond <= 0 || f.CPUPerCall <= 0 || f.AllocsPerCall < 1 || f.AllocsPerCall > 10000 ||
 				f.P50 <= 0 || f.P99 < f.P50 {
 				t.Errorf("%s measured %+v, which cannot be", s.Name, f)
 			}
@@ -80,7 +80,7 @@ func TestCompareInterrupted(t *testing.T) {
 	if _, err := Compare(ctx, p); !errors.Is(err, context.Canceled) {
 		t.Errorf("Compare gave %v, want context.Canceled", err)
 	}
-	if took := time.Since(started); took > 10*time.Second {
+	if took := time.Since(started); took > 30*time.Second {
 		t.Errorf("Compare took %v to notice that it was interrupted", took)
 	}
 }
