@@ -11,6 +11,7 @@ GRPCURL_VERSION := v1.9.4
 BIN := $(CURDIR)/bin
 LINT := $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)
 GRPCURL := $(BIN)/grpcurl-$(GRPCURL_VERSION)
+ETCD := $(BIN)/etcd
 
 # FUZZTIME is for each target, in `make fuzz`; PROOF_FUZZTIME in `make proof`.
 FUZZTIME ?= 5s
@@ -32,14 +33,28 @@ $(GRPCURL):
 	GOBIN=$(BIN)/install GOWORK=off go install github.com/fullstorydev/grpcurl/cmd/grpcurl@$(GRPCURL_VERSION)
 	mv $(BIN)/install/grpcurl $@
 
+# An etcd server, which the tests of test/ecosystem/engines start and restart
+# themselves; its version is in the go.mod beside, and it is built from there.
+.PHONY: etcd
+etcd: $(ETCD)
+
+$(ETCD): test/ecosystem/tools/go.mod
+	GOWORK=off go -C test/ecosystem/tools build -o $@ go.etcd.io/etcd/server/v3
+
+# Some 3,200 restarts, in eight minutes.
+.PHONY: rolling
+rolling: $(ETCD) ## restart servers as processes, found by etcd, by DNS and by xDS, many times
+	go test -count 1 -run TestRolling_ -timeout 30m -v ./test/ecosystem/engines -rounds 25
+	go test -count 10 -run TestRolling_ -timeout 30m -v ./xds/internal/scenario
+
 # One pattern for every module of go.work: `./...` would stop at the root.
 .PHONY: test
-test: $(GRPCURL) ## tests of all modules
+test: $(GRPCURL) $(ETCD) ## tests of all modules
 	go test -timeout 170s work
 
 .PHONY: race
-race: $(GRPCURL) ## tests of all modules under the race detector
-	go test -race -timeout 10m work
+race: $(GRPCURL) $(ETCD) ## tests of all modules under the race detector
+	tools/race -timeout 10m
 
 .PHONY: build
 build: ## compile every package of every module
@@ -80,7 +95,7 @@ lint: $(LINT) ## golangci-lint over all modules
 
 .PHONY: tidy-check
 tidy-check: ## fail where go mod tidy would change something
-	@status=0; for dir in $(MODULES) conformance/tools; do \
+	@status=0; for dir in $(MODULES) conformance/tools test/ecosystem/tools; do \
 		echo "tidy $$dir"; \
 		GOWORK=off go -C "$$dir" mod tidy -diff || status=1; \
 	done; exit $$status
@@ -164,9 +179,10 @@ check: ## all of the above that can fail, from a bare machine
 	tools/check build cross fmt-check tidy-check vet test alone rows mutants interop conformance h2spec prometheus race bench-once fuzz check-generate lint demo
 
 .PHONY: proof
-proof: ## the long form: check, then each fuzz target for PROOF_FUZZTIME, the race suite ten times, bench-check and bench
+proof: ## the long form: check, then each fuzz target for PROOF_FUZZTIME, the race suite ten times, rolling restarts, bench-check and bench
 	$(MAKE) check
-	go test -race -count 10 -timeout 60m work
+	tools/race -count 10 -timeout 60m
+	$(MAKE) rolling
 	tools/fuzz $(PROOF_FUZZTIME)
 	$(MAKE) bench-check
 	$(MAKE) bench
