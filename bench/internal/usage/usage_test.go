@@ -62,8 +62,9 @@ func TestSettle(t *testing.T) {
 		name          string
 		before, after uint64
 	}{{"RSS", before.RSS, full.RSS}, {"heap", before.Heap, full.Heap}} {
-		// The race detector needs memory of its own for that.
-		if grown := int64(m.after - m.before); grown < size*9/10 || grown > 8*size {
+		// The race detector needs memory of its own for that, and Linux's count of
+		// resident pages lags by some for each CPU.
+		if grown := int64(m.after - m.before); grown < size/2 || grown > 8*size {
 			t.Errorf("%s grew by %d octets, want about %d", m.name, grown, size)
 		}
 	}
@@ -72,7 +73,8 @@ func TestSettle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if shrunk := int64(full.RSS - empty.RSS); shrunk < size*9/10 {
+	// The rest may be code that was read in meanwhile.
+	if shrunk := int64(full.RSS - empty.RSS); shrunk < size/2 {
 		t.Errorf("RSS shrank by %d octets when %d were freed", shrunk, size)
 	}
 }
