@@ -3,12 +3,19 @@ package rolling
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
+
+// mostOpen is the bound of the calls under way, in seconds of the rate.
+const mostOpen = 4
 
 // A Load is an open loop: a call begins when its time has come, whatever became of
 // those before, each in a goroutine of its own. What a call waits for is therefore
 // part of its own time, and of nobody else's.
+//
+// A machine that cannot keep up is not buried under calls: those that are due while
+// as many are under way as four seconds have are left out.
 type Load struct {
 	Rate    int                             // calls a second
 	Timeout time.Duration                   // of each call
@@ -21,6 +28,7 @@ type Run struct {
 	began time.Time
 	stop  chan struct{}
 	all   sync.WaitGroup // the pace, and the calls under way
+	open  atomic.Int64   // these calls
 
 	mu    sync.Mutex
 	calls []Call // those that have ended; guarded by mu
@@ -50,6 +58,9 @@ func (r *Run) pace() {
 		case <-r.stop:
 			return
 		case <-timer.C:
+		}
+		if r.open.Load() < mostOpen*int64(r.load.Rate) {
+			r.open.Add(1)
 			r.all.Go(func() { r.call(at) })
 		}
 	}
@@ -63,6 +74,7 @@ func (r *Run) call(at time.Duration) {
 	r.mu.Lock()
 	r.calls = append(r.calls, c)
 	r.mu.Unlock()
+	r.open.Add(-1)
 }
 
 // Since is the time that a Call has as At, now.

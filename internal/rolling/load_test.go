@@ -52,6 +52,36 @@ func TestLoad_IsOpen(t *testing.T) {
 	})
 }
 
+// A server that answers nothing does not get more than four seconds of calls.
+func TestLoad_IsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var open, most atomic.Int64
+		run := Load{Rate: 10, Timeout: time.Minute, Call: func(ctx context.Context) error {
+			most.Store(max(most.Load(), open.Add(1)))
+			defer open.Add(-1)
+			<-ctx.Done()
+			return nil
+		}}.Start()
+		<-time.After(70*time.Second - time.Millisecond)
+		if r := run.Stop(); most.Load() != 40 || len(r.Calls) != 80 {
+			t.Errorf("%d calls under way at a time, and %d in all, want 40 and 80", most.Load(), len(r.Calls))
+		}
+	})
+}
+
+// What waits while the control waits is left out, and the rest is not.
+func TestReport_Beside(t *testing.T) {
+	const s = time.Second
+	control := newReport([]Call{{At: 1 * s, Took: 1}, {At: 5 * s, Took: 3 * s}})
+	all := newReport([]Call{{At: 1 * s, Took: 3 * s}, {At: 2 * s, Took: 4 * s}, {At: 6 * s, Took: 1}, {At: 7 * s, Took: 5 * s}, {At: 10 * s, Took: 1}, {At: 12 * s, Took: 1}})
+	if r := all.Beside(control, s); len(r.Calls) != 2 || r.Calls[0].At != 1*s || r.Calls[1].At != 12*s || r.Longest != 3*s {
+		t.Errorf("%v: %v", r, r.Calls)
+	}
+	if r := all.Beside(control, 3*s); len(r.Calls) != len(all.Calls) {
+		t.Errorf("beside a control that did not wait: %v", r)
+	}
+}
+
 func TestReport_OfNothing(t *testing.T) {
 	if r := newReport(nil); r.String() != "0 calls, 0 failed; p50 0s, p99 0s, longest 0s" {
 		t.Errorf("%v", r)

@@ -46,6 +46,27 @@ func (r Report) Between(from, to time.Duration) Report {
 	return newReport(calls)
 }
 
+// Beside is about the calls during which no call of the control took more than
+// limit. The control calls at the same time what is not tested: when that has to
+// wait, the machine has no time for it, and the wait of others says nothing; nor
+// does it for as long again, when what was held up is made up for. Both loads have
+// to have begun at the same time.
+func (r Report) Beside(control Report, limit time.Duration) Report {
+	var busy []Call
+	for _, c := range control.Calls {
+		if c.Took > limit {
+			busy = append(busy, c)
+		}
+	}
+	var calls []Call
+	for _, c := range r.Calls {
+		if !slices.ContainsFunc(busy, func(b Call) bool { return b.At <= c.At+c.Took && c.At <= b.At+2*b.Took }) {
+			calls = append(calls, c)
+		}
+	}
+	return newReport(calls)
+}
+
 // mostShown is how many kinds of errors are shown.
 const mostShown = 10
 

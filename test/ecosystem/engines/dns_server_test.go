@@ -30,7 +30,7 @@ type nameServer struct {
 // startDNS starts a DNS server, over UDP and TCP, that ends with the test.
 func startDNS(t *testing.T) *nameServer {
 	t.Helper()
-	n := &nameServer{t: t, address: net.JoinHostPort(hosts(1)[0], "5353"), zone: make(map[string][]dns.RR), asked: make(map[string]int)}
+	n := &nameServer{t: t, address: net.JoinHostPort(hosts(1)[0], port), zone: make(map[string][]dns.RR), asked: make(map[string]int)}
 	for _, network := range []string{"udp", "tcp"} {
 		ready, ended := make(chan struct{}), make(chan error, 1)
 		s := &dns.Server{Addr: n.address, Net: network, Handler: n, NotifyStartedFunc: func() { close(ready) }}
