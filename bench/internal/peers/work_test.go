@@ -41,20 +41,25 @@ func TestSleepEndsWithItsCall(t *testing.T) {
 	})
 }
 
-// TestTurns: as many turns take as long, if the machine has a moment of quiet.
+// TestTurns: as many turns take as long, if the machine has a moment of quiet. It may
+// have none while it is looked for, or be slower then than later.
 func TestTurns(t *testing.T) {
 	const d = time.Millisecond
-	turns, err := Turns(d)
-	if err != nil {
-		t.Fatal(err)
+	for try := range 20 {
+		turns, err := Turns(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fastest := time.Hour
+		for range 50 {
+			started := time.Now()
+			Spin(turns)
+			fastest = min(fastest, time.Since(started))
+		}
+		if fastest >= d/3 && fastest <= 3*d {
+			return
+		}
+		t.Logf("try %d: %d turns take %v, want %v", try, turns, fastest, d)
 	}
-	fastest := time.Hour
-	for range 50 {
-		started := time.Now()
-		Spin(turns)
-		fastest = min(fastest, time.Since(started))
-	}
-	if fastest < d/3 || fastest > 3*d {
-		t.Errorf("%d turns take %v, want %v", turns, fastest, d)
-	}
+	t.Error("turns never took as long as they should")
 }

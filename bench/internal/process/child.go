@@ -12,8 +12,8 @@ import (
 )
 
 // lastWords is how long a process may take to end after its input has ended,
-// before it is killed.
-const lastWords = 5 * time.Second
+// before it is killed. It is long: the machine may be busy.
+const lastWords = 30 * time.Second
 
 // child is a process, seen from the one that started it. It is for one
 // goroutine.

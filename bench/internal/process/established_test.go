@@ -27,6 +27,12 @@ func TestEstablished(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer nc.Close()
+		// The server's end is established a moment after the client's.
+		end, err := lis.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer end.Close()
 	}
 	if n, err := established(all); n != 3 || err != nil {
 		t.Errorf("%d connections, %v; want 3 beside one of another port", n, err)

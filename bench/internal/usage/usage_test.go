@@ -47,7 +47,8 @@ func TestSettle(t *testing.T) {
 		kept[i] = 1
 	}
 	stop := make(chan struct{})
-	for range 10 {
+	const waiting = 100
+	for range waiting {
 		go func() { <-stop }()
 	}
 	full, err := Settle()
@@ -55,8 +56,9 @@ func TestSettle(t *testing.T) {
 		t.Fatal(err)
 	}
 	close(stop)
-	if got := full.Goroutines - before.Goroutines; got != 10 {
-		t.Errorf("%d more goroutines, want 10", got)
+	// Some that others left may have ended meanwhile.
+	if got := full.Goroutines - before.Goroutines; got < waiting-5 || got > waiting {
+		t.Errorf("%d more goroutines, want %d", got, waiting)
 	}
 	for _, m := range []struct {
 		name          string
