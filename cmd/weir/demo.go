@@ -36,7 +36,7 @@ const (
 )
 
 // demoCommand is for gauges that newGauge makes, one for each pairing. It ends
-// within the limit, or fails.
+// within the limit, which a flag may change, or fails.
 func demoCommand(newGauge func() checks.Gauge, limit time.Duration) *cobra.Command {
 	var skipLoad, asJSON bool
 	cmd := &cobra.Command{
@@ -45,7 +45,8 @@ func demoCommand(newGauge func() checks.Gauge, limit time.Duration) *cobra.Comma
 		Long: `Demo starts servers of weir and of grpc-go on loopback and calls them with
 clients of both: all four kinds of calls, metadata, status, deadline, cancel,
 large and compressed messages. Then it puts the same load on weir and on grpc-go
-in turns, in processes of their own, and compares. It takes at most 20 seconds.
+in turns, in processes of their own, and compares. It takes at most 20 seconds,
+and is patient with a slow machine if --limit gives it more.
 
 The exit status is 0 if all was as expected, 1 if not, and 130 when interrupted.`,
 		Args: cobra.NoArgs,
@@ -69,6 +70,7 @@ The exit status is 0 if all was as expected, 1 if not, and 130 when interrupted.
 		}),
 	}
 	cmd.Flags().BoolVar(&skipLoad, "skip-load", false, "only check, do not measure")
+	cmd.Flags().DurationVar(&limit, "limit", limit, "how long all of it may take")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "write one JSON object at the end, and nothing else")
 	return cmd
 }

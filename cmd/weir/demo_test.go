@@ -25,6 +25,7 @@ const patiently = 2 * time.Minute
 
 // The whole demo with the load in processes of their own, as JSON.
 func TestDemo(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes ten seconds")
 	}
@@ -61,15 +62,17 @@ func TestDemo(t *testing.T) {
 }
 
 func TestDemoWithoutTimeForItsLoad(t *testing.T) {
-	hurried := rootCommand(demoCommand(func() checks.Gauge { return gauge.New() }, time.Second))
+	t.Parallel()
+	hurried := rootCommand(demoCommand(func() checks.Gauge { return gauge.New() }, patiently))
 	var out, errOut bytes.Buffer
-	status := execute(t.Context(), hurried, []string{"demo"}, strings.NewReader(""), &out, &errOut)
+	status := execute(t.Context(), hurried, []string{"demo", "--limit", "1s"}, strings.NewReader(""), &out, &errOut)
 	if status != statusFailed || !strings.Contains(out.String(), "✗ load\n  came     expected 4.4s for the load") {
 		t.Errorf("exit status %d, stderr %q, stdout:\n%s", status, errOut.String(), out.String())
 	}
 }
 
 func TestDemoAsText(t *testing.T) {
+	t.Parallel()
 	var stdout, errOut bytes.Buffer
 	patient := rootCommand(demoCommand(func() checks.Gauge { return gauge.New() }, patiently))
 	status := execute(t.Context(), patient, []string{"demo", "--skip-load"}, strings.NewReader(""), &stdout, &errOut)
@@ -103,6 +106,7 @@ func (s salty) Read(ctx context.Context, req *demopb.ReadRequest) (*demopb.Readi
 }
 
 func TestDemoTellsWhatIsWrong(t *testing.T) {
+	t.Parallel()
 	var out, errOut bytes.Buffer
 	broken := rootCommand(demoCommand(func() checks.Gauge { return salty{gauge.New()} }, patiently))
 	status := execute(t.Context(), broken, []string{"demo", "--skip-load"}, strings.NewReader(""), &out, &errOut)
@@ -121,6 +125,7 @@ func TestDemoTellsWhatIsWrong(t *testing.T) {
 }
 
 func TestReportTellsWhatIsWrong(t *testing.T) {
+	t.Parallel()
 	var out, errOut bytes.Buffer
 	broken := rootCommand(demoCommand(func() checks.Gauge { return salty{gauge.New()} }, patiently))
 	status := execute(t.Context(), broken, []string{"demo", "--skip-load", "--json"}, strings.NewReader(""), &out, &errOut)

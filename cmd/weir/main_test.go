@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"flag"
 	"os"
 	"strings"
 	"testing"
@@ -17,6 +18,13 @@ import (
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && (os.Args[1] == load.ServerCommand || os.Args[1] == load.ClientCommand) {
 		os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	}
+	// A process with the race detector waits for a second before it ends.
+	os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0")
+	// Tests that wait beside each other need no processor of their own.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		panic(err)
 	}
 	leak.Main(m)
 }
@@ -41,7 +49,7 @@ func TestCommandLine(t *testing.T) {
 		out    string // is part of it
 		errOut string
 	}{
-		{"no command", nil, statusOK, "demo", ""},
+		{"no command", []string{}, statusOK, "demo", ""},
 		{"help", []string{"demo", "--help"}, statusOK, "--skip-load", ""},
 		{"unknown command", []string{"dame"}, statusUsage, "", `unknown command "dame"`},
 		{"unknown flag", []string{"demo", "--fast"}, statusUsage, "", "weir demo: unknown flag: --fast"},

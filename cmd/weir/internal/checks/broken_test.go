@@ -19,6 +19,9 @@ import (
 	"github.com/weir-rpc/weir/cmd/weir/internal/peers"
 )
 
+// hurried is the patience of a check that fails when its time is over.
+const hurried = 4 * time.Second
+
 // broken is a gauge with one method replaced.
 type broken struct {
 	*gauge.Service
@@ -111,8 +114,17 @@ func withDetails(code codes.Code, message, field string) error {
 	return st.Err()
 }
 
+// until gives a context that ends with all of the test, for what goes on for longer
+// than the check that waits for it, however busy the machine is.
+func until(ctx context.Context, t *testing.T) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	context.AfterFunc(t.Context(), cancel)
+	return ctx, cancel
+}
+
 // A check that passes here would pass for a transport that does the same.
 func TestChecksFailOnBrokenService(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		call    string
 		service *broken
@@ -201,7 +213,7 @@ func TestChecksFailOnBrokenService(t *testing.T) {
 				}
 			}},
 			[]string{"Recv of Follow", "DeadlineExceeded"},
-			time.Second,
+			hurried,
 		},
 		"a follow that answers twice": {
 			"bidi streaming", &broken{follow: func(s grpc.BidiStreamingServer[demopb.Reading, demopb.Summary]) error {
@@ -264,9 +276,11 @@ func TestChecksFailOnBrokenService(t *testing.T) {
 		},
 		"a server's deadline of its own": {
 			"deadline", visitor(func(ctx context.Context) (context.Context, context.CancelFunc) {
-				return context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+				ctx, cancel := until(ctx, t)
+				own, forget := context.WithTimeout(ctx, time.Hour)
+				return own, func() { forget(); cancel() }
 			}),
-			[]string{"the deadline at the server", "later"}, Patience,
+			[]string{"the deadline at the server", "later"}, 0,
 		},
 		"an answer before the deadline": {
 			"deadline", &broken{wait: func(*gauge.Service, context.Context, *demopb.WaitRequest) (*demopb.Reading, error) {
@@ -282,11 +296,9 @@ func TestChecksFailOnBrokenService(t *testing.T) {
 		},
 		"a handler that never learns of the cancellation": {
 			"cancel", visitor(func(ctx context.Context) (context.Context, context.CancelFunc) {
-				deaf, cancel := context.WithCancel(context.WithoutCancel(ctx))
-				time.AfterFunc(2*time.Second, cancel)
-				return deaf, cancel
+				return until(ctx, t)
 			}),
-			[]string{"the handler's context", "to end", "no end"}, Patience,
+			[]string{"the handler's context", "to end", "no end"}, hurried,
 		},
 		"a large message with one octet changed": {
 			"20 MiB message", alter(func(r *demopb.Reading) { r.Trace[17*mebibyte] ^= 1 }),
@@ -314,6 +326,7 @@ func TestChecksFailOnBrokenService(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			tt.service.Service = gauge.New()
 			s := open(t, peers.Pairing{Client: peers.GRPC(), Server: peers.GRPC()}, tt.service)
 			s.hurry(tt.patience)
@@ -334,6 +347,7 @@ func (c changed) Invoke(ctx context.Context, method string, in, out any, opts ..
 }
 
 func TestChecksFailOnBrokenClient(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		call   string
 		invoke func(next grpc.ClientConnInterface, ctx context.Context, method string, in, out any, opts ...grpc.CallOption) error
@@ -358,7 +372,7 @@ func TestChecksFailOnBrokenClient(t *testing.T) {
 		"a client that keeps the cancellation to itself": {
 			"cancel",
 			func(next grpc.ClientConnInterface, ctx context.Context, method string, in, out any, opts ...grpc.CallOption) error {
-				rest, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+				rest, cancel := until(ctx, t)
 				go func() {
 					defer cancel()
 					next.Invoke(rest, method, in, out, opts...)
@@ -366,20 +380,21 @@ func TestChecksFailOnBrokenClient(t *testing.T) {
 				<-ctx.Done()
 				return status.FromContextError(ctx.Err()).Err()
 			},
-			[]string{"the handler's context", "no end"}, Patience,
+			[]string{"the handler's context", "no end"}, hurried,
 		},
 		"a client that does not end": {
 			"cancel",
 			func(next grpc.ClientConnInterface, ctx context.Context, method string, in, out any, opts ...grpc.CallOption) error {
-				rest, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+				rest, cancel := until(ctx, t)
 				defer cancel()
 				return next.Invoke(rest, method, in, out, opts...)
 			},
 			[]string{"Wait, cancelled", "to return"},
-			time.Second,
+			hurried,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			standard := peers.GRPC()
 			client := standard
 			client.Dial = func(target string, opts ...grpc.CallOption) (peers.Client, error) {

@@ -20,8 +20,10 @@ func pairings() []peers.Pairing {
 }
 
 func TestAllPairingsPass(t *testing.T) {
+	t.Parallel()
 	for _, pairing := range pairings() {
 		t.Run(pairing.Client.Name+" to "+pairing.Server.Name, func(t *testing.T) {
+			t.Parallel()
 			s := open(t, pairing, gauge.New())
 			for _, c := range All() {
 				if o := s.Run(t.Context(), c); o.Err != nil {
@@ -34,7 +36,7 @@ func TestAllPairingsPass(t *testing.T) {
 
 func open(t *testing.T, pairing peers.Pairing, service Gauge) *Station {
 	t.Helper()
-	s, err := Open(t.Context(), pairing, service, 6*Patience) // for a busy machine
+	s, err := Open(t.Context(), pairing, service, 12*Patience) // for a busy machine
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +48,7 @@ func open(t *testing.T, pairing peers.Pairing, service Gauge) *Station {
 // it is not the usual one.
 func (s *Station) hurry(patience time.Duration) {
 	if patience > 0 {
-		s.patience, s.grace = patience, max(patience/5, 500*time.Millisecond)
+		s.patience, s.grace = patience, patience/2
 	}
 }
 
@@ -102,11 +104,12 @@ func TestInterruptedCheckFails(t *testing.T) {
 }
 
 func TestServerNotStopping(t *testing.T) {
+	t.Parallel()
 	standard := peers.GRPC()
 	deaf := standard
 	deaf.NewServer = func() peers.Server { return unstoppable{standard.NewServer().(*grpc.Server)} }
 	s := open(t, peers.Pairing{Client: standard, Server: deaf}, gauge.New())
-	s.grace = 500 * time.Millisecond
+	s.grace = 3 * time.Second
 	o := s.Run(t.Context(), named(t, "stop"))
 	wantMismatch(t, o.Err, "Serve", "to return")
 	s.server.(unstoppable).Server.Stop()

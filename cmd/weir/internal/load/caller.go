@@ -73,12 +73,13 @@ func (c *caller) run(ctx context.Context, d time.Duration) (Window, error) {
 	return w, nil
 }
 
-// lane makes one call after the other.
+// lane makes one call after the other, and one at least: a window may be over before
+// it begins.
 func (c *caller) lane(ctx context.Context, i int, over *atomic.Bool) error {
 	trace := bytes.Repeat([]byte{byte(i)}, Payload)
 	req := &demopb.ReadRequest{Station: "load", Trace: trace}
 	took := c.took[i][:0]
-	for started := time.Now(); !over.Load(); {
+	for started := time.Now(); ; {
 		reply, err := c.client.Read(ctx, req)
 		if err != nil {
 			return fmt.Errorf("a call of the load: expected a reply; came %w", err)
@@ -89,9 +90,11 @@ func (c *caller) lane(ctx context.Context, i int, over *atomic.Bool) error {
 		ended := time.Now()
 		took = append(took, ended.Sub(started))
 		started = ended
+		if over.Load() {
+			c.took[i] = took
+			return nil
+		}
 	}
-	c.took[i] = took
-	return nil
 }
 
 // spread gives the number of the times, and the times that half of them and 99

@@ -51,6 +51,21 @@ func TestCallerKeepsCallsOutstanding(t *testing.T) {
 	}
 }
 
+// A machine that is busy may come to the calls of a window when it is over.
+func TestCallerCallsInAWindowThatIsOver(t *testing.T) {
+	const outstanding = 3
+	c := newCaller(client{read: func(_ context.Context, req *demopb.ReadRequest) (*demopb.Reading, error) {
+		return &demopb.Reading{Trace: req.GetTrace()}, nil
+	}}, outstanding)
+	var over atomic.Bool
+	over.Store(true)
+	for i := range outstanding {
+		if err := c.lane(t.Context(), i, &over); err != nil || len(c.took[i]) != 1 {
+			t.Errorf("lane %d: %d calls, %v; want one", i, len(c.took[i]), err)
+		}
+	}
+}
+
 func TestCallerFails(t *testing.T) {
 	for _, tt := range []struct {
 		name  string

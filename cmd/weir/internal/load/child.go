@@ -12,8 +12,8 @@ import (
 )
 
 // lastWords is how long a process may take to end after its input has ended,
-// before it is killed.
-const lastWords = 2 * time.Second
+// before it is killed. It is long: the machine may be busy.
+const lastWords = 10 * time.Second
 
 // child is a process of the load, seen from the one that started it. It is for
 // one goroutine.
@@ -90,7 +90,7 @@ func (c *child) stop() error {
 	}
 	c.cancel()
 	if err := c.cmd.Wait(); err != nil && !errors.Is(err, context.Canceled) {
-		return fmt.Errorf("process %q: expected a clean end within %v; came %w", c.name, lastWords, err)
+		return fmt.Errorf("process %q: expected a clean end within %v; came %w", c.name, c.cmd.WaitDelay, err)
 	}
 	return nil
 }

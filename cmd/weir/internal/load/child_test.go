@@ -3,6 +3,7 @@ package load
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestChildThatFails(t *testing.T) {
@@ -25,7 +26,8 @@ func TestChildThatDoesNotEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.stop(); err == nil || !strings.Contains(err.Error(), "expected a clean end") {
+	c.cmd.WaitDelay = 100 * time.Millisecond
+	if err := c.stop(); err == nil || !strings.Contains(err.Error(), "expected a clean end within 100ms; came") || !strings.Contains(err.Error(), "killed") {
 		t.Errorf("stop() = %v, want that the process did not end", err)
 	}
 }

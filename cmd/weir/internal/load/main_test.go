@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/weir-rpc/weir/internal/leak"
 
@@ -14,6 +15,8 @@ import (
 
 // TestMain is also the main of the processes that tests start.
 func TestMain(m *testing.M) {
+	// A process with the race detector waits for a second before it ends.
+	os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0")
 	if len(os.Args) < 2 {
 		leak.Main(m)
 	}
@@ -31,7 +34,9 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "no water")
 		os.Exit(3)
 	case "stay":
-		select {}
+		for {
+			<-time.After(time.Hour) // a process of which no goroutine can go on ends by itself
+		}
 	default:
 		leak.Main(m)
 	}
