@@ -86,7 +86,7 @@ func (*ejections) HandleConn(context.Context, stats.ConnStats)                  
 func TestEjection(t *testing.T) {
 	const js = `{"loadBalancingConfig": [{"outlier_detection_experimental": {
 		"interval": "0.5s", "baseEjectionTime": "2s", "maxEjectionTime": "3s", "maxEjectionPercent": 50,
-		"failurePercentageEjection": {"threshold": 50, "enforcementPercentage": 100, "minimumHosts": 3, "requestVolume": 5},
+		"failurePercentageEjection": {"threshold": 50, "enforcementPercentage": 100, "minimumHosts": 3, "requestVolume": 1},
 		"childPolicy": [{"round_robin": {}}]
 	}}]}`
 	var hosts [4]host

@@ -125,7 +125,7 @@ func TestBalancing_OutlierDetection(t *testing.T) {
 		all := fleet.StartAll(t, "a", "b", "c")
 		w.start(simple(controlplane.Cluster{
 			Name: "one", Localities: controlplane.At(addrs(all...)...),
-			Outlier: &controlplane.Outlier{Interval: 400 * time.Millisecond, Ejection: 2 * time.Second, Threshold: 50, Volume: 3},
+			Outlier: &controlplane.Outlier{Interval: 400 * time.Millisecond, Ejection: 2 * time.Second, Threshold: 50, Volume: 1},
 		}))
 		w.ready(all...)
 		all[1].Fail(-1, codes.Internal)
