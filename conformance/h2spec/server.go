@@ -48,6 +48,11 @@ func start(ctx context.Context, command string, args ...string) (*server, error)
 	case s.port = <-port:
 		return s, nil
 	case <-s.ended:
+		select {
+		case s.port = <-port: // it listened, and stop says that it has ended
+			return s, nil
+		default:
+		}
 		return nil, fmt.Errorf("the server ended before it listened (%w):\n%s", s.err, s.words)
 	case <-late.C:
 		s.kill()

@@ -31,7 +31,7 @@ const (
 )
 
 // modeTime bounds one mode, of which each takes some seconds.
-const modeTime = 2 * time.Minute
+const modeTime = 5 * time.Minute
 
 // A mode is one run of the suite.
 type mode struct {
@@ -138,7 +138,7 @@ func (m mode) run(ctx context.Context, root, runner, client, server string) (str
 	ctx, cancel := context.WithTimeout(ctx, modeTime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, runner, m.args(root, client, server)...)
-	cmd.WaitDelay = time.Second // the programs that the runner has started hold its output
+	cmd.WaitDelay = 20 * time.Second // the programs that the runner has started hold its output
 	said, err := cmd.CombinedOutput()
 	report := string(said)
 	switch c := parse(report); {
