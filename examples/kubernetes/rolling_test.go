@@ -23,6 +23,9 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 )
 
+// notice is how long a server serves after SIGTERM.
+const notice = 1500 * time.Millisecond
+
 // pod is a server, which runs by itself.
 type pod struct {
 	*exec.Cmd
@@ -34,7 +37,7 @@ type pod struct {
 func begin(t *testing.T, programs, name string, at netip.AddrPort) *pod {
 	t.Helper()
 	p := &pod{Cmd: exec.CommandContext(t.Context(), filepath.Join(programs, "server")), log: make(chan string, 1)}
-	p.Env = []string{"LISTEN=" + at.String(), "POD_NAME=" + name, "NOTICE=1500ms", "GRACE=20s"}
+	p.Env = []string{"LISTEN=" + at.String(), "POD_NAME=" + name, "NOTICE=" + notice.String(), "GRACE=20s"}
 	out, err := p.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -55,14 +58,14 @@ func begin(t *testing.T, programs, name string, at netip.AddrPort) *pod {
 		_, _ = io.Copy(&rest, r)
 		p.log <- rest.String()
 	}()
-	if got := probe(t, p, "ready"); got != healthpb.HealthCheckResponse_SERVING {
-		t.Errorf("%s: the readiness probe hears %v", name, got)
+	if got, err := probe(t, p, "ready"); got != healthpb.HealthCheckResponse_SERVING {
+		t.Errorf("%s: the readiness probe hears %v, %v", name, got, err)
 	}
 	return p
 }
 
 // probe asks as the kubelet does: with grpc-go, over a new connection, in plain text.
-func probe(t *testing.T, p *pod, service string) healthpb.HealthCheckResponse_ServingStatus {
+func probe(t *testing.T, p *pod, service string) (healthpb.HealthCheckResponse_ServingStatus, error) {
 	t.Helper()
 	c, err := grpc.NewClient("passthrough:///"+p.address.String(), grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithUserAgent("kube-probe"))
 	if err != nil {
@@ -71,22 +74,22 @@ func probe(t *testing.T, p *pod, service string) healthpb.HealthCheckResponse_Se
 	defer func() { _ = c.Close() }()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	out, err := healthpb.NewHealthClient(c).Check(ctx, &healthpb.HealthCheckRequest{Service: service}, grpc.WaitForReady(true))
-	if err != nil {
-		t.Errorf("%s: the probe of %s: %v", p.address, service, err)
-	}
-	return out.GetStatus()
+	out, err := healthpb.NewHealthClient(c).Check(ctx, &healthpb.HealthCheckRequest{Service: service})
+	return out.GetStatus(), err
 }
 
 // end is SIGTERM, and waits for exit code 0.
 func (p *pod) end(t *testing.T) {
 	t.Helper()
+	asked := time.Now()
 	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	// It is alive until it has ended, though it is not ready any more.
-	if got := probe(t, p, "alive"); got != healthpb.HealthCheckResponse_SERVING {
-		t.Errorf("the liveness probe hears %v after SIGTERM", got)
+	// It is alive until it has ended, though it is not ready any more. On a busy
+	// machine the probe may come when it has.
+	got, err := probe(t, p, "alive")
+	if late := time.Since(asked) > notice; got != healthpb.HealthCheckResponse_SERVING && !late {
+		t.Errorf("the liveness probe hears %v, %v after SIGTERM", got, err)
 	}
 	log := <-p.log
 	if err := p.Wait(); err != nil {
