@@ -47,6 +47,12 @@ rolling: $(ETCD) ## restart servers as processes, found by etcd, by DNS and by x
 	go test -count 1 -run TestRolling_ -timeout 30m -v ./test/ecosystem/engines -rounds 25
 	go test -count 10 -run TestRolling_ -timeout 30m -v ./xds/internal/scenario
 
+# What tests would otherwise download while they run.
+.PHONY: fetch
+fetch: $(GRPCURL) $(ETCD) ## download the modules of all packages, and build what tests run
+	go list -deps -test work >/dev/null
+	GOWORK=off go -C conformance/tools list -deps tool >/dev/null
+
 # One pattern for every module of go.work: `./...` would stop at the root.
 .PHONY: test
 test: $(GRPCURL) $(ETCD) ## tests of all modules
@@ -85,6 +91,9 @@ vet: ## go vet over all modules
 $(LINT):
 	GOBIN=$(BIN)/install GOWORK=off go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
 	mv $(BIN)/install/golangci-lint $@
+
+.PHONY: linter
+linter: $(LINT)
 
 .PHONY: lint
 lint: $(LINT) ## golangci-lint over all modules
