@@ -61,8 +61,14 @@ func TestRun(t *testing.T) {
 		if s.Burn > 0 {
 			s.Turns = 1000
 		}
-		if s.Slots == 0 {
-			s.Outstanding = min(s.Outstanding, 256) // more take long, and show nothing else
+		// More take long, and show nothing else.
+		switch {
+		case s.Slots > 0:
+			s.Outstanding = 2 * s.Slots
+		case s.Shape == scenario.Stream || s.Payload > 64<<10:
+			s.Outstanding = min(s.Outstanding, 4)
+		default:
+			s.Outstanding = min(s.Outstanding, 256)
 		}
 		for _, p := range all[:usual] {
 			if p.Lacks(s) == "" && p.Measures(s) {
