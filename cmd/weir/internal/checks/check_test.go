@@ -36,7 +36,7 @@ func TestAllPairingsPass(t *testing.T) {
 
 func open(t *testing.T, pairing peers.Pairing, service Gauge) *Station {
 	t.Helper()
-	s, err := Open(t.Context(), pairing, service, 12*Patience) // for a busy machine
+	s, err := Open(t.Context(), pairing, service, 24*Patience) // for a busy machine
 	if err != nil {
 		t.Fatal(err)
 	}
