@@ -19,8 +19,12 @@ import (
 	"github.com/weir-rpc/weir/cmd/weir/internal/peers"
 )
 
-// hurried is the patience of a check that fails when its time is over.
-const hurried = 4 * time.Second
+// hurried is the patience of a check that fails when its time is over, and unhurried
+// that of one that fails if an answer comes before its deadline, and does not wait.
+const (
+	hurried   = 4 * time.Second
+	unhurried = 10 * time.Minute
+)
 
 // broken is a gauge with one method replaced.
 type broken struct {
@@ -286,13 +290,13 @@ func TestChecksFailOnBrokenService(t *testing.T) {
 			"deadline", &broken{wait: func(*gauge.Service, context.Context, *demopb.WaitRequest) (*demopb.Reading, error) {
 				return &demopb.Reading{}, nil
 			}},
-			[]string{"DeadlineExceeded", "no error"}, 0,
+			[]string{"DeadlineExceeded", "no error"}, unhurried,
 		},
 		"a deadline exceeded too early": {
 			"deadline", &broken{wait: func(*gauge.Service, context.Context, *demopb.WaitRequest) (*demopb.Reading, error) {
 				return nil, status.Error(codes.DeadlineExceeded, "already")
 			}},
-			[]string{"the end of Wait", "-"}, 0,
+			[]string{"the end of Wait", "-"}, unhurried,
 		},
 		"a handler that never learns of the cancellation": {
 			"cancel", visitor(func(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -329,7 +333,7 @@ func TestChecksFailOnBrokenService(t *testing.T) {
 			t.Parallel()
 			tt.service.Service = gauge.New()
 			s := open(t, peers.Pairing{Client: peers.GRPC(), Server: peers.GRPC()}, tt.service)
-			s.hurry(tt.patience)
+			s.bear(tt.patience)
 			wantMismatch(t, s.Run(t.Context(), named(t, tt.call)).Err, tt.words...)
 		})
 	}
@@ -402,7 +406,7 @@ func TestChecksFailOnBrokenClient(t *testing.T) {
 				return changed{conn, tt.invoke}, err
 			}
 			s := open(t, peers.Pairing{Client: client, Server: standard}, gauge.New())
-			s.hurry(tt.patience)
+			s.bear(tt.patience)
 			wantMismatch(t, s.Run(t.Context(), named(t, tt.call)).Err, tt.words...)
 		})
 	}

@@ -40,15 +40,16 @@ func open(t *testing.T, pairing peers.Pairing, service Gauge) *Station {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.deadline = 3 * time.Second // which tests wait for
 	t.Cleanup(func() { s.Close() })
 	return s
 }
 
-// hurry is the patience of a station whose checks wait for what does not come, if
-// it is not the usual one.
-func (s *Station) hurry(patience time.Duration) {
+// bear is another patience than the usual one: for a station whose checks wait for
+// what does not come, or do not wait for what may come late.
+func (s *Station) bear(patience time.Duration) {
 	if patience > 0 {
-		s.patience, s.grace = patience, patience/2
+		s.patience, s.grace, s.deadline = patience, patience/2, patience/20
 	}
 }
 

@@ -11,16 +11,12 @@ import (
 	"github.com/weir-rpc/weir/cmd/weir/internal/gauge"
 )
 
-// callDeadline is far enough for a call to reach the handler on a busy machine
-// before it ends.
-func (s *Station) callDeadline() time.Duration { return min(s.patience/20, 3*time.Second) }
-
 // onWay is how much later than the client's the server's deadline may be:
 // grpc-timeout is what is left when the call leaves.
-func (s *Station) onWay() time.Duration { return s.callDeadline() * 4 / 5 }
+func (s *Station) onWay() time.Duration { return s.deadline * 4 / 5 }
 
 func deadline(ctx context.Context, s *Station) error {
-	limit := time.Now().Add(s.callDeadline())
+	limit := time.Now().Add(s.deadline)
 	limited, cancel := context.WithDeadline(ctx, limit)
 	defer cancel()
 	_, err := s.client.Wait(limited, &demopb.WaitRequest{Station: "deadline"})

@@ -33,6 +33,7 @@ type Station struct {
 	served  chan error // what Serve returned
 
 	patience time.Duration // of a check
+	deadline time.Duration // of a call that is to exceed it: far enough to reach the handler on a busy machine
 	grace    time.Duration // of a check that is late, of the ends that it waits for, and of Stop
 
 	closed bool
@@ -53,6 +54,7 @@ func Open(ctx context.Context, pairing peers.Pairing, service Gauge, patience ti
 		server:   pairing.Server.NewServer(),
 		served:   make(chan error, 1),
 		patience: patience,
+		deadline: patience / 20,
 		grace:    patience / 5,
 	}
 	demopb.RegisterGaugeServer(s.server, service)
