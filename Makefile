@@ -60,7 +60,7 @@ test: $(GRPCURL) $(ETCD) ## tests of all modules
 
 .PHONY: race
 race: $(GRPCURL) $(ETCD) ## tests of all modules under the race detector
-	tools/race -timeout 10m
+	tools/race -timeout 30m
 
 .PHONY: build
 build: ## compile every package of every module
