@@ -22,8 +22,8 @@ const variable = "WEIR_ROLLING_SERVER"
 const listening = "rolling: listening on "
 
 const (
-	startTime = 20 * time.Second // for a server to listen
-	stopTime  = 20 * time.Second // from SIGTERM to the end
+	startTime = time.Minute // for a server to listen
+	stopTime  = time.Minute // from SIGTERM to the end
 )
 
 // Main is the first that the TestMain of a package does: if [Start] began this

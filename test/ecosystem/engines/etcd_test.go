@@ -116,7 +116,7 @@ func TestEtcd_Restarts(t *testing.T) {
 	cc := dial(t, "etcd:///"+name, roundRobin, weir.WithResolvers(e.resolver()))
 	wantSpread(t, cc, servers[:2])
 	c := testgrpc.NewTestServiceClient(cc)
-	run := rolling.Load{Rate: 200, Timeout: most, Call: func(ctx context.Context) error {
+	run := rolling.Load{Rate: 200, Timeout: timeout, Call: func(ctx context.Context) error {
 		_, err := c.UnaryCall(ctx, &testgrpc.SimpleRequest{})
 		return err
 	}}.Start()

@@ -39,7 +39,7 @@ func TestRolling_ServerHangs(t *testing.T) {
 				wantSpread(t, cc, at(h...))
 			}
 			beside := control(t)
-			run := rolling.Load{Rate: rate, Timeout: most, Call: unary(cc)}.Start()
+			run := rolling.Load{Rate: rate, Timeout: timeout, Call: unary(cc)}.Start()
 			if err := pause(t.Context(), time.Second); err != nil {
 				t.Fatal(err)
 			}

@@ -30,7 +30,8 @@ func large(cc grpc.ClientConnInterface) func(context.Context) error {
 }
 
 // Rolling restarts, and calls of a megabyte, where options make connections come
-// and go for other reasons, too.
+// and go for other reasons, too. Of several connections two would do for the load,
+// but not for what a machine that is busy has to make up for.
 func TestRolling_WithOptions(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -38,8 +39,8 @@ func TestRolling_WithOptions(t *testing.T) {
 		servers      []string
 		opts         []weir.DialOption
 	}{
-		{"several connections, pick_first", "", []string{"-slots", "20", "-takes", "50ms"}, []weir.DialOption{weir.WithMaxConnectionsPerAddress(5)}},
-		{"several connections, round_robin", roundRobin, []string{"-slots", "8", "-takes", "50ms"}, []weir.DialOption{weir.WithMaxConnectionsPerAddress(5)}},
+		{"several connections, pick_first", "", []string{"-slots", "20", "-takes", "50ms"}, []weir.DialOption{weir.WithMaxConnectionsPerAddress(20)}},
+		{"several connections, round_robin", roundRobin, []string{"-slots", "8", "-takes", "50ms"}, []weir.DialOption{weir.WithMaxConnectionsPerAddress(20)}},
 		{"MaxConnectionAge, pick_first", "", []string{"-age", "300ms"}, nil},
 		{"MaxConnectionAge, round_robin", roundRobin, []string{"-age", "300ms"}, nil},
 		{"early calls and keepalive", roundRobin, nil, []weir.DialOption{weir.WithEarlyCalls(), weir.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second})}},
@@ -54,7 +55,7 @@ func TestRolling_WithOptions(t *testing.T) {
 			n.set(shelf, h)
 			cc := dial(t, n.target(shelf), tt.config, tt.opts...)
 			defer load(t, cc)()
-			calls := rolling.Load{Rate: largeRate, Timeout: most, Call: large(cc)}.Start()
+			calls := rolling.Load{Rate: largeRate, Timeout: timeout, Call: large(cc)}.Start()
 			defer func() {
 				r := calls.Stop()
 				t.Logf("large: %v", r)

@@ -27,6 +27,8 @@ const (
 	between = 500 * time.Millisecond
 	// longest is what any call may take.
 	longest = 10 * time.Second
+	// timeout ends a call of a load, on a machine that cannot keep up.
+	timeout = time.Minute
 	// notice is what a client may take to see the end of a connection: the kernel
 	// tells it at once, but this machine may have other things to do.
 	notice = time.Second
@@ -86,15 +88,15 @@ func control(t *testing.T) *rolling.Run {
 	t.Helper()
 	cc := dial(t, "passthrough:///"+local(t, hosts(1)[0]), "")
 	whoAnswers(t, cc) // it is connected
-	return rolling.Load{Rate: 50, Timeout: most, Call: unary(cc)}.Start()
+	return rolling.Load{Rate: 50, Timeout: timeout, Call: unary(cc)}.Start()
 }
 
 // load keeps calls going until stop, of which none is to fail or to wait.
 func load(t *testing.T, cc grpc.ClientConnInterface) (stop func()) {
 	t.Helper()
 	beside := control(t)
-	calls := rolling.Load{Rate: rate, Timeout: most, Call: unary(cc)}.Start()
-	streams := rolling.Load{Rate: 20, Timeout: most, Call: stream(cc)}.Start()
+	calls := rolling.Load{Rate: rate, Timeout: timeout, Call: unary(cc)}.Start()
+	streams := rolling.Load{Rate: 20, Timeout: timeout, Call: stream(cc)}.Start()
 	return func() {
 		t.Helper()
 		ofCalls, ofStreams, ofControl := calls.Stop(), streams.Stop(), beside.Stop()
@@ -207,7 +209,7 @@ func TestRolling_ServerIsKilled(t *testing.T) {
 				wantSpread(t, cc, at(h...))
 			}
 			beside := control(t)
-			run := rolling.Load{Rate: rate, Timeout: most, Call: unary(cc)}.Start()
+			run := rolling.Load{Rate: rate, Timeout: timeout, Call: unary(cc)}.Start()
 			if err := pause(t.Context(), time.Second); err != nil {
 				t.Fatal(err)
 			}

@@ -179,13 +179,15 @@ func dial(t *testing.T, target, config string, opts ...weir.DialOption) *weir.Cl
 	return cc
 }
 
-// most is how long a change may take until calls show it.
+// most is how long a change may take until calls show it. It is less than a client may
+// wait before it looks a name up once more.
 const most = 20 * time.Second
 
 // wantSpread waits until calls go to these addresses, all of them and no others.
 // Calls wait for ready if there is a time when nobody serves.
 func wantSpread(t *testing.T, cc *weir.Client, addresses []string, opts ...grpc.CallOption) {
 	t.Helper()
+	most := most + time.Duration(len(addresses))*200*time.Millisecond // to connect to hundreds
 	ctx, cancel := context.WithTimeout(t.Context(), most)
 	defer cancel()
 	c := testgrpc.NewTestServiceClient(cc)
