@@ -202,22 +202,34 @@ func TestIdleFrameLimit(t *testing.T) {
 			})
 		})
 		t.Run("client", func(t *testing.T) {
-			a := newActor(t)
-			c := newWeirClient(t, a.address(), weir.WithIdleFrameLimit(limit, 0))
-			call := invoke(t.Context(), c)
-			p := a.accept()
-			wantRequest(p, 1)
-			flood(p)
-			if !exceeded {
-				p.WriteResponse(1, []byte{})
-				p.WriteTrailers(1, codes.OK, "")
-			}
-			if got := <-call; exceeded {
-				wantText(t, got.err, codes.Unavailable, "option IdleFrameLimit")
-			} else if got.err != nil {
-				t.Error(got.err)
-			}
-			p.Close()
+			synctest.Test(t, func(t *testing.T) { // time gives frames back
+				var network simnet.Network
+				lis, err := network.Listen("svc:80")
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer lis.Close()
+				c := newWeirClient(t, "passthrough:///svc:80", weir.WithContextDialer(network.Dial), weir.WithIdleFrameLimit(limit, 0))
+				call := invoke(t.Context(), c)
+				nc, err := lis.Accept()
+				if err != nil {
+					t.Fatal(err)
+				}
+				p := h2peer.NewServer(t, nc)
+				p.Handshake()
+				wantRequest(p, 1)
+				flood(p)
+				if !exceeded {
+					p.WriteResponse(1, []byte{})
+					p.WriteTrailers(1, codes.OK, "")
+				}
+				if got := <-call; exceeded {
+					wantText(t, got.err, codes.Unavailable, "option IdleFrameLimit")
+				} else if got.err != nil {
+					t.Error(got.err)
+				}
+				p.Close()
+			})
 		})
 	}
 }
