@@ -22,20 +22,25 @@ import (
 var goroutineName = regexp.MustCompile(`^goroutine \d+ `)
 
 // readers names the goroutines that read a connection in this process.
-func readers() (names []string) {
+func readers() []string { return readersOf("goroutine") }
+
+// readersOf names those of which the first line of the stack says so.
+func readersOf(says string) (names []string) {
 	buf := make([]byte, 1<<20)
 	for g := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
-		if strings.Contains(g, "transport.(*conn).read(") {
+		header, _, _ := strings.Cut(g, "\n")
+		if strings.Contains(header, says) && strings.Contains(g, "transport.(*conn).read(") {
 			names = append(names, goroutineName.FindString(g))
 		}
 	}
 	return names
 }
 
-// reader names the one goroutine that reads a connection in this process.
+// reader names the one goroutine that reads a connection in this bubble. Tests
+// before may have left some that are about to end.
 func reader(t *testing.T) string {
 	t.Helper()
-	names := readers()
+	names := readersOf("synctest bubble")
 	if len(names) != 1 {
 		t.Fatalf("the readers are %q, want one", names)
 	}
