@@ -437,7 +437,7 @@ func TestInterceptorAllocations(t *testing.T) {
 			testpb.RegisterTestServiceServer(srv, echo{})
 			background(t, srv, lis)
 			c, in := testpb.NewTestServiceClient(newWeirClient(t, "passthrough:///"+lis.Addr().String())), new(testpb.Empty)
-			costs = append(costs, allocs.PerCall(t, 3000, func() error {
+			costs = append(costs, allocs.PerCall(t, 500, func() error {
 				_, err := c.EmptyCall(t.Context(), in)
 				return err
 			}))
