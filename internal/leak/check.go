@@ -2,7 +2,7 @@ package leak
 
 import "testing"
 
-// Check fails t if goroutines that were started after this call still run two
+// Check fails t if goroutines that were started after this call still run twenty
 // seconds after the test and all its later cleanups are over. Call it first.
 //
 // It sees the goroutines of the whole process, so it is not for tests that run

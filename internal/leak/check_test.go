@@ -50,6 +50,7 @@ func TestCheckFindsGoroutine(t *testing.T) {
 	var r recorder
 	check(&r)
 	go leakUntil(stop)
+	stop <- struct{}{}
 	r.end()
 	r.want(t, []string{"left a goroutine", "leak.leakUntil", "TestCheckFindsGoroutine"})
 }

@@ -10,7 +10,7 @@ import (
 
 // Main runs the tests of a package and ends the process: with the tests' own
 // verdict if they failed, else with 1 and the stacks on stderr if goroutines
-// or pooled buffers are left two seconds after the last test.
+// or pooled buffers are left twenty seconds after the last test.
 //
 // Buffers are not watched while benchmarks or a fuzz target run, because
 // watching costs a stack for each.

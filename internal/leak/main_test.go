@@ -45,7 +45,7 @@ func TestRun(t *testing.T) {
 			go func() { close(end) }()
 			return 0
 		}, 0, nil},
-		{"a goroutine", func() int { go leakUntil(stop); return 0 }, 1,
+		{"a goroutine", func() int { go leakUntil(stop); stop <- struct{}{}; return 0 }, 1,
 			[]string{"leak.leakUntil", "main_test.go", "1 goroutines and 0 buffers"}},
 		{"a buffer", func() int { keepBuffer(); return 0 }, 1,
 			[]string{"leak.keepBuffer", "main_test.go", "0 goroutines and 1 buffers"}},
@@ -76,8 +76,14 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// leakUntil ends when stop is closed. Who has sent to stop knows that it runs: the
+// stack of a goroutine that waits for a processor does not name it.
+//
 //go:noinline
-func leakUntil(stop chan struct{}) { <-stop }
+func leakUntil(stop chan struct{}) {
+	for range stop {
+	}
+}
 
 //go:noinline
 func keepBuffer() { buffer.Get(1000) }
@@ -130,7 +136,9 @@ func TestChild(t *testing.T) {
 	case "":
 		t.Skip("runs as a child of TestMainOfChild only")
 	case "goroutine":
-		go leakUntil(nil)
+		stop := make(chan struct{})
+		go leakUntil(stop)
+		stop <- struct{}{}
 	case "buffer":
 		keepBuffer()
 	}
