@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -362,7 +363,7 @@ func TestResolvers_OneAddress(t *testing.T) {
 		{"dns of an IPv6 address", "tcp", "[::1]:0", func(at string) string { return "dns:" + at }},
 		{"unix", "unix", "", func(at string) string { return "unix:" + at }},
 		{"unix with slashes", "unix", "", func(at string) string { return "unix://" + at }},
-		{"unix-abstract", "unix", "@weir-test-resolvers", func(at string) string { return "unix-abstract:" + at[1:] }},
+		{"unix-abstract", "unix", abstract("resolvers"), func(at string) string { return "unix-abstract:" + at[1:] }},
 	} {
 		if tt.address == "[::1]:0" && !v6 {
 			continue
@@ -397,6 +398,10 @@ func TestResolvers_OneAddress(t *testing.T) {
 // abstractSockets says whether this system has sockets without a file.
 const abstractSockets = runtime.GOOS == "linux"
 
+// abstract is the address of such a socket, of this process: all that run on a
+// machine share the names.
+func abstract(name string) string { return fmt.Sprintf("@weir-test-%s-%d", name, os.Getpid()) }
+
 // Feature: Resolvers
 //
 // grpc-go's own resolvers of the four schemes take the place of weir's if they are
@@ -409,8 +414,8 @@ func TestResolvers_OfGRPCGo(t *testing.T) {
 		"dns": "dns:///" + tcp.Addr().String(), "passthrough": "passthrough:///" + tcp.Addr().String(), "unix": "unix:" + path,
 	}
 	if abstractSockets {
-		serveAt(t, "unix", "@weir-test-of-grpc-go")
-		targets["unix-abstract"] = "unix-abstract:weir-test-of-grpc-go"
+		serveAt(t, "unix", abstract("of-grpc-go"))
+		targets["unix-abstract"] = "unix-abstract:" + abstract("of-grpc-go")[1:]
 	}
 	for scheme, target := range targets {
 		for _, policy := range policies {
