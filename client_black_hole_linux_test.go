@@ -43,7 +43,7 @@ func TestBlackHole_OfTCP(t *testing.T) {
 		says string
 	}{
 		"user timeout":      {weir.WithKeepaliveParams(keepalive.ClientParameters{Time: time.Hour, Timeout: 2 * time.Second}), 5 * time.Second, "TCP_USER_TIMEOUT"},
-		"WithAnswerTimeout": {weir.WithAnswerTimeout(1200 * time.Millisecond), 1500 * time.Millisecond, "WithAnswerTimeout"},
+		"WithAnswerTimeout": {weir.WithAnswerTimeout(1200 * time.Millisecond), 1500 * time.Millisecond, "WithAnswerTimeout, 1.2s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			lis, err := net.Listen("tcp", "127.0.0.1:0")
@@ -75,7 +75,7 @@ func TestBlackHole_OfTCP(t *testing.T) {
 			if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("the call ended with %v, want one that says %q", err, tt.says)
 			}
-			if d := time.Since(start); d > tt.want+15*time.Second {
+			if d := time.Since(start); d > tt.want+time.Minute { // the system's own patience is of a quarter of an hour
 				t.Errorf("the call ended after %v, want %v", d, tt.want)
 			} else {
 				t.Logf("the call ended after %v", d)
