@@ -211,7 +211,7 @@ func TestInterceptedAllocationBudget(t *testing.T) {
 	empty := new(testpb.Empty)
 	count := func(opts ...weir.DialOption) float64 {
 		stub := testpb.NewTestServiceClient(newWeirClient(t, address, opts...))
-		return allocs.PerCall(t, 5000, func() error {
+		return allocs.PerCall(t, 1000, func() error {
 			_, err := stub.EmptyCall(t.Context(), empty)
 			return err
 		})
