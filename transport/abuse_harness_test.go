@@ -119,10 +119,15 @@ type reached struct {
 // attack makes up to n rounds, and stops when the target has had enough.
 func (a *attacker) attack(n int, round func(a *attacker, i uint32)) (r reached) {
 	a.t.Helper()
-	var before, after runtime.MemStats
+	collected := func() int {
+		runtime.GC()
+		runtime.GC() // a pool keeps things through one, for each processor
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int(m.HeapAlloc)
+	}
 	synctest.Wait()
-	runtime.GC()
-	runtime.ReadMemStats(&before)
+	before := collected()
 	goroutines := numGoroutine()
 	for r.rounds < n && a.target.lastErr() == nil {
 		for range min(a.burst, n-r.rounds) {
@@ -137,9 +142,7 @@ func (a *attacker) attack(n int, round func(a *attacker, i uint32)) (r reached) 
 		a.target.mu.Unlock()
 	}
 	a.out = bytes.Buffer{}
-	runtime.GC()
-	runtime.ReadMemStats(&after)
-	r.heap = int(after.HeapAlloc) - int(before.HeapAlloc)
+	r.heap = collected() - before
 	return r
 }
 
