@@ -37,9 +37,10 @@ func readersOf(says string) (names []string) {
 }
 
 // reader names the one goroutine that reads a connection in this bubble. Tests
-// before may have left some that are about to end.
+// before may have left some that are about to end, and its own may not have begun.
 func reader(t *testing.T) string {
 	t.Helper()
+	synctest.Wait()
 	names := readersOf("synctest bubble")
 	if len(names) != 1 {
 		t.Fatalf("the readers are %q, want one", names)
