@@ -153,7 +153,10 @@ func TestServer_TinyData_CostsLittleMemory(t *testing.T) {
 		id := a.open("/s/Hold", false)
 		_ = a.fr.WriteData(id, false, []byte{0, 0, 0, size >> 8, size & 0xff})
 		got := a.attack(size, func(a *attacker, _ uint32) { _ = a.fr.WriteData(id, false, []byte{1}) })
-		if got.rounds != size || got.heap > 4*size || a.target.lastErr() != nil {
+		// Some 50,000 octets are the message's buffer and the connection's, and the
+		// first test of a process allocates as much once. Each frame's slice alone
+		// would be 24*size.
+		if got.rounds != size || got.heap > 12*size || a.target.lastErr() != nil {
 			t.Errorf("%d frames of an octet reached %+v; %v", size, got, a.target.lastErr())
 		}
 		a.wantAnswer()
