@@ -3,7 +3,6 @@ package weir_test
 import (
 	"context"
 	"net"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -115,7 +114,7 @@ func TestLocalCredentials(t *testing.T) {
 				target := "passthrough:///" + lis.Addr().String()
 				if tt.network == "unix" {
 					_ = lis.Close()
-					path := filepath.Join(t.TempDir(), "s")
+					path := socketPath(t)
 					var err error
 					if lis, err = net.Listen("unix", path); err != nil {
 						t.Fatal(err)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"net/url"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -62,7 +61,7 @@ func whom(t *testing.T, c testpb.TestServiceClient, want string) {
 func TestWithResolvers(t *testing.T) {
 	a, _ := serveAt(t, "tcp", "127.0.0.1:0")
 	b, _ := serveAt(t, "tcp", "127.0.0.1:0")
-	path := filepath.Join(t.TempDir(), "s")
+	path := socketPath(t)
 	serveAt(t, "unix", path)
 	testResolvers(t, func(t *testing.T, r *manual.Resolver, c testpb.TestServiceClient) {
 		asked := make(chan struct{}, 100)

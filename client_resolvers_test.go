@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
@@ -375,7 +374,7 @@ func TestResolvers_OneAddress(t *testing.T) {
 			t.Run(tt.name+" "+policy, func(t *testing.T) {
 				at := tt.address
 				if at == "" {
-					at = filepath.Join(t.TempDir(), "s")
+					at = socketPath(t)
 				}
 				lis, stop := serveAt(t, tt.network, at)
 				at = lis.Addr().String()
@@ -408,7 +407,7 @@ func abstract(name string) string { return fmt.Sprintf("@weir-test-%s-%d", name,
 // asked to.
 func TestResolvers_OfGRPCGo(t *testing.T) {
 	tcp, _ := serveAt(t, "tcp", "127.0.0.1:0")
-	path := filepath.Join(t.TempDir(), "s")
+	path := socketPath(t)
 	serveAt(t, "unix", path)
 	targets := map[string]string{
 		"dns": "dns:///" + tcp.Addr().String(), "passthrough": "passthrough:///" + tcp.Addr().String(), "unix": "unix:" + path,

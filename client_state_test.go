@@ -293,7 +293,7 @@ func TestTargets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), "s")
+	path := socketPath(t)
 	serveAt(t, "unix", path)
 	targets := []string{
 		"127.0.0.1:" + port, "localhost:" + port, ":" + port, "dns:localhost:" + port, "passthrough:///localhost:" + port,

@@ -8,7 +8,6 @@ import (
 	"io"
 	"maps"
 	"net"
-	"path/filepath"
 	"reflect"
 	"runtime"
 	"slices"
@@ -167,7 +166,7 @@ func TestPeerOfHandler(t *testing.T) {
 			t.Run(network+"/"+name, func(t *testing.T) {
 				address := "127.0.0.1:0"
 				if network == "unix" {
-					address = filepath.Join(t.TempDir(), "s")
+					address = socketPath(t)
 				}
 				lis, err := net.Listen(network, address)
 				if err != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -385,7 +384,7 @@ func (h shutEcho) Shutdown() { h.t.Error("a service that is not health is told")
 // both.
 func TestTCPAndUnixSocket(t *testing.T) {
 	srv, tcp := weir.NewServer(), listen(t)
-	unix, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+	unix, err := net.Listen("unix", socketPath(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -440,7 +439,7 @@ func TestTCPAndUnixSocket(t *testing.T) {
 // address.
 func TestShutdownOfUnixSocket(t *testing.T) {
 	srv := weir.NewServer()
-	lis, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+	lis, err := net.Listen("unix", socketPath(t))
 	if err != nil {
 		t.Fatal(err)
 	}
