@@ -21,7 +21,7 @@ func serve(address string, args []string) error {
 	if args[0] == "refuse" {
 		return errors.New("there is nothing to serve")
 	}
-	lis, err := net.Listen("tcp", address)
+	lis, err := Listen(asked, address)
 	if err != nil {
 		return err
 	}
