@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/weir-rpc/weir"
+	"github.com/weir-rpc/weir/internal/rolling"
 	"github.com/weir-rpc/weir/internal/simnet"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
@@ -68,10 +69,16 @@ func newGRPCClient(tb testing.TB, target string, opts ...grpc.DialOption) *grpc.
 	return c
 }
 
-// serveAt serves echo on an address until stop is called.
+// serveAt serves echo on an address until stop is called. Where a server was before,
+// somebody else on this machine may have got its port, for a moment.
 func serveAt(tb testing.TB, network, address string) (lis net.Listener, stop func(graceful bool)) {
 	tb.Helper()
-	lis, err := net.Listen(network, address)
+	var err error
+	if network == "tcp" {
+		lis, err = rolling.Listen(tb.Context(), address)
+	} else {
+		lis, err = net.Listen(network, address)
+	}
 	if err != nil {
 		tb.Fatal(err)
 	}
