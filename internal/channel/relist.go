@@ -100,10 +100,12 @@ func (p *pickFirst) relisted(balanced bool) {
 		gone = nil
 	default:
 		p.current = nil
+		err := fmt.Errorf("the resolver has %s no more", p.at)
+		p.states.set(connectivity.Idle, p.idle(), err)
 		if r := p.replacement; r != nil && r.runs { // towards addresses that were
 			p.hurryLocked()
+			p.states.set(connectivity.Connecting, without{errNotYet}, err) // it may be READY before wake
 		}
-		p.states.set(connectivity.Idle, p.idle(), fmt.Errorf("the resolver has %s no more", p.at))
 	}
 	p.mu.Unlock()
 	if gone != nil {
