@@ -16,33 +16,29 @@ type blockFor[K comparable] struct {
 	block field.Block
 }
 
-// find gives the block for a key, or nil.
-func (c *blockCache[K]) find(key K) *field.Block {
-	b := c.last
-	if b == nil {
-		return nil
+// find gives the block for a key, an empty one if there is none yet. It forgets
+// all others rather than keep more than most.
+func (c *blockCache[K]) find(key K, most int) *field.Block {
+	if b := c.last; b != nil && b.key == key {
+		return &b.block
 	}
-	if key != b.key {
-		if b = c.all[key]; b == nil {
-			return nil
-		}
-		c.last = b
-	}
-	return &b.block
+	return c.other(key, most)
 }
 
-// keep gives a block for a key that has none. It forgets all others rather than
-// keep more than most.
-func (c *blockCache[K]) keep(key K, most int) *field.Block {
-	b := &blockFor[K]{key: key}
-	if c.last != nil {
-		if c.all == nil {
-			c.all = map[K]*blockFor[K]{c.last.key: c.last}
+// other is find for another key than that of the last call.
+func (c *blockCache[K]) other(key K, most int) *field.Block {
+	b := c.all[key]
+	if b == nil {
+		b = &blockFor[K]{key: key}
+		if c.last != nil {
+			if c.all == nil {
+				c.all = map[K]*blockFor[K]{c.last.key: c.last}
+			}
+			if len(c.all) >= most {
+				clear(c.all)
+			}
+			c.all[key] = b
 		}
-		if len(c.all) >= most {
-			clear(c.all)
-		}
-		c.all[key] = b
 	}
 	c.last = b
 	return &b.block

@@ -123,15 +123,18 @@ func appendMetadataFields(b []byte, c *conn, md metadata.MD) []byte {
 
 // appendRecurring appends what calls of one kind have in common.
 func (h *headerBlocks) appendRecurring(b []byte, c *conn, call *Call) []byte {
-	key := blockKey{call.Method, call.Authority, call.ContentSubtype, call.SendCompress, call.AcceptEncoding}
-	block := h.known.find(key)
-	if block == nil {
-		block = h.known.keep(key, maxBlocks)
-	}
+	block := h.known.find(blockKey{call.Method, call.Authority, call.ContentSubtype, call.SendCompress, call.AcceptEncoding}, maxBlocks)
 	b, ok := c.enc.Replay(b, block)
-	if ok {
-		return b
+	if !ok {
+		b = h.appendBlock(b, c, call, block)
 	}
+	return b
+}
+
+// appendBlock appends them field by field, for block to keep. They lie on its
+// stack: a thousand callers of whom each has written them once would hold a
+// kilobyte each for that.
+func (h *headerBlocks) appendBlock(b []byte, c *conn, call *Call, block *field.Block) []byte {
 	authority, scheme := call.Authority, "http"
 	if authority == "" {
 		authority = h.cfg.Authority

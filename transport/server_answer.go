@@ -23,14 +23,16 @@ func (s *http2Server) restLocked() { s.answers.headers = blockCache[answerKey]{}
 
 // appendHeader appends the fields that answers of one kind begin with.
 func (a *answerBlocks) appendHeader(b []byte, e *field.Encoder, key answerKey) []byte {
-	block := a.headers.find(key)
-	if block == nil {
-		block = a.headers.keep(key, maxAnswers)
-	}
+	block := a.headers.find(key, maxAnswers)
 	b, ok := e.Replay(b, block)
-	if ok {
-		return b
+	if !ok {
+		b = key.appendBlock(b, e, block)
 	}
+	return b
+}
+
+// appendBlock appends them field by field, for block to keep.
+func (key answerKey) appendBlock(b []byte, e *field.Encoder, block *field.Block) []byte {
 	fields := append(make([]field.Field, 0, 3),
 		field.Field{Name: ":status", Value: "200"},
 		field.Field{Name: "content-type", Value: grpcwire.ContentType(key.subtype)},
