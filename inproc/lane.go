@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/weir-rpc/weir/internal/grpcwire"
+	"github.com/weir-rpc/weir/internal/sched"
 	"github.com/weir-rpc/weir/internal/wait"
 	"github.com/weir-rpc/weir/transport"
 )
@@ -14,10 +15,9 @@ import (
 type lane struct {
 	window   int // octets that may wait before the sender does
 	octets   int // that wait, prefixes included
-	messages []transport.Buffer
+	messages sched.Queue[transport.Buffer]
 	first    [1]transport.Buffer // backs messages at first
-	head     int
-	ended    bool // nothing more is sent
+	ended    bool                // nothing more is sent
 	sent     uint64
 
 	// Made when somebody first waits: news is for who receives, room for who
@@ -27,7 +27,7 @@ type lane struct {
 
 func (l *lane) init(window int) {
 	l.window = window
-	l.messages = l.first[:0]
+	l.messages.Use(l.first[:])
 }
 
 // full reports whether the sender has to wait.
@@ -35,7 +35,7 @@ func (l *lane) full() bool { return l.octets >= l.window }
 
 // push adds a message, however large.
 func (l *lane) push(m transport.Buffer) {
-	l.messages = append(l.messages, m)
+	l.messages.Push(m)
 	l.octets += weight(m)
 	l.sent++
 	signal(l.news)
@@ -43,14 +43,10 @@ func (l *lane) push(m transport.Buffer) {
 
 // pop takes the oldest message, if there is one.
 func (l *lane) pop() (m transport.Buffer, ok bool) {
-	if l.head == len(l.messages) {
+	if l.messages.Len() == 0 {
 		return m, false
 	}
-	m = l.messages[l.head]
-	l.messages[l.head] = transport.Buffer{}
-	if l.head++; l.head == len(l.messages) {
-		l.messages, l.head = l.messages[:0], 0
-	}
+	m = l.messages.Pop()
 	was := l.full()
 	l.octets -= weight(m)
 	if was && !l.full() {
@@ -71,7 +67,7 @@ func weight(m transport.Buffer) int {
 const valueWeight = 4 << 10
 
 // count is how many messages wait.
-func (l *lane) count() int { return len(l.messages) - l.head }
+func (l *lane) count() int { return l.messages.Len() }
 
 // end says that nothing more is sent.
 func (l *lane) end() {

@@ -196,7 +196,7 @@ func TestTinyFramesAreMerged(t *testing.T) {
 			if err != nil || len(m.Data) != 1000 {
 				t.Errorf("got %d octets, %v", len(m.Data), err)
 			}
-			if n := len(st.(*http2ServerStream).in.chunks); n != 1 {
+			if n := st.(*http2ServerStream).in.chunks.Len(); n != 1 {
 				t.Errorf("1,000 frames of one octet take %d chunks", n)
 			}
 			m.Free()

@@ -253,7 +253,7 @@ func (c *conn) roundLocked() {
 func (c *conn) emitLocked(st *stream, budget int) {
 	o := &st.out
 	for o.queued > 0 && budget > 0 {
-		m := &o.queue[o.head]
+		m := o.queue.Front()
 		n := min(len(m.rest), int(c.settings.maxFrameSize), budget-frame.HeaderLen, o.flow.Available(), c.sendFlow.Available())
 		if n <= 0 {
 			break

@@ -8,6 +8,7 @@ import (
 	"github.com/weir-rpc/weir/internal/frame"
 	"github.com/weir-rpc/weir/internal/gate"
 	"github.com/weir-rpc/weir/internal/grpcwire"
+	"github.com/weir-rpc/weir/internal/sched"
 	"github.com/weir-rpc/weir/internal/wait"
 	"google.golang.org/grpc/codes"
 )
@@ -26,10 +27,9 @@ type inbox struct {
 	taken uint32 // counts messages, over all calls that the stream serves: one of the past frees nothing
 	flow  flow.InFlow
 
-	chunks []chunk
+	chunks sched.Queue[chunk]
 	first  [1]chunk // backs chunks at first: most streams hold one
-	head   uint32
-	count  uint32 // complete messages that were not taken
+	count  uint32   // complete messages that were not taken
 
 	messages uint32 // complete messages of this call; the reader, who alone writes it, reads it without
 
@@ -141,7 +141,7 @@ func (in *inbox) take(part grpcwire.Part) {
 		in.append(part.Payload)
 	}
 	if part.End {
-		ch := &in.chunks[len(in.chunks)-1]
+		ch := in.chunks.Back()
 		ch.done = len(*ch.b)
 		in.count++
 		in.messages++
@@ -152,9 +152,9 @@ func (in *inbox) take(part grpcwire.Part) {
 func (in *inbox) begin(part grpcwire.Part) {
 	whole := grpcwire.PrefixLen + int(part.Size)
 	if !in.fits(whole) {
-		in.chunks = append(in.chunks, chunk{b: in.chunkFor(whole)})
+		in.chunks.Push(chunk{b: in.chunkFor(whole)})
 	}
-	b := in.chunks[len(in.chunks)-1].b
+	b := in.chunks.Back().b
 	n := len(*b)
 	*b = (*b)[:n+grpcwire.PrefixLen]
 	grpcwire.PutPrefix((*b)[n:], part.Compressed, int(part.Size))
@@ -163,7 +163,7 @@ func (in *inbox) begin(part grpcwire.Part) {
 // chunkFor gives an empty chunk for a message of n octets, or for its beginning.
 func (in *inbox) chunkFor(n int) *[]byte {
 	size := nextChunk
-	if len(in.chunks) == 0 {
+	if in.chunks.Len() == 0 {
 		size = firstChunk
 		if in.keeps && n <= firstChunk {
 			if in.spare == nil {
@@ -189,17 +189,17 @@ func (in *inbox) put(b *[]byte) {
 // fits reports whether a message of n octets fits behind the others of the
 // last chunk.
 func (in *inbox) fits(n int) bool {
-	if len(in.chunks) == 0 {
+	if in.chunks.Len() == 0 {
 		return false
 	}
-	b := *in.chunks[len(in.chunks)-1].b
+	b := *in.chunks.Back().b
 	return cap(b)-len(b) >= n
 }
 
 // append puts p to the last chunk. If there is no room the chunk holds the
 // beginning of this one message and nothing else, and grows.
 func (in *inbox) append(p []byte) {
-	ch := &in.chunks[len(in.chunks)-1]
+	ch := in.chunks.Back()
 	if n := len(*ch.b); cap(*ch.b)-n < len(p) {
 		whole := n + len(p) + int(in.split.Missing())
 		b := buffer.Get(min(whole, max(4*n, n+len(p))))
@@ -246,11 +246,9 @@ func (in *inbox) freeLocked() {
 	if in.inUse {
 		return // Message.Free will come back
 	}
-	for i := int(in.head); i < len(in.chunks); i++ {
-		in.put(in.chunks[i].b)
-		in.chunks[i] = chunk{}
+	for in.chunks.Len() > 0 {
+		in.put(in.chunks.Pop().b)
 	}
-	in.chunks, in.head = in.chunks[:0], 0
 }
 
 // resetLocked makes an inbox new of which everything is taken and freed.
@@ -278,14 +276,8 @@ func (in *inbox) release(number uint32) {
 
 // trimLocked gives back the first chunk if everything in it has been taken.
 func (in *inbox) trimLocked() {
-	ch := &in.chunks[in.head]
-	if ch.r != len(*ch.b) {
-		return
-	}
-	in.put(ch.b)
-	*ch = chunk{}
-	if in.head++; int(in.head) == len(in.chunks) {
-		in.chunks, in.head = in.chunks[:0], 0
+	if ch := in.chunks.Front(); ch.r == len(*ch.b) {
+		in.put(in.chunks.Pop().b)
 	}
 }
 
@@ -299,10 +291,10 @@ func (in *inbox) takeLocked() (m Message, update uint32, ok bool) {
 	if in.count == 0 {
 		return Message{}, 0, false
 	}
-	if ch := &in.chunks[in.head]; ch.r == ch.done {
+	if ch := in.chunks.Front(); ch.r == ch.done {
 		in.trimLocked() // the spare, with nothing to come back for it
 	}
-	ch := &in.chunks[in.head]
+	ch := in.chunks.Front()
 	b := (*ch.b)[ch.r:ch.done]
 	compressed, n, _ := grpcwire.ParsePrefix(b) // as begin put it
 	whole := grpcwire.PrefixLen + int(n)

@@ -73,11 +73,11 @@ func TestInbox_CutAnywhere_GivesWholeMessages(t *testing.T) {
 func TestInbox_PrefixPromisesMuch_TakesLittle(t *testing.T) {
 	st := newInbox(1<<32 - 1)
 	give(t, st, []byte{0, 255, 255, 255, 255, 1, 2, 3}, false)
-	if n := cap(*st.in.chunks[0].b); n > 2*wordChunk {
+	if n := cap(*st.in.chunks.Front().b); n > 2*wordChunk {
 		t.Errorf("a promise of 4 GiB took %d octets", n)
 	}
 	give(t, st, make([]byte, 200<<10), false)
-	if n := cap(*st.in.chunks[0].b); n > 2<<20 {
+	if n := cap(*st.in.chunks.Front().b); n > 2<<20 {
 		t.Errorf("200 KiB took %d octets", n)
 	}
 	st.in.kill(nil)
@@ -120,7 +120,7 @@ func TestInbox_Ends_GivesWhatCameWhole(t *testing.T) {
 	}
 	st.in.kill(nil)
 	give(t, st, h2peer.Message([]byte("late")), false)
-	if len(st.in.chunks) > 0 {
+	if st.in.chunks.Len() > 0 {
 		t.Error("an inbox that is dead holds memory")
 	}
 }
@@ -131,7 +131,7 @@ func TestInbox_SmallMessages_ShareMemory(t *testing.T) {
 	for range 100 {
 		give(t, st, h2peer.Message([]byte("x")), false)
 	}
-	if n := len(st.in.chunks); n != 1 {
+	if n := st.in.chunks.Len(); n != 1 {
 		t.Errorf("100 messages of 6 octets take %d chunks", n)
 	}
 	for range 100 {
@@ -141,7 +141,7 @@ func TestInbox_SmallMessages_ShareMemory(t *testing.T) {
 		}
 		m.Free()
 	}
-	if n := len(st.in.chunks); n != 0 {
+	if n := st.in.chunks.Len(); n != 0 {
 		t.Errorf("%d chunks are held with nothing in them", n)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"runtime/pprof"
 	"sync"
 	"time"
+
+	"github.com/weir-rpc/weir/internal/sched"
 )
 
 // chain runs the handlers of a connection's unary requests, one after the
@@ -23,8 +25,7 @@ type chain struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	queue   []*http2ServerStream
-	head    int
+	queue   sched.Queue[*http2ServerStream]
 	standby bool // a worker is on its way
 	dirty   bool // there are replies that nobody has flushed
 }
@@ -51,7 +52,9 @@ func (ch *chain) close() {
 // add queues requests. It does not wait for anything.
 func (ch *chain) add(requests []*http2ServerStream) {
 	ch.mu.Lock()
-	ch.queue = append(ch.queue, requests...)
+	for _, st := range requests {
+		ch.queue.Push(st)
+	}
 	ch.callLocked()
 	ch.mu.Unlock()
 }
@@ -64,21 +67,6 @@ func (ch *chain) callLocked() {
 	}
 }
 
-func (ch *chain) popLocked() *http2ServerStream {
-	if ch.head == len(ch.queue) {
-		return nil
-	}
-	st := ch.queue[ch.head]
-	ch.queue[ch.head] = nil
-	if ch.head++; ch.head == len(ch.queue) {
-		ch.queue, ch.head = ch.queue[:0], 0
-		if cap(ch.queue) > 256 {
-			ch.queue = nil
-		}
-	}
-	return st
-}
-
 // work runs handlers until none waits, then flushes. It reports whether a
 // handler has left the goroutine locked to its thread, which must end then:
 // nobody knows what that thread has become.
@@ -87,12 +75,9 @@ func (ch *chain) work(w *worker) (locked bool) {
 	flushed := time.Now()
 	ch.mu.Lock()
 	ch.standby = false
-	for n := 1; ; n++ {
-		st := ch.popLocked()
-		if st == nil {
-			break
-		}
-		if ch.head < len(ch.queue) || ch.dirty {
+	for n := 1; ch.queue.Len() > 0; n++ {
+		st := ch.queue.Pop()
+		if ch.queue.Len() > 0 || ch.dirty {
 			ch.callLocked()
 		}
 		ch.mu.Unlock()

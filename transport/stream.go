@@ -4,11 +4,6 @@ import (
 	"io"
 	"slices"
 	"sync/atomic"
-
-	"github.com/weir-rpc/weir/internal/buffer"
-	"github.com/weir-rpc/weir/internal/flow"
-	"github.com/weir-rpc/weir/internal/gate"
-	"github.com/weir-rpc/weir/internal/wait"
 )
 
 // stream is one stream of a connection, whichever side of it.
@@ -33,89 +28,6 @@ type stream struct {
 	server *http2ServerStream
 }
 
-// outbound is the sending half of a stream. Guarded by c.mu.
-type outbound struct {
-	flow     flow.OutFlow
-	queue    []outMessage
-	first    [1]outMessage // backs queue at first: most streams send one message at a time
-	head     int
-	queued   int    // octets in queue
-	batch    uint32 // conn.batch when END_STREAM was sent
-	messages uint32 // that were given to Send
-	end      bool
-	sentEnd  bool
-	over     bool // END_STREAM was sent after the peer's: that ended the stream
-	left     bool // the stream has left the table: nothing can be sent any more
-	inRound  bool
-	waiting  bool        // a Send waits for quota
-	reason   wait.Reason // why the queue does not move
-	trailers *trailers   // the server's last HEADERS
-	quota    gate.Gate   // only its signal is used: c.mu guards
-}
-
-// outMessage is a message of which not everything is framed.
-type outMessage struct {
-	buf    *[]byte
-	rest   []byte
-	copied bool // frames take a copy, else they refer to buf
-	shared bool // buf goes back to no pool: see NewSharedBuffer
-}
-
-// writeQuota is how much of a stream's messages may wait to be framed before
-// Send waits.
-const writeQuota = 64 << 10
-
-// ready reports whether a turn in the round would send something.
-func (o *outbound) ready() bool { return o.queued > 0 && o.flow.Available() > 0 }
-
-// popLocked takes the first message off the queue. Its memory goes back when
-// what refers to it is written.
-func (o *outbound) popLocked(c *conn) {
-	m := &o.queue[o.head]
-	untouched := len(m.rest) == len(*m.buf)
-	switch {
-	case m.shared: // the garbage collector's
-	case m.copied || untouched || !c.writing && c.out.empty():
-		buffer.Put(m.buf)
-	default:
-		c.out.keep(m.buf)
-	}
-	*m = outMessage{}
-	o.head++
-	if o.head == len(o.queue) {
-		o.queue, o.head = o.queue[:0], 0
-	}
-}
-
-// signalQuota wakes a Send that waits if the queue has drained enough.
-func (o *outbound) signalQuota() {
-	if o.waiting && o.queued < writeQuota {
-		o.waiting = false
-		o.quota.Signal()
-	}
-}
-
-// leaveLocked drops what is queued, and wakes a Send that waits.
-func (st *stream) leaveLocked() {
-	o := &st.out
-	o.left, o.trailers = true, nil
-	o.dropLocked(st.c)
-	o.signalQuota()
-}
-
-// dropLocked drops what is queued.
-func (o *outbound) dropLocked(c *conn) {
-	for o.head < len(o.queue) {
-		o.popLocked(c)
-	}
-	o.queued = 0
-}
-
-// begunLocked reports whether a part of a message is framed and the rest not.
-func (o *outbound) begunLocked() bool {
-	return o.head < len(o.queue) && len(o.queue[o.head].rest) < len(*o.queue[o.head].buf)
-}
-
 // producerSends is how many messages in a row, with nothing received between
 // them, make a sender a producer.
 const producerSends = 3
@@ -125,7 +37,8 @@ const producerSends = 3
 func (st *stream) init(c *conn, limit uint32, waits bool) {
 	st.c = c
 	st.in.limit, st.in.client = limit, c.client
-	st.out.queue, st.in.chunks = st.out.first[:0], st.in.first[:0]
+	st.out.queue.Use(st.out.first[:])
+	st.in.chunks.Use(st.in.first[:])
 	if waits {
 		st.in.Init()
 	}
@@ -135,7 +48,6 @@ func (st *stream) init(c *conn, limit uint32, waits bool) {
 // still stand in the round then, and stays there.
 func (st *stream) openLocked() {
 	o := &st.out
-	o.queue, o.head, o.queued = o.queue[:0], 0, 0
 	o.messages = 0
 	o.end, o.sentEnd, o.over, o.left, o.waiting, o.reason, o.trailers = false, false, false, false, false, 0, nil
 	o.flow.Init(st.c.settings.initialWindow)
@@ -152,11 +64,9 @@ func (st *stream) enqueueLocked(b *[]byte, end bool) { st.queueLocked(b, false, 
 func (st *stream) queueLocked(b *[]byte, shared, end bool) {
 	c, o := st.c, &st.out
 	small := len(*b) <= copyLimit
-	o.queue = append(o.queue, outMessage{buf: b, rest: *b, copied: small || c.sock.copies(), shared: shared})
 	c.out.small = c.out.small || small
-	o.queued += len(*b)
-	o.messages++
 	c.tally.messagesOut++
+	o.addLocked(outMessage{buf: b, rest: *b, copied: small || c.sock.copies(), shared: shared})
 	o.end = o.end || end
 	c.pushLocked(st)
 }

@@ -1,0 +1,97 @@
+package transport
+
+import (
+	"github.com/weir-rpc/weir/internal/buffer"
+	"github.com/weir-rpc/weir/internal/flow"
+	"github.com/weir-rpc/weir/internal/gate"
+	"github.com/weir-rpc/weir/internal/sched"
+	"github.com/weir-rpc/weir/internal/wait"
+)
+
+// outbound is the sending half of a stream. Guarded by c.mu.
+type outbound struct {
+	flow     flow.OutFlow
+	queue    sched.Queue[outMessage]
+	first    [1]outMessage // backs queue at first: most streams send one message at a time
+	queued   int           // octets in queue
+	batch    uint32        // conn.batch when END_STREAM was sent
+	messages uint32        // that were given to Send
+	end      bool
+	sentEnd  bool
+	over     bool // END_STREAM was sent after the peer's: that ended the stream
+	left     bool // the stream has left the table: nothing can be sent any more
+	inRound  bool
+	waiting  bool        // a Send waits for quota
+	reason   wait.Reason // why the queue does not move
+	trailers *trailers   // the server's last HEADERS
+	quota    gate.Gate   // only its signal is used: c.mu guards
+}
+
+// outMessage is a message of which not everything is framed.
+type outMessage struct {
+	buf    *[]byte
+	rest   []byte
+	copied bool // frames take a copy, else they refer to buf
+	shared bool // buf goes back to no pool: see NewSharedBuffer
+}
+
+// writeQuota is how much of a stream's messages may wait to be framed before
+// Send waits.
+const writeQuota = 64 << 10
+
+// ready reports whether a turn in the round would send something.
+func (o *outbound) ready() bool { return o.queued > 0 && o.flow.Available() > 0 }
+
+// addLocked puts a message behind the others.
+func (o *outbound) addLocked(m outMessage) {
+	o.messages++
+	o.queued += len(m.rest)
+	o.queue.Push(m)
+}
+
+// popLocked takes the first message off the queue. Its memory goes back when
+// what refers to it is written.
+func (o *outbound) popLocked(c *conn) {
+	m := o.queue.Pop()
+	untouched := len(m.rest) == len(*m.buf)
+	switch {
+	case m.shared: // the garbage collector's
+	case m.copied || untouched || !c.writing && c.out.empty():
+		buffer.Put(m.buf)
+	default:
+		c.out.keep(m.buf)
+	}
+}
+
+// signalQuota wakes a Send that waits if the queue has drained enough.
+func (o *outbound) signalQuota() {
+	if o.waiting && o.queued < writeQuota {
+		o.waiting = false
+		o.quota.Signal()
+	}
+}
+
+// leaveLocked drops what is queued, and wakes a Send that waits.
+func (st *stream) leaveLocked() {
+	o := &st.out
+	o.left, o.trailers = true, nil
+	o.dropLocked(st.c)
+	o.signalQuota()
+}
+
+// dropLocked drops what is queued.
+func (o *outbound) dropLocked(c *conn) {
+	for o.queue.Len() > 0 {
+		o.popLocked(c)
+	}
+	o.queued = 0
+}
+
+// begunLocked reports whether a part of a message is framed and the rest not.
+func (o *outbound) begunLocked() bool {
+	if o.queue.Len() == 0 {
+		return false
+	}
+	m := o.queue.Front()
+	return len(m.rest) < len(*m.buf)
+}
