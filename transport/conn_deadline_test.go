@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weir-rpc/weir/internal/grpcwire"
 	"github.com/weir-rpc/weir/internal/simnet"
 	"golang.org/x/net/http2"
 	"google.golang.org/grpc/codes"
@@ -59,6 +60,35 @@ func TestDeadlines_Many_PassInTheirOrder(t *testing.T) {
 		ts.peer.WantReset("the first", 9, http2.ErrCodeNo)
 		ts.peer.WantIdle("each ended once")
 	})
+}
+
+// A deadline that passes while messages wait: the status follows what has left,
+// unless that ends in the middle of a message.
+func TestDeadline_MessagesWait_StatusOrReset(t *testing.T) {
+	const whole = grpcwire.PrefixLen + 7
+	for window, reset := range map[uint32]bool{0: false, 3: true, whole: false, whole + 1: true, 3 * whole: false, 4*whole + 6: true} {
+		inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
+			st, _ := ts.open(1, "/s/Stream", "grpc-timeout", "1S")
+			for range 10 {
+				if err := st.Send(text("a reply")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			ts.peer.AnyOrder()
+			ts.peer.WantHeaders("they come first", 1)
+			for got := 0; got < int(window); {
+				got += ts.peer.WantData("what the window allows", 1).Length
+			}
+			simnet.Advance(2 * time.Second)
+			if reset {
+				ts.peer.WantReset("the client has a part of a message", 1, http2.ErrCodeCancel)
+			} else {
+				ts.peer.WantTrailers("the client has whole messages", 1, codes.DeadlineExceeded)
+				ts.peer.WantReset("its client has not ended it", 1, http2.ErrCodeNo)
+			}
+			ts.peer.WantIdle("nothing of the others")
+		}, http2.Setting{ID: http2.SettingInitialWindowSize, Val: window})
+	}
 }
 
 // A deadline that passes with its connection gone, or that its connection

@@ -4,6 +4,7 @@ import (
 	"github.com/weir-rpc/weir/internal/buffer"
 	"github.com/weir-rpc/weir/internal/flow"
 	"github.com/weir-rpc/weir/internal/gate"
+	"github.com/weir-rpc/weir/internal/grpcwire"
 	"github.com/weir-rpc/weir/internal/sched"
 	"github.com/weir-rpc/weir/internal/wait"
 )
@@ -27,7 +28,8 @@ type outbound struct {
 	quota    gate.Gate   // only its signal is used: c.mu guards
 }
 
-// outMessage is a message of which not everything is framed.
+// outMessage is a message of which not everything is framed, or several that lie
+// behind one another.
 type outMessage struct {
 	buf    *[]byte
 	rest   []byte
@@ -42,11 +44,47 @@ const writeQuota = 64 << 10
 // ready reports whether a turn in the round would send something.
 func (o *outbound) ready() bool { return o.queued > 0 && o.flow.Available() > 0 }
 
+// Messages that have to wait behind others are copied together, so that a stream
+// which is held up needs neither a buffer nor a turn for each: those of up to
+// joinLimit octets, the first in a buffer of firstJoint, more in one of nextJoint.
+const (
+	joinLimit  = 1 << 10
+	firstJoint = 2 << 10
+	nextJoint  = 16 << 10
+)
+
 // addLocked puts a message behind the others.
 func (o *outbound) addLocked(m outMessage) {
+	n := len(m.rest)
 	o.messages++
-	o.queued += len(m.rest)
-	o.queue.Push(m)
+	o.queued += n
+	if o.queued == n || n > joinLimit || m.shared {
+		o.queue.Push(m)
+		return
+	}
+	last := o.queue.Back()
+	if !last.join(m.rest) {
+		size := firstJoint
+		if cap(*last.buf) >= firstJoint {
+			size = nextJoint
+		}
+		b := buffer.Get(size)
+		*b = append((*b)[:0], m.rest...)
+		o.queue.Push(outMessage{buf: b, rest: *b, copied: true})
+	}
+	buffer.Put(m.buf)
+}
+
+// join puts p behind what is in m, and reports whether there was room.
+func (m *outMessage) join(p []byte) bool {
+	b := *m.buf
+	if !m.copied || m.shared || len(b)+len(p) > min(cap(b), nextJoint) {
+		return false
+	}
+	framed := len(b) - len(m.rest)
+	*m.buf = append(b, p...)
+	m.rest = (*m.buf)[framed:]
+	return true
 }
 
 // popLocked takes the first message off the queue. Its memory goes back when
@@ -93,5 +131,10 @@ func (o *outbound) begunLocked() bool {
 		return false
 	}
 	m := o.queue.Front()
-	return len(m.rest) < len(*m.buf)
+	at, framed := 0, len(*m.buf)-len(m.rest)
+	for at < framed {
+		_, n, _ := grpcwire.ParsePrefix((*m.buf)[at:])
+		at += grpcwire.PrefixLen + int(n)
+	}
+	return at > framed
 }
