@@ -277,8 +277,7 @@ func (c *Client) configured(ctx context.Context, inv *invocation, method string,
 // attempts makes a unary call as often as it takes.
 func (c *Client) attempts(ctx context.Context, inv *invocation, method string, comp encoding.Compressor, args, reply any) error {
 	for {
-		inv.stats = attemptStats{}
-		p, err := c.attempt(inv.stats.begin(ctx, c, inv.info.begin(inv.retries.transparent), method), inv, comp, args, reply)
+		p, err := c.attempt(inv.observed(ctx, c, method), inv, comp, args, reply)
 		inv.unpick(err)
 		inv.told(err)
 		again := err != nil && inv.retries.again(ctx, err)
@@ -287,66 +286,75 @@ func (c *Client) attempts(ctx context.Context, inv *invocation, method string, c
 		}
 		if again {
 			inv.reply.Free()
-			inv.reply, inv.pick = transport.Reply{}, channel.Pick{}
+			inv.reply = transport.Reply{}
+			inv.pick = channel.Pick{}
 			continue
 		}
-		inv.info.logHeader(inv.reply.GotHeader(), inv.reply.Header, p)
-		inv.info.logEnd(inv.reply.GotTrailer(), inv.reply.Trailer, p, err)
-		if err == nil {
-			inv.info.succeeded()
-		}
-		inv.info.finish(inv.reply.Header, inv.reply.Trailer, p, err)
-		inv.reply.Free()
-		inv.kept.message.Free()
+		inv.end(p, err)
 		return err
 	}
+}
+
+// end ends the call, with whom it was and how.
+func (inv *invocation) end(p *peer.Peer, err error) {
+	info, r := &inv.info, &inv.reply
+	info.logHeader(r.GotHeader(), r.Header, p)
+	info.logEnd(r.GotTrailer(), r.Trailer, p, err)
+	if err == nil {
+		info.succeeded()
+	}
+	info.finish(r.Header, r.Trailer, p, err)
+	r.Free()
+	inv.kept.message.Free()
 }
 
 // attempt makes a unary call once, and tells with whom. While it waits it has
 // little on the stack: a thousand callers that wait have a thousand of them.
 func (c *Client) attempt(ctx context.Context, inv *invocation, comp encoding.Compressor, args, reply any) (*peer.Peer, error) {
-	tr, m, err := c.prepare(ctx, inv, comp, args)
+	tr, err := c.connection(ctx, inv)
 	if tr == nil {
 		return nil, err
 	}
-	if err == nil {
-		if err = tr.RoundTrip(ctx, &inv.call, m, &inv.reply); err == nil {
-			err = inv.take(tr, reply)
-		}
+	if err != nil {
+		inv.pick.Unused(tr)
+		return tr.Peer(), err
+	}
+	m, size, err := inv.request(args, comp)
+	if err != nil {
+		inv.pick.Unused(tr)
+		return tr.Peer(), err
+	}
+	if inv.stats.handler != nil || inv.info.codec.log != nil {
+		c.tellsWhenSent(ctx, inv, tr, args, size, m.Len())
+	}
+	if err = tr.RoundTrip(ctx, &inv.call, m, &inv.reply); err == nil {
+		err = inv.take(tr, reply)
 	}
 	return tr.Peer(), err
 }
 
-// prepare chooses the connection of an attempt, if there is no error, and makes
-// its request.
-func (c *Client) prepare(ctx context.Context, inv *invocation, comp encoding.Compressor, args any) (tr transport.ClientTransport, m transport.Buffer, err error) {
+// connection gives the connection of an attempt, and completes the call for it. If
+// that fails with a connection, it was not used.
+func (c *Client) connection(ctx context.Context, inv *invocation) (transport.ClientTransport, error) {
 	info := &inv.info
 	if md, ok := outgoingMetadata(ctx, c.stats != nil); ok {
 		inv.metadata, inv.call.Metadata = md, md
 	}
 	inv.pick.Method, inv.pick.Tried = inv.call.Method, inv.tried
-	if tr, err = c.ch.Pick(ctx, info.waitForReady, &inv.pick); err != nil {
-		return nil, m, err
+	tr, err := c.ch.Pick(ctx, info.waitForReady, &inv.pick)
+	if err != nil {
+		return nil, err
 	}
 	inv.stats.picked(&inv.pick)
 	inv.call.Authority = authorityOf(info, &inv.pick)
 	if c.depends(info, &inv.call) {
-		if err = c.authorize(ctx, tr, info, &inv.call, inv.metadata); err != nil {
-			inv.pick.Unused(tr)
-			return tr, m, err
+		if err := c.authorize(ctx, tr, info, &inv.call, inv.metadata); err != nil {
+			return tr, err
 		}
 	}
 	inv.call.Metadata = withPick(numbered(inv.call.Metadata, int(inv.retries.made)), &inv.pick)
-	m, size, err := inv.request(args, comp)
-	if err != nil {
-		inv.pick.Unused(tr)
-		return tr, m, err
-	}
 	inv.call.Slot = inv.pick.Slot
-	if inv.stats.handler != nil || info.codec.log != nil {
-		c.tellsWhenSent(ctx, inv, tr, args, size, m.Len())
-	}
-	return tr, m, nil
+	return tr, nil
 }
 
 // tellsWhenSent has who observes the call told of the request when it has left.
@@ -376,6 +384,15 @@ func (inv *invocation) take(tr transport.ClientTransport, reply any) error {
 	inv.stats.inHeader(r.Header, r.Encoding)
 	inv.stats.inPayload(reply, in.size, in.wire)
 	return nil
+}
+
+// observed begins an attempt for who observes it, and gives its context.
+func (inv *invocation) observed(ctx context.Context, c *Client, method string) context.Context {
+	if c.stats == nil {
+		return ctx
+	}
+	inv.stats = attemptStats{}
+	return inv.stats.begin(ctx, c, inv.info.begin(inv.retries.transparent), method)
 }
 
 // told ends the attempt for who observes it.

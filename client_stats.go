@@ -42,11 +42,8 @@ type attemptEvents struct {
 
 func (a *attemptStats) off() bool { return a == nil || a.handler == nil }
 
-// begin begins an attempt and gives its context.
+// begin begins an attempt of a Client with a handler, and gives its context.
 func (a *attemptStats) begin(ctx context.Context, c *Client, begin stats.Begin, method string) context.Context {
-	if c.stats == nil {
-		return ctx
-	}
 	a.handler, a.client = c.stats, c
 	a.waits = c.ch.State() != connectivity.Ready
 	a.begun = time.Now()

@@ -102,6 +102,11 @@ func (c *codec) marshal(v any) (transport.Buffer, error) {
 		}
 		return marshalProto(v)
 	}
+	return c.marshalV2(v)
+}
+
+// marshalV2 is marshal for a codec that is not protobuf's.
+func (c *codec) marshalV2(v any) (transport.Buffer, error) {
 	bs, err := c.v2.Marshal(v)
 	if err != nil {
 		return transport.Buffer{}, marshalError(err)
@@ -115,7 +120,7 @@ func (c *codec) marshal(v any) (transport.Buffer, error) {
 func marshalProto(v any) (transport.Buffer, error) {
 	p, ok := protoMessage(v)
 	if !ok {
-		return transport.Buffer{}, marshalError(fmt.Errorf("%T is not a protobuf message", v))
+		return transport.Buffer{}, noProto(v)
 	}
 	m := transport.NewBuffer(proto.Size(p))
 	b, err := proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(m.Bytes()[:0], p)
@@ -126,6 +131,8 @@ func marshalProto(v any) (transport.Buffer, error) {
 	m.SetBytes(b)
 	return m, nil
 }
+
+func noProto(v any) error { return marshalError(fmt.Errorf("%T is not a protobuf message", v)) }
 
 func protoMessage(v any) (proto.Message, bool) {
 	switch v := v.(type) {

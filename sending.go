@@ -35,12 +35,16 @@ func (o sending) encode(v any, c *codec, comp encoding.Compressor) (m transport.
 		}
 	}
 	if err == nil && m.Len() > o.limit {
-		err = status.Errorf(codes.ResourceExhausted, "cannot send a message of %d octets: %s is %d (option %s)", m.Len(), o.whose, o.limit, o.option)
+		err = o.tooLarge(m.Len())
 	}
 	if err != nil {
 		m.Free()
 	}
 	return m, size, err
+}
+
+func (o *sending) tooLarge(n int) error {
+	return status.Errorf(codes.ResourceExhausted, "cannot send a message of %d octets: %s is %d (option %s)", n, o.whose, o.limit, o.option)
 }
 
 // Uncompressed gives a message that is sent like message, but never compressed,
