@@ -56,7 +56,7 @@ fetch: $(GRPCURL) $(ETCD) ## download the modules of all packages, and build wha
 # One pattern for every module of go.work: `./...` would stop at the root.
 .PHONY: test
 test: $(GRPCURL) $(ETCD) ## tests of all modules
-	go test -timeout 170s work
+	go test -timeout 10m work
 
 .PHONY: race
 race: $(GRPCURL) $(ETCD) ## tests of all modules under the race detector
@@ -70,7 +70,7 @@ build: ## compile every package of every module
 .PHONY: alone
 alone: ## build and test the root module without go.work
 	GOWORK=off go build ./...
-	GOWORK=off go test -timeout 170s ./...
+	GOWORK=off go test -timeout 10m ./...
 
 # The root module only: what others build.
 .PHONY: cross
