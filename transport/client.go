@@ -257,6 +257,7 @@ func (t *http2Client) received(st *stream) {
 	case !st.in.over && cs.unary:
 		return
 	case !st.in.over, cs.gotTrailer:
+		t.joiners.wakes(cs)
 		st.in.Signal()
 		return
 	}

@@ -343,6 +343,7 @@ func (t *http2Client) RoundTrip(ctx context.Context, call *Call, request Buffer,
 	if call.Sent != nil {
 		call.Sent()
 	}
+	cs.waits.Store(true)
 	if wait.For(ctx, wait.Peer, wait.Holder{Stream: st.id}, st.in.C()) != nil {
 		// Who takes a stream out of the table decides how it ends. If that was
 		// the reader, the answer is on its way to the gate.
@@ -351,6 +352,7 @@ func (t *http2Client) RoundTrip(ctx context.Context, call *Call, request Buffer,
 		}
 		_ = wait.For(contextBackground, wait.Peer, wait.Holder{Stream: st.id}, st.in.C())
 	}
+	t.runs(cs)
 	return cs.reply(reply)
 }
 

@@ -109,6 +109,7 @@ func TestRoundTrip_ManyInterleaved_AnswersAreNotMixedUp(t *testing.T) {
 				})
 			}
 			wg.Wait()
+			wantNobodyWoken(t, ct)
 		})
 	}
 }
@@ -203,6 +204,7 @@ func TestCalls_ConnectionEndsAnyTime_EndOnce(t *testing.T) {
 			}
 			wg.Wait()
 			<-ct.Done()
+			wantNobodyWoken(t, ct)
 			if ct.Err() == nil {
 				t.Error("the connection ended without an error")
 			}

@@ -85,6 +85,7 @@ type conn struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
+	joiners  joiners
 	batch    uint32        // counts what went to the socket
 	ready    chan struct{} // closed when the peer's SETTINGS have come; nil if nobody waits
 	over     func()        // called on a goroutine of its own when done is closed; may be nil

@@ -343,17 +343,19 @@ func brokenHTTP2(e *frame.Error) *StreamError {
 // batchEnd is the end of what one read gave: each stream with news hears of it
 // once, and what was provoked is written without waiting.
 func (c *conn) batchEnd() {
+	c.joiners.wakingAll(c.client)
 	for i, st := range c.touched {
-		st.isTouched = false
+		st.in.touched = false
 		c.touched[i] = nil
 		c.role.received(st)
 	}
 	c.touched = c.touched[:0]
+	held := c.joiners.wokenAll(c.client)
 	c.role.batchEnd()
 	c.mu.Lock()
 	c.heardLocked()
 	tuned := (c.bdp.due || c.bdp.sampled) && c.tuneLocked()
-	if !tuned && !c.owed && c.ctl.Empty() && (c.round.Len() == 0 || c.sendFlow.Available() == 0) {
+	if !held && !tuned && !c.owed && c.ctl.Empty() && (c.round.Len() == 0 || c.sendFlow.Available() == 0) {
 		c.mu.Unlock() // what else is pending has someone who flushes it
 		return
 	}

@@ -41,6 +41,11 @@ func (c *conn) flush(mode flushMode) {
 		c.mu.Unlock()
 		return
 	}
+	if mode == flushInline && c.holdLocked() {
+		c.mu.Unlock()
+		return
+	}
+	joined := c.joiners.held.Load()
 	c.writing = true
 	if mode == flushAsync || !c.sock.canTry() {
 		c.mu.Unlock()
@@ -48,7 +53,7 @@ func (c *conn) flush(mode flushMode) {
 		return
 	}
 	for range inlineWrites {
-		if mode == flushInline && c.streams.len() > 1 {
+		if mode == flushInline && !joined && c.streams.len() > 1 {
 			// Others have calls in flight: let them add theirs to this write. Once: to
 			// yield again while others join makes fewer writes, and costs more.
 			c.mu.Unlock()
@@ -185,6 +190,8 @@ func (c *conn) takeLocked() *pending {
 	}
 	c.record.sent += uint64(c.out.size)
 	c.out, *c.spare, c.owed = *c.spare, c.out, false
+	c.joiners.holds = 0
+	c.joiners.held.Store(false)
 	c.batch++
 	return c.spare
 }

@@ -39,11 +39,12 @@ type inbox struct {
 
 	client bool // immutable: it receives what a server sends
 
-	inUse bool
-	keeps bool // the stream serves one unary call after the other
-	ended bool // nothing more will come
-	over  bool // the reader has seen ended; its own
-	dead  bool // nobody will take anything any more
+	inUse   bool
+	keeps   bool // the stream serves one unary call after the other
+	ended   bool // nothing more will come
+	over    bool // the reader has seen ended; its own, as is the next
+	touched bool // conn.touched has the stream
+	dead    bool // nobody will take anything any more
 }
 
 // chunk is a buffer with received messages. r <= done <= len(*b).

@@ -18,10 +18,9 @@ type stream struct {
 	in inbox // has its own lock; c.mu is never taken under it
 
 	sends atomic.Int32 // messages sent since the last was received
+	waits atomic.Bool  // for RoundTrip, at the gate; whoever clears it: see joiners
 
-	// Owned by the reader, once the stream is in the table.
-	isTouched bool
-	length    *contentLength // of the body that the peer sends
+	length *contentLength // of the body that the peer sends; the reader's own, once the stream is in the table
 
 	// Immutable after the stream is in the table. One of them is nil.
 	client *http2ClientStream
@@ -183,8 +182,8 @@ func (st *stream) abandon(code ErrCode) bool {
 
 // touch notes that a stream has news, to be told at the end of the read.
 func (c *conn) touch(st *stream) {
-	if !st.isTouched {
-		st.isTouched = true
+	if !st.in.touched {
+		st.in.touched = true
 		c.touched = append(c.touched, st)
 	}
 }
