@@ -48,7 +48,7 @@ func listen(tb testing.TB) net.Listener {
 // name in its path, of which a socket's may have 104 octets.
 func socketPath(tb testing.TB) string {
 	tb.Helper()
-	dir, err := os.MkdirTemp("", "weir")
+	dir, err := os.MkdirTemp("", "weir") //nolint:usetesting // its paths are too long, see above
 	if err != nil {
 		tb.Fatal(err)
 	}

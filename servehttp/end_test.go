@@ -123,12 +123,12 @@ func TestBackPressure(t *testing.T) {
 			if _, err := c.FullDuplexCall(ctx); err != nil {
 				t.Fatal(err)
 			}
-			last := <-sent
+			<-sent
 			for over := false; !over; {
 				select {
-				case last = <-sent:
-					if last == 5001 { // 16 MiB are the largest windows, and then there are buffers
-						t.Errorf("%s: %d messages of 10,000 octets were sent, and nobody received one", name, last)
+				case n := <-sent:
+					if n == 5001 { // 16 MiB are the largest windows, and then there are buffers
+						t.Errorf("%s: %d messages of 10,000 octets were sent, and nobody received one", name, n)
 						cancel()
 					}
 				case <-time.After(500 * time.Millisecond): // it is held up, or the machine is busy

@@ -77,12 +77,12 @@ func (o *outbound) addLocked(m outMessage) {
 
 // join puts p behind what is in m, and reports whether there was room.
 func (m *outMessage) join(p []byte) bool {
-	b := *m.buf
-	if !m.copied || m.shared || len(b)+len(p) > min(cap(b), nextJoint) {
+	have, room := len(*m.buf), min(cap(*m.buf), nextJoint)
+	if !m.copied || m.shared || have+len(p) > room {
 		return false
 	}
-	framed := len(b) - len(m.rest)
-	*m.buf = append(b, p...)
+	framed := have - len(m.rest)
+	*m.buf = append(*m.buf, p...)
 	m.rest = (*m.buf)[framed:]
 	return true
 }

@@ -44,7 +44,7 @@ var sockets = map[string]func(t *testing.T) (client, server net.Conn){
 // name in its path, of which a socket's may have 104 octets.
 func socketPath(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "weir")
+	dir, err := os.MkdirTemp("", "weir") //nolint:usetesting // its paths are too long, see above
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,11 +38,11 @@ func (q *Queue[T]) compact() {
 	q.items, q.head = q.items[:n], 0
 }
 
-// Front is the one that waits longest, and Back the one that came last. There is
-// one. It may be changed in place until another comes or goes.
+// Front is the one that waits longest. There is one. It may be changed in place
+// until another comes or goes.
 func (q *Queue[T]) Front() *T { return &q.items[q.head] }
 
-// Back: see Front.
+// Back is the one that came last, as Front is the first.
 func (q *Queue[T]) Back() *T { return &q.items[len(q.items)-1] }
 
 // Pop takes the front. There is one.
