@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/weir-rpc/weir"
+	"github.com/weir-rpc/weir/internal/simnet"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -114,7 +115,7 @@ func TestLocalCredentials(t *testing.T) {
 				target := "passthrough:///" + lis.Addr().String()
 				if tt.network == "unix" {
 					_ = lis.Close()
-					path := socketPath(t)
+					path := simnet.SocketPath(t)
 					var err error
 					if lis, err = net.Listen("unix", path); err != nil {
 						t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/weir-rpc/weir"
+	"github.com/weir-rpc/weir/internal/simnet"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/attributes"
 	"google.golang.org/grpc/codes"
@@ -61,7 +62,7 @@ func whom(t *testing.T, c testpb.TestServiceClient, want string) {
 func TestWithResolvers(t *testing.T) {
 	a, _ := serveAt(t, "tcp", "127.0.0.1:0")
 	b, _ := serveAt(t, "tcp", "127.0.0.1:0")
-	path := socketPath(t)
+	path := simnet.SocketPath(t)
 	serveAt(t, "unix", path)
 	testResolvers(t, func(t *testing.T, r *manual.Resolver, c testpb.TestServiceClient) {
 		asked := make(chan struct{}, 100)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/weir-rpc/weir"
+	"github.com/weir-rpc/weir/internal/simnet"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/resolver"
@@ -374,7 +375,7 @@ func TestResolvers_OneAddress(t *testing.T) {
 			t.Run(tt.name+" "+policy, func(t *testing.T) {
 				at := tt.address
 				if at == "" {
-					at = socketPath(t)
+					at = simnet.SocketPath(t)
 				}
 				lis, stop := serveAt(t, tt.network, at)
 				at = lis.Addr().String()
@@ -407,7 +408,7 @@ func abstract(name string) string { return fmt.Sprintf("@weir-test-%s-%d", name,
 // asked to.
 func TestResolvers_OfGRPCGo(t *testing.T) {
 	tcp, _ := serveAt(t, "tcp", "127.0.0.1:0")
-	path := socketPath(t)
+	path := simnet.SocketPath(t)
 	serveAt(t, "unix", path)
 	targets := map[string]string{
 		"dns": "dns:///" + tcp.Addr().String(), "passthrough": "passthrough:///" + tcp.Addr().String(), "unix": "unix:" + path,

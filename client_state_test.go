@@ -300,7 +300,7 @@ func TestTargets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := socketPath(t)
+	path := simnet.SocketPath(t)
 	serveAt(t, "unix", path)
 	targets := []string{
 		"127.0.0.1:" + port, "localhost:" + port, ":" + port, "dns:localhost:" + port, "passthrough:///localhost:" + port,

@@ -14,8 +14,6 @@ import (
 	"math/big"
 	"net"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -42,18 +40,6 @@ func listen(tb testing.TB) net.Listener {
 		tb.Fatal(err)
 	}
 	return lis
-}
-
-// socketPath is where a Unix socket may be. A test's own directory has the test's
-// name in its path, of which a socket's may have 104 octets.
-func socketPath(tb testing.TB) string {
-	tb.Helper()
-	dir, err := os.MkdirTemp("", "weir") //nolint:usetesting // its paths are too long, see above
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return filepath.Join(dir, "s")
 }
 
 // background serves lis and tells what Serve returns. The server is stopped

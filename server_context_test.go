@@ -16,6 +16,7 @@ import (
 
 	"github.com/weir-rpc/weir"
 	"github.com/weir-rpc/weir/internal/h2peer"
+	"github.com/weir-rpc/weir/internal/simnet"
 	"github.com/weir-rpc/weir/transport"
 	"golang.org/x/net/http2"
 	"google.golang.org/grpc"
@@ -166,7 +167,7 @@ func TestPeerOfHandler(t *testing.T) {
 			t.Run(network+"/"+name, func(t *testing.T) {
 				address := "127.0.0.1:0"
 				if network == "unix" {
-					address = socketPath(t)
+					address = simnet.SocketPath(t)
 				}
 				lis, err := net.Listen(network, address)
 				if err != nil {

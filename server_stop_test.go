@@ -384,7 +384,7 @@ func (h shutEcho) Shutdown() { h.t.Error("a service that is not health is told")
 // both.
 func TestTCPAndUnixSocket(t *testing.T) {
 	srv, tcp := weir.NewServer(), listen(t)
-	unix, err := net.Listen("unix", socketPath(t))
+	unix, err := net.Listen("unix", simnet.SocketPath(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -439,7 +439,7 @@ func TestTCPAndUnixSocket(t *testing.T) {
 // address.
 func TestShutdownOfUnixSocket(t *testing.T) {
 	srv := weir.NewServer()
-	lis, err := net.Listen("unix", socketPath(t))
+	lis, err := net.Listen("unix", simnet.SocketPath(t))
 	if err != nil {
 		t.Fatal(err)
 	}

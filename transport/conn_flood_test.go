@@ -103,7 +103,7 @@ func TestFlood_BothSidesOverTinyBuffers_GoOn(t *testing.T) {
 		})
 	})
 	t.Run("unix", func(t *testing.T) {
-		a, b := connected(t, "unix", socketPath(t))
+		a, b := connected(t, "unix", simnet.SocketPath(t))
 		for _, nc := range []net.Conn{a, b} {
 			u := nc.(*net.UnixConn)
 			if err := errors.Join(u.SetReadBuffer(1), u.SetWriteBuffer(1)); err != nil {

@@ -12,14 +12,13 @@ import (
 	"io"
 	"math/big"
 	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/weir-rpc/weir/internal/simnet"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
@@ -29,7 +28,7 @@ import (
 // the two ends of one.
 var sockets = map[string]func(t *testing.T) (client, server net.Conn){
 	"tcp":  func(t *testing.T) (net.Conn, net.Conn) { return connected(t, "tcp", "127.0.0.1:0") },
-	"unix": func(t *testing.T) (net.Conn, net.Conn) { return connected(t, "unix", socketPath(t)) },
+	"unix": func(t *testing.T) (net.Conn, net.Conn) { return connected(t, "unix", simnet.SocketPath(t)) },
 	"tls": func(t *testing.T) (net.Conn, net.Conn) {
 		a, b := connected(t, "tcp", "127.0.0.1:0")
 		cert := certificate(t)
@@ -38,18 +37,6 @@ var sockets = map[string]func(t *testing.T) (client, server net.Conn){
 		return tls.Client(a, &tls.Config{RootCAs: roots, ServerName: "sim", NextProtos: []string{"h2"}}),
 			tls.Server(b, &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2"}})
 	},
-}
-
-// socketPath is where a Unix socket may be. A test's own directory has the test's
-// name in its path, of which a socket's may have 104 octets.
-func socketPath(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "weir") //nolint:usetesting // its paths are too long, see above
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return filepath.Join(dir, "s")
 }
 
 func connected(t *testing.T, network, address string) (client, server net.Conn) {

@@ -4,12 +4,11 @@ import (
 	"context"
 	"math"
 	"net"
-	"os"
-	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/weir-rpc/weir/internal/simnet"
 	"github.com/weir-rpc/weir/transport"
 	"golang.org/x/sys/unix"
 )
@@ -103,18 +102,6 @@ func TestSetUserTimeout(t *testing.T) {
 	}
 }
 
-// socketPath is where a Unix socket may be. A test's own directory has the test's
-// name in its path, of which a socket's may have 104 octets.
-func socketPath(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "weir") //nolint:usetesting // its paths are too long, see above
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return filepath.Join(dir, "s")
-}
-
 // Row B4: what is no *net.TCPConn is left alone, also if one is inside.
 func TestSetUserTimeoutOfOthers(t *testing.T) {
 	nc := dialed(t, net.Dialer{}, "tcp", "127.0.0.1:0")
@@ -123,7 +110,7 @@ func TestSetUserTimeoutOfOthers(t *testing.T) {
 	if after := optionsOf(t, nc); after != before || after.user != 0 {
 		t.Errorf("the socket had %+v and has %+v", before, after)
 	}
-	SetUserTimeout(dialed(t, net.Dialer{}, "unix", socketPath(t)), time.Second)
+	SetUserTimeout(dialed(t, net.Dialer{}, "unix", simnet.SocketPath(t)), time.Second)
 	_ = nc.Close()
 	SetUserTimeout(nc, time.Second) // is no fault
 }

@@ -47,22 +47,29 @@ func (g group) remove(address string) {
 	}
 }
 
+// twoOf starts an etcd and servers, of which the first two are registered there,
+// and gives a client that finds these.
+func twoOf(t *testing.T, n int) (e *etcd, g group, servers []string, cc *weir.Client) {
+	t.Helper()
+	e = startEtcd(t)
+	g = newGroup(t, e)
+	for _, h := range hosts(n) {
+		servers = append(servers, local(t, h))
+	}
+	g.add(servers[0])
+	g.add(servers[1])
+	cc = dial(t, "etcd:///"+name, roundRobin, weir.WithResolvers(e.resolver()))
+	wantSpread(t, cc, servers[:2])
+	return e, g, servers, cc
+}
+
 // Feature: etcd: servers are found by its naming resolver
 //
 // The resolver of etcd's authors, against a real etcd: calls go to the servers
 // that are registered, and to none that is not, as they come and go.
 func TestEtcd_ServersComeAndGo(t *testing.T) {
 	t.Parallel()
-	e := startEtcd(t)
-	g := newGroup(t, e)
-	var servers []string
-	for _, h := range hosts(4) {
-		servers = append(servers, local(t, h))
-	}
-	g.add(servers[0])
-	g.add(servers[1])
-	cc := dial(t, "etcd:///"+name, roundRobin, weir.WithResolvers(e.resolver()))
-	wantSpread(t, cc, servers[:2])
+	_, g, servers, cc := twoOf(t, 4)
 	g.add(servers[2])
 	wantSpread(t, cc, servers[:3])
 	g.remove(servers[0])
@@ -105,16 +112,7 @@ func TestEtcd_LeaseExpires(t *testing.T) {
 // back its changes are followed again.
 func TestEtcd_Restarts(t *testing.T) {
 	t.Parallel()
-	e := startEtcd(t)
-	g := newGroup(t, e)
-	var servers []string
-	for _, h := range hosts(3) {
-		servers = append(servers, local(t, h))
-	}
-	g.add(servers[0])
-	g.add(servers[1])
-	cc := dial(t, "etcd:///"+name, roundRobin, weir.WithResolvers(e.resolver()))
-	wantSpread(t, cc, servers[:2])
+	e, g, servers, cc := twoOf(t, 3)
 	c := testgrpc.NewTestServiceClient(cc)
 	run := rolling.Load{Rate: 200, Timeout: timeout, Call: func(ctx context.Context) error {
 		_, err := c.UnaryCall(ctx, &testgrpc.SimpleRequest{})
