@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/weir-rpc/weir/internal/leak"
 	"github.com/weir-rpc/weir/internal/simnet"
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -128,7 +129,7 @@ func (a *attacker) attack(n int, round func(a *attacker, i uint32)) (r reached) 
 	}
 	synctest.Wait()
 	before := collected()
-	goroutines := numGoroutine()
+	goroutines := leak.Bubbled()
 	for r.rounds < n && a.target.lastErr() == nil {
 		for range min(a.burst, n-r.rounds) {
 			round(a, uint32(r.rounds))
@@ -136,7 +137,7 @@ func (a *attacker) attack(n int, round func(a *attacker, i uint32)) (r reached) 
 		}
 		a.send()
 		synctest.Wait()
-		r.goroutines = max(r.goroutines, numGoroutine()-goroutines)
+		r.goroutines = max(r.goroutines, leak.Bubbled()-goroutines)
 		a.target.mu.Lock()
 		r.octets = max(r.octets, a.target.out.size+a.target.ctl.Len())
 		a.target.mu.Unlock()
@@ -144,17 +145,6 @@ func (a *attacker) attack(n int, round func(a *attacker, i uint32)) (r reached) 
 	a.out = bytes.Buffer{}
 	r.heap = collected() - before
 	return r
-}
-
-// numGoroutine is the least that the runtime says in a few tries: while it moves
-// 32 that have ended from one of its lists to another, it counts them as alive.
-func numGoroutine() int {
-	n := runtime.NumGoroutine()
-	for range 4 {
-		runtime.Gosched()
-		n = min(n, runtime.NumGoroutine())
-	}
-	return n
 }
 
 // wantFlood wants the target to have ended the connection for a flood of this

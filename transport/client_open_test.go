@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 
 	"github.com/weir-rpc/weir/internal/h2peer"
+	"github.com/weir-rpc/weir/internal/leak"
 	"golang.org/x/net/http2"
 	"google.golang.org/grpc/metadata"
 )
@@ -89,7 +90,7 @@ func TestNewStream_CostsNoGoroutine(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		synctest.Wait()
-		before := numGoroutine() // one of an earlier test may still end
+		before := leak.Bubbled()
 		for id := uint32(1); id <= 99; id += 2 {
 			cs := openStream(ctx, t, ct, p, id)
 			if err := cs.Send(text("hello")); err != nil {
@@ -100,13 +101,13 @@ func TestNewStream_CostsNoGoroutine(t *testing.T) {
 			wantMessage(t, cs, "hello")
 		}
 		synctest.Wait()
-		if n := numGoroutine(); n > before {
+		if n := leak.Bubbled(); n > before {
 			t.Errorf("%d goroutines with 50 open streams, %d without", n, before)
 		}
 		cancel()
 		p.Ignore(http2.FrameRSTStream)
 		p.WantIdle("all of them are reset")
-		if n := numGoroutine(); n > before {
+		if n := leak.Bubbled(); n > before {
 			t.Errorf("%d goroutines when they have ended, %d before", n, before)
 		}
 	})

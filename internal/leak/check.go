@@ -22,7 +22,7 @@ type tester interface {
 
 func check(t tester) {
 	t.Helper()
-	if goroutines()[0].bubbled() {
+	if goroutines()[0].bubble() != "" {
 		t.Errorf("leak.Check was called in a synctest bubble, which waits for its goroutines by itself: leave the call out")
 		return
 	}

@@ -66,10 +66,25 @@ func (g goroutine) daemon() bool {
 	return false
 }
 
-// bubbled says whether the goroutine belongs to a synctest bubble.
-func (g goroutine) bubbled() bool {
+// bubble names the synctest bubble that the goroutine belongs to, or is empty.
+func (g goroutine) bubble() string {
 	header, _, _ := strings.Cut(g.stack, "\n")
-	return strings.Contains(header, "synctest bubble")
+	_, name, _ := strings.Cut(header, "synctest bubble ")
+	return strings.TrimRight(name, "]:")
+}
+
+// Bubbled counts the goroutines of the caller's synctest bubble, or those of
+// none. Other than runtime.NumGoroutine it leaves out what other tests left
+// running, and those that have ended and that the runtime has yet to put away.
+func Bubbled() int {
+	all := goroutines()
+	n := 0
+	for _, g := range all {
+		if g.bubble() == all[0].bubble() {
+			n++
+		}
+	}
+	return n
 }
 
 // A census is the set of goroutines that were there at some time.

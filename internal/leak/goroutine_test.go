@@ -1,6 +1,9 @@
 package leak
 
-import "testing"
+import (
+	"testing"
+	"testing/synctest"
+)
 
 func TestParse(t *testing.T) {
 	const dump = "goroutine 7 [running]:\nmain.main()\n\t/x/main.go:3 +0x1d\n\n" +
@@ -15,10 +18,34 @@ func TestParse(t *testing.T) {
 			t.Errorf("goroutine %d has id %d, want %d", i, list[i].id, want)
 		}
 	}
-	for i, want := range []bool{false, true, false} {
-		if list[i].bubbled() != want {
-			t.Errorf("goroutine %d in a bubble: %t, want %t", i, !want, want)
+	for i, want := range []string{"", "1", ""} {
+		if got := list[i].bubble(); got != want {
+			t.Errorf("goroutine %d is in the bubble %q, want %q", i, got, want)
 		}
+	}
+}
+
+// Others, in a bubble or in none, do not count; those that have ended do not.
+func TestBubbled(t *testing.T) {
+	stop := make(chan struct{})
+	defer close(stop)
+	go leakUntil(stop)
+	for range 3 {
+		synctest.Test(t, func(t *testing.T) {
+			before := Bubbled()
+			stop := make(chan struct{})
+			for range 500 {
+				go leakUntil(stop)
+			}
+			if got := Bubbled() - before; got != 500 {
+				t.Errorf("%d new goroutines, want 500", got)
+			}
+			close(stop)
+			synctest.Wait()
+			if got := Bubbled(); got != before {
+				t.Errorf("%d goroutines when they have ended, %d before", got, before)
+			}
+		})
 	}
 }
 
