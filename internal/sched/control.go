@@ -3,7 +3,11 @@
 // streams that had to wait. It knows no socket and no HPACK.
 package sched
 
-import "github.com/weir-rpc/weir/internal/frame"
+import (
+	"slices"
+
+	"github.com/weir-rpc/weir/internal/frame"
+)
 
 // DefaultControlLimit is how many octets of replies a connection keeps for a
 // peer that does not read them: some 900 acknowledgements of PING. A peer that
@@ -67,8 +71,8 @@ func (b *ControlBuffer) Reset(stream uint32, code frame.ErrCode) bool {
 }
 
 // Credit queues a window update, merged with one for the same stream that
-// still waits. Stream 0 is the connection. There are no more of them than
-// there are open streams, so that they need no limit.
+// still waits, unless that of others came between. Stream 0 is the connection.
+// They need no limit: a peer gets no credit for more than it has sent.
 func (b *ControlBuffer) Credit(stream, increment uint32) {
 	if stream == 0 {
 		b.conn += increment
@@ -100,12 +104,7 @@ func (b *ControlBuffer) ResetOwn(stream uint32, code frame.ErrCode) {
 // DropCredit forgets the credit of a stream that is about to be reset: nothing
 // may follow RST_STREAM.
 func (b *ControlBuffer) DropCredit(stream uint32) {
-	for i := range b.credit {
-		if b.credit[i].stream == stream {
-			b.credit = append(b.credit[:i], b.credit[i+1:]...)
-			return
-		}
-	}
+	b.credit = slices.DeleteFunc(b.credit, func(u update) bool { return u.stream == stream })
 }
 
 // Empty reports whether nothing waits.

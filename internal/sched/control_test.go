@@ -99,3 +99,25 @@ func TestControlBufferKeepsTheOrderOfReplies(t *testing.T) {
 		t.Fatalf("frames %v are not in the order in which they were provoked", frames)
 	}
 }
+
+// Nothing may follow RST_STREAM: all credit of a stream that is reset is dropped,
+// whatever came between.
+func TestControlBufferDropsAllCreditOfAStream(t *testing.T) {
+	for _, reset := range []func(b *ControlBuffer){
+		func(b *ControlBuffer) { b.Reset(1, frame.CodeCancel) },
+		func(b *ControlBuffer) { b.ResetOwn(1, frame.CodeCancel) },
+	} {
+		var b ControlBuffer
+		for range 3 {
+			for id := uint32(1); id < 40; id += 2 {
+				b.Credit(id, 10)
+			}
+		}
+		reset(&b)
+		for _, f := range readAll(t, b.AppendTo(nil)) {
+			if wu, ok := f.(*http2.WindowUpdateFrame); ok && wu.StreamID == 1 {
+				t.Errorf("%v behind the stream's reset", wu)
+			}
+		}
+	}
+}
