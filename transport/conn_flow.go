@@ -82,7 +82,7 @@ func (c *conn) handleData(f *frame.Frame) *frame.Error {
 
 // strayLocked is DATA on a stream that cannot take it.
 func (c *conn) strayLocked(f *frame.Frame, st *stream) *frame.Error {
-	c.lateDataLocked(f)
+	expected := c.lateDataLocked(f)
 	switch {
 	case c.isIdleLocked(f.StreamID):
 		// "If a DATA frame is received whose stream is not in the "open" or
@@ -96,6 +96,9 @@ func (c *conn) strayLocked(f *frame.Frame, st *stream) *frame.Error {
 	}
 	if q := c.refused.find(f.StreamID); q != nil {
 		return c.refusedDataLocked(q, f)
+	}
+	if st == nil && expected {
+		return nil // of one of the streams, in all likelihood, that left too long ago to be remembered
 	}
 	return &frame.Error{Code: CodeStreamClosed, StreamID: f.StreamID,
 		Reason: fmt.Sprintf("DATA on stream %d after its end", f.StreamID)}

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"io"
 	"strings"
 	"testing"
@@ -388,5 +389,58 @@ func TestCredit_OfAStreamThatEnds_IsDropped(t *testing.T) {
 		})
 		p.WantReset("a response without trailers", 1, http2.ErrCodeNo)
 		p.WantIdle("no credit for the padding")
+	})
+}
+
+// What is on its way for streams that this side has reset is nobody's fault,
+// however many streams they are: it ends no connection, and provokes nothing.
+//
+// "An endpoint that sends a RST_STREAM frame on a stream that is in the "open" or
+// "half-closed (local)" state could receive any type of frame. [...] An endpoint
+// MUST minimally process and then discard any frames it receives in this state."
+// https://www.rfc-editor.org/rfc/rfc9113#section-5.1
+func TestLateData_OfManyStreams_IsNobodysFault(t *testing.T) {
+	const streams, messages = 1000, 40
+	synctest.Test(t, func(t *testing.T) {
+		ct, a := clientAttacked(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		for id := uint32(1); id < 2*streams; id += 2 {
+			if _, err := ct.NewStream(ctx, &Call{Method: "/s/Stream", Authority: "sim"}); err != nil {
+				t.Fatal(err)
+			}
+			_ = a.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: id, EndHeaders: true, BlockFragment: a.encode(":status", "200", "content-type", "application/grpc")})
+		}
+		a.send()
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		for range messages {
+			for id := uint32(1); id < 2*streams; id += 2 {
+				_ = a.fr.WriteData(id, false, []byte{0, 0, 0, 0, 1, 'x'})
+			}
+		}
+		a.send()
+		synctest.Wait()
+		if err := ct.Err(); err != nil {
+			t.Fatalf("the connection ended: %v", err)
+		}
+		a.mu.Lock()
+		if a.resets != streams {
+			t.Errorf("%d streams were reset with %d frames", streams, a.resets)
+		}
+		a.mu.Unlock()
+		ct.Close("the test is over")
+		_ = a.nc.Close()
+	})
+}
+
+// What a peer sends behind its own reset is its fault, though others are reset by
+// this side and theirs is not.
+func TestData_AfterThePeersReset_IsAFault(t *testing.T) {
+	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
+		ts.open(1, "/s/Stream")
+		ts.peer.WriteReset(1, http2.ErrCodeCancel)
+		ts.peer.WriteData(1, false, make([]byte, 100))
+		ts.peer.WantReset("DATA behind RST_STREAM", 1, http2.ErrCodeStreamClosed)
 	})
 }

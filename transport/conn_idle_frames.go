@@ -111,15 +111,18 @@ func (c *conn) idleData(f *frame.Frame) {
 	}
 }
 
-// lateDataLocked notes DATA of a stream that is closed. What was on its way is
-// nobody's fault, however many frames it is in.
-func (c *conn) lateDataLocked(f *frame.Frame) {
+// lateDataLocked notes DATA of a stream that is closed, and reports whether it is
+// to be expected: what was on its way is nobody's fault, however many frames and
+// streams it is of.
+func (c *conn) lateDataLocked(f *frame.Frame) bool {
 	switch n := f.FlowLen; {
 	case n >= tinyData && n <= c.budget.late:
 		c.budget.late -= n
+		return true
 	case f.First && n < earnedOctets:
 		c.idleFrame(idleLate, 1)
 	}
+	return false
 }
 
 // leftOpenLocked says that a stream left the table on which the peer may be

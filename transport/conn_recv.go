@@ -473,6 +473,7 @@ func (c *conn) handleReset(f *frame.Frame) *frame.Error {
 		c.mu.Unlock()
 		return nil
 	}
+	st.state = stateClosed // nothing more can be on its way
 	c.removeLocked(st)
 	c.mu.Unlock()
 	st.fail(c.peerReset(f.Code))
