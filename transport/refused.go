@@ -19,8 +19,9 @@ type refusal struct {
 }
 
 // refusalLimit is how many octets may wait for the socket when a request is
-// refused: a peer that provokes refusals and does not read them is cut off.
-const refusalLimit = 4 * highWater
+// refused: a peer that provokes refusals and does not read them is cut off. It is
+// more than messages alone can come to (bulkWater), for which nobody is to blame.
+const refusalLimit = 2 * bulkWater
 
 // refuse answers a request without a handler.
 func (s *http2Server) refuse(id uint32, end bool, r *request, no *refusal) *frame.Error {

@@ -3,6 +3,7 @@ package transport
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"golang.org/x/net/http2"
 	"google.golang.org/grpc/codes"
@@ -146,4 +147,40 @@ func TestRefused_Open_HoldsUpNoDrain(t *testing.T) {
 		ts.peer.WantGoAway("its last word", http2.ErrCodeNo)
 		ts.peer.WantClosed("nothing is open")
 	})
+}
+
+// A request that is refused while large messages wait for the socket is answered:
+// what waits is no fault of its client, which may be reading as fast as it can.
+func TestRefused_BesideLargeMessages_IsAnswered(t *testing.T) {
+	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
+		ts.peer.Ignore(http2.FrameData, http2.FrameHeaders)
+		ts.peer.WriteWindowUpdate(0, 1<<24)
+		st, _ := ts.open(1, "/s/Stream")
+		ts.client.stop()
+		for range 5 { // fill the way, and the writer waits with all of them
+			if err := st.Send(octets(60_000)); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		s := ts.sv.(*http2Server)
+		s.mu.Lock()
+		s.bulk, s.out.small = true, false // as if the socket had been quick until now
+		s.mu.Unlock()
+		other, _ := ts.open(3, "/s/Stream")
+		if err := other.Send(octets(400_000)); err != nil {
+			t.Fatal(err)
+		}
+		ts.peer.WriteHeaders(5, true, but("content-type", "text/plain")...)
+		synctest.Wait()
+		if n := ts.sv.(*http2Server).Inspect(false).Pending; n < bulkWater {
+			t.Fatalf("%d octets wait, too few for this test", n)
+		}
+		if err := ts.sv.Err(); err != nil {
+			t.Fatalf("the connection ended: %v", err)
+		}
+		ts.client.resume()
+		ts.peer.AnyOrder()
+		ts.peer.WantTrailers("the answer is no", 5, codes.Internal)
+	}, window(1<<24))
 }
