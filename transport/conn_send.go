@@ -179,6 +179,9 @@ func (c *conn) turnOver() {
 		return
 	}
 	c.writing, c.stall.behind = false, false
+	if len(c.out.owned) > 0 && c.out.empty() {
+		c.out.free() // of streams that were reset: the write that referred to it is over
+	}
 	c.drainedLocked()
 	c.mu.Unlock()
 }

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"testing"
+	"testing/synctest"
 
+	"github.com/weir-rpc/weir/internal/buffer"
 	"github.com/weir-rpc/weir/internal/h2peer"
+	"golang.org/x/net/http2"
 )
 
 // waiting is a message for an outbound, sealed, and its octets.
@@ -79,3 +82,35 @@ func TestOutbound_ManySmallMessages_ShareMemory(t *testing.T) {
 	}
 	o.dropLocked(new(conn))
 }
+
+// The memory of a large message goes back when what of it was under way has left,
+// though nothing else has to be sent: its stream was reset by the peer in the
+// middle of it.
+func TestOutbound_ResetInTheMiddle_MemoryGoesBack(t *testing.T) {
+	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
+		ts.sv.(*http2Server).sock = refers{ts.sv.(*http2Server).sock}
+		ts.peer.WriteWindowUpdate(0, 1<<20)
+		st, end := ts.open(1, "/s/Stream")
+		ts.client.stop()
+		if err := st.Send(octets(900_000)); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		ts.peer.WriteReset(1, http2.ErrCodeCancel)
+		synctest.Wait()
+		end()
+		synctest.Wait()
+		ts.client.resume()
+		synctest.Wait()
+		for _, l := range buffer.Outstanding() {
+			if l.Size > 800_000 {
+				t.Errorf("an idle connection holds %v", l)
+			}
+		}
+	}, window(1<<20))
+}
+
+// refers is a socket to which large messages go by reference.
+type refers struct{ socket }
+
+func (refers) copies() bool { return false }
