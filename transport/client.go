@@ -45,7 +45,7 @@ func NewHTTP2Client(ctx context.Context, nc net.Conn, cfg ClientConfig) (ClientT
 	}
 	t := &http2Client{cfg: cfg, draining: make(chan struct{})}
 	t.conn.init(nc, true, t, &t.cfg.ConnConfig)
-	t.cfg.Authority = cmp.Or(t.cfg.Authority, nc.RemoteAddr().String(), "localhost") // of a socket without a name
+	t.cfg.Authority = cmp.Or(t.cfg.Authority, at("", t.peer.Addr), "localhost") // of a socket without a name
 	t.blocks.init(&t.cfg)
 	ready := t.ready
 	t.start()

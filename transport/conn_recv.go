@@ -98,7 +98,7 @@ func (c *conn) readEnded(err error) {
 	if linger {
 		c.lendReadBuffer()
 		for err = nil; err == nil; {
-			_, err = c.nc.Read(*c.readBuf)
+			_, err = readSome(c.nc, *c.readBuf)
 		}
 		_ = c.nc.Close()
 	}
@@ -133,9 +133,8 @@ func (c *conn) readError(err error) *ConnError {
 		return &ConnError{By: ByPeer, Reason: what, Cause: io.EOF}
 	case errors.Is(err, net.ErrClosed):
 		return &ConnError{By: ByLocal, Reason: "closed", Cause: err}
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return &ConnError{By: ByLocal, Code: CodeProtocol,
-			Reason: fmt.Sprintf("no connection preface and SETTINGS within %v (option ConnectionTimeout)", c.prefaceTimeout())}
+	case errors.Is(err, os.ErrDeadlineExceeded) && !c.client && !c.gotSetting:
+		return c.prefaceMissing()
 	}
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "remote error" { // crypto/tls's word for an alert
@@ -148,11 +147,10 @@ func (c *conn) readError(err error) *ConnError {
 	return &ConnError{By: ByNetwork, Reason: reason, Cause: err}
 }
 
-func (c *conn) prefaceTimeout() time.Duration {
-	if s, ok := c.role.(*http2Server); ok {
-		return s.cfg.connectionTimeout()
-	}
-	return 0
+// prefaceMissing is the end of a server's connection whose client did not begin.
+func (c *conn) prefaceMissing() *ConnError {
+	return &ConnError{By: ByLocal, Code: CodeProtocol, Reason: fmt.Sprintf(
+		"no connection preface and SETTINGS within %v (option ConnectionTimeout)", c.role.(*http2Server).cfg.connectionTimeout())}
 }
 
 // readPreface takes the client's preface on a server.
@@ -162,7 +160,7 @@ func (c *conn) readPreface() error {
 	}
 	got := make([]byte, len(frame.ClientPreface))
 	for n := 0; n < len(got); {
-		m, err := c.nc.Read(got[n:])
+		m, err := readSome(c.nc, got[n:])
 		n += m
 		// "Clients and servers MUST treat an invalid connection preface as a
 		// connection error (Section 5.4.1) of type PROTOCOL_ERROR."
@@ -215,13 +213,10 @@ func (c *conn) fill() error {
 	if n := c.rd.Wants(); n > 0 {
 		c.growReadBuffer(n)
 	}
-	n, err := c.nc.Read(c.rd.Space())
+	n, err := readSome(c.nc, c.rd.Space())
 	if n > 0 {
 		c.rd.Filled(n)
 		return nil
-	}
-	if err == nil {
-		err = io.ErrNoProgress
 	}
 	return err
 }

@@ -2,13 +2,19 @@ package transport
 
 import (
 	"errors"
+	"io"
+	"net"
+	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/weir-rpc/weir/internal/h2peer"
 	"github.com/weir-rpc/weir/internal/simnet"
 	"golang.org/x/net/http2"
+	"google.golang.org/grpc/codes"
 )
 
 // inBareServer runs f as a client that has not sent its preface.
@@ -209,5 +215,102 @@ func TestTinyFramesAreMerged(t *testing.T) {
 		}
 		ts.peer.WriteData(1, true, nil)
 		ts.peer.WantTrailers("the message was taken", 1, 0)
+	})
+}
+
+// hesitant is a connection whose Read now and then gives nothing and no error, as
+// io.Reader allows: at the end of each message, as WebSockets have them. An
+// endless one does so for ever once it has begun.
+type hesitant struct {
+	net.Conn
+	endless atomic.Bool
+	turn    int
+}
+
+func (h *hesitant) Read(b []byte) (int, error) {
+	if h.turn++; h.turn%2 == 0 || h.endless.Load() {
+		return 0, nil
+	}
+	return h.Conn.Read(b[:min(len(b), 7)]) // frames are cut everywhere
+}
+
+// "Callers should treat a return of 0 and nil as indicating that nothing
+// happened; in particular it does not indicate EOF."
+// https://pkg.go.dev/io#Reader
+func TestRead_NothingAndNoError_IsNoEnd(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		a, b := simnet.Pipe(simnet.Link{})
+		client, server := &hesitant{Conn: a}, &hesitant{Conn: b}
+		result := async(func() error {
+			sv, err := NewServerTransport(server, ServerConfig{Unary: unaryMethods})
+			if err != nil {
+				return err
+			}
+			return sv.HandleStreams(t.Context(), echoUnary)
+		})
+		ct, err := NewHTTP2Client(t.Context(), client, ClientConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			roundTrip(t.Context(), ct, strings.Repeat("hesitant ", 100)).want(t, strings.Repeat("hesitant ", 100))
+		}
+		client.endless.Store(true)
+		call := roundTrip(t.Context(), ct, "never answered")
+		if err := call.wantError(t, codes.Unavailable); !errors.Is(err, io.ErrNoProgress) {
+			t.Errorf("a connection that gives nothing for ever ended with %v", err)
+		}
+		ct.Close("the test is over")
+		<-result
+	})
+}
+
+// watched is a connection that gives up by itself when nothing comes for a while,
+// as wrappers do.
+type watched struct{ net.Conn }
+
+func (w watched) Read(b []byte) (int, error) {
+	_ = w.Conn.SetReadDeadline(time.Now().Add(time.Minute))
+	return w.Conn.Read(b)
+}
+
+// A deadline of the net.Conn itself is the network's, and neither the fault of a
+// peer, which kept all of ours, nor that of an option.
+func TestRead_DeadlineOfTheConn_IsNobodysFault(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		a, b := simnet.Pipe(simnet.Link{})
+		p := h2peer.NewClient(t, a)
+		result := async(func() error {
+			sv, err := NewServerTransport(watched{b}, ServerConfig{})
+			if err != nil {
+				return err
+			}
+			return sv.HandleStreams(t.Context(), echoUnary)
+		})
+		p.Handshake()
+		simnet.Advance(2 * time.Minute)
+		err := <-result
+		wantConnError(t, err, CodeNoError, ByNetwork)
+		if !errors.Is(err, os.ErrDeadlineExceeded) || strings.Contains(err.Error(), "ConnectionTimeout") {
+			t.Errorf("the server's connection ended with %v", err)
+		}
+		p.Close()
+	})
+	inBubble(t, func(t *testing.T) {
+		a, b := simnet.Pipe(simnet.Link{})
+		p := h2peer.NewServer(t, b)
+		made := async(func() ClientTransport {
+			ct, err := NewHTTP2Client(t.Context(), watched{a}, ClientConfig{})
+			if err != nil {
+				t.Error(err)
+			}
+			return ct
+		})
+		p.Handshake()
+		ct := <-made
+		simnet.Advance(2 * time.Minute)
+		<-ct.Done()
+		wantConnError(t, ct.Err(), CodeNoError, ByNetwork)
+		p.Close()
 	})
 }

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"math"
@@ -10,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/weir-rpc/weir/internal/h2peer"
 	"github.com/weir-rpc/weir/internal/simnet"
@@ -231,4 +233,83 @@ func TestPeer_KnowsBothEnds(t *testing.T) {
 	inServer(t, ServerConfig{ConnConfig: ConnConfig{AuthInfo: info}}, func(t *testing.T, ts *testServer) {
 		check(t, ts.sv, "b", "a")
 	})
+}
+
+// A client that says nothing is given ConnectionTimeout, where there are no
+// deadlines too.
+func TestPreface_NeverComes_NoDeadlines_IsBounded(t *testing.T) {
+	for name, say := range map[string]string{"nothing": "", "half of it": http2.ClientPreface[:12], "all of it": http2.ClientPreface} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				a, b := simnet.Pipe(simnet.Link{})
+				if _, err := a.Write([]byte(say)); err != nil {
+					t.Fatal(err)
+				}
+				result := async(func() error {
+					_, err := NewServerTransport(timeless{b}, ServerConfig{ConnectionTimeout: 3 * time.Second})
+					return err
+				})
+				simnet.Advance(3*time.Second + 2*lastWordsTimeout)
+				select {
+				case err := <-result:
+					wantConnError(t, err, CodeProtocol, ByLocal)
+					if !strings.Contains(err.Error(), "ConnectionTimeout") {
+						t.Errorf("the connection ended with %v", err)
+					}
+				default:
+					t.Error("the server waits for ever")
+				}
+				_ = a.Close()
+			})
+		})
+	}
+	// Who is in time may go on.
+	inBubble(t, func(t *testing.T) {
+		a, b := simnet.Pipe(simnet.Link{})
+		p := h2peer.NewClient(t, a)
+		result := async(func() error {
+			sv, err := NewServerTransport(timeless{b}, ServerConfig{ConnectionTimeout: 3 * time.Second})
+			if err != nil {
+				return err
+			}
+			return sv.HandleStreams(t.Context(), echoUnary)
+		})
+		p.Handshake()
+		simnet.Advance(time.Minute)
+		p.WritePing([8]byte{1})
+		p.WantPingAck("the connection lives", [8]byte{1})
+		p.Close()
+		<-result
+	})
+}
+
+// nameless is a connection of a network without addresses.
+type nameless struct{ net.Conn }
+
+func (nameless) LocalAddr() net.Addr  { return nil }
+func (nameless) RemoteAddr() net.Addr { return nil }
+
+func TestConnWithoutAddresses_Serves(t *testing.T) {
+	for _, authority := range []string{"", "given"} {
+		inBubble(t, func(t *testing.T) {
+			a, b := simnet.Pipe(simnet.Link{})
+			result := async(func() error {
+				sv, err := NewServerTransport(nameless{b}, ServerConfig{Unary: unaryMethods})
+				if err != nil {
+					return err
+				}
+				return sv.HandleStreams(t.Context(), echoUnary)
+			})
+			ct, err := NewHTTP2Client(t.Context(), nameless{a}, ClientConfig{Authority: authority})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, want := ct.(*http2Client).Authority(), cmp.Or(authority, "localhost"); got != want {
+				t.Errorf("the authority is %q, want %q", got, want)
+			}
+			roundTrip(t.Context(), ct, "hello").want(t, "hello")
+			ct.Close("the test is over")
+			<-result
+		})
+	}
 }

@@ -48,7 +48,10 @@ func NewServerTransport(nc net.Conn, cfg ServerConfig) (ServerTransport, error) 
 	s.conn.init(nc, false, s, &s.cfg.ConnConfig)
 	s.live.schedule = &s.time
 	s.chain.init(s, cfg.Workers)
-	_ = nc.SetReadDeadline(time.Now().Add(cfg.connectionTimeout()))
+	if nc.SetReadDeadline(time.Now().Add(cfg.connectionTimeout())) != nil { // there are no deadlines
+		late := time.AfterFunc(cfg.connectionTimeout(), func() { s.fail(s.prefaceMissing()) })
+		defer late.Stop()
+	}
 	s.reading = true
 	s.start()
 	err := s.readPreface()

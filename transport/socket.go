@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"io"
 	"net"
 	"sync/atomic"
 
@@ -63,7 +64,7 @@ func (s *wrappedSocket) read(c *conn) error {
 		c.lendReadBuffer()
 		buf = c.rd.Space()
 	}
-	n, err := s.nc.Read(buf)
+	n, err := readSome(s.nc, buf)
 	if n == 0 {
 		return err
 	}
@@ -76,6 +77,20 @@ func (s *wrappedSocket) read(c *conn) error {
 	return nil
 }
 
+// maxEmptyReads is how often in a row Read may give nothing and no error, which
+// does not mean anything: those of WebSockets do at the end of a message.
+const maxEmptyReads = 100
+
+// readSome reads something, or gives an error.
+func readSome(nc net.Conn, b []byte) (n int, err error) {
+	for range maxEmptyReads {
+		if n, err = nc.Read(b); n > 0 || err != nil {
+			return n, err
+		}
+	}
+	return 0, io.ErrNoProgress
+}
+
 func (s *wrappedSocket) tryWrite(segs [][]byte) ([][]byte, error) { return segs, nil }
 
 // write writes a chunk at a time: a write that has timed out would leave a TLS
@@ -85,7 +100,11 @@ func (s *wrappedSocket) write(segs [][]byte, taken *atomic.Uint32) error {
 		if len(b) == 0 {
 			continue
 		}
-		if _, err := s.nc.Write(b); err != nil {
+		n, err := s.nc.Write(b)
+		if err == nil && n < len(b) {
+			err = io.ErrShortWrite // what followed would be no HTTP/2
+		}
+		if err != nil {
 			return err
 		}
 		taken.Add(1)

@@ -346,3 +346,35 @@ func TestSocket_NotHTTP2_SaysWhatItIs(t *testing.T) {
 		_ = b.Close()
 	}
 }
+
+// cropped takes a part of what it is given and reports no error, which io.Writer
+// does not allow.
+type cropped struct{ net.Conn }
+
+func (c cropped) Write(b []byte) (int, error) {
+	return c.Conn.Write(b[:min(len(b), 100)])
+}
+
+// A net.Conn that loses octets in silence ends the connection: what would follow
+// is no HTTP/2.
+func TestSocket_ShortWriteWithoutError_EndsTheConnection(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		a, b := simnet.Pipe(simnet.Link{})
+		result := async(func() error {
+			sv, err := NewServerTransport(b, ServerConfig{Unary: unaryMethods})
+			if err != nil {
+				return err
+			}
+			return sv.HandleStreams(t.Context(), echoUnary)
+		})
+		ct, err := NewHTTP2Client(t.Context(), cropped{a}, ClientConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := roundTrip(t.Context(), ct, strings.Repeat("long ", 100)).wantError(t, codes.Unavailable); !errors.Is(err, io.ErrShortWrite) {
+			t.Errorf("the call gave %v", err)
+		}
+		<-ct.Done()
+		<-result
+	})
+}
