@@ -190,10 +190,18 @@ func (c *ConnConfig) maxFrameSize() uint32 {
 	return c.MaxFrameSize
 }
 
+// headerBounds are those of a header block before it is decoded: twice the octets
+// of the list, for a code that makes it longer, and the frames that these need.
+func (c *ConnConfig) headerBounds() (octets uint64, frames uint32) {
+	octets = 2 * uint64(c.maxHeaderListSize())
+	return octets, uint32(max(octets/frame.DefaultMaxSize+1, maxContinuations))
+}
+
 // largestWhole is how large a frame other than DATA may be: as large as a header
 // block, with priority and padding.
 func (c *ConnConfig) largestWhole() uint32 {
-	return uint32(min(2*uint64(c.maxHeaderListSize())+256+5, frame.MaxMaxSize))
+	octets, _ := c.headerBounds()
+	return uint32(min(octets+256+5, frame.MaxMaxSize))
 }
 
 // check finds values that mean nothing.

@@ -28,11 +28,12 @@ type headerBlock struct {
 	endStream bool
 	selfDep   bool // the stream depends on itself
 	octets    []byte
-	frames    uint8 // at most maxContinuations
+	frames    uint32 // within headerBounds
 }
 
 // maxContinuations bounds the CONTINUATION frames of one header block
-// (CVE-2023-45288): 64 KiB fit into four frames of the usual size.
+// (CVE-2023-45288), unless MaxHeaderListSize allows one that needs more of the
+// usual size: 64 KiB fit into four.
 const maxContinuations = 32
 
 // read is the reader: the one goroutine of a connection. It waits for nothing
@@ -422,9 +423,9 @@ func (c *conn) headerFragment(f *frame.Frame) *frame.Error {
 	octets := f.Payload
 	if last := f.Flags.Has(frame.FlagEndHeaders); !last || len(b.octets) > 0 {
 		b.frames++
-		if most := 2 * int(c.cfg.maxHeaderListSize()); len(b.octets)+len(f.Payload) > most || b.frames > maxContinuations {
+		if octets, frames := c.cfg.headerBounds(); uint64(len(b.octets)+len(f.Payload)) > octets || b.frames > frames {
 			return &frame.Error{Code: CodeEnhanceYourCalm, Reason: fmt.Sprintf(
-				"a header block of more than %d octets or %d frames (option MaxHeaderListSize here bounds the list)", most, maxContinuations)}
+				"a header block of more than %d octets or %d frames (option MaxHeaderListSize here bounds the list)", octets, frames)}
 		}
 		b.octets = append(b.octets, f.Payload...)
 		if !last {

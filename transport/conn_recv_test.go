@@ -3,6 +3,7 @@ package transport
 import (
 	"errors"
 	"io"
+	"math"
 	"net"
 	"os"
 	"strings"
@@ -313,4 +314,31 @@ func TestRead_DeadlineOfTheConn_IsNobodysFault(t *testing.T) {
 		wantConnError(t, ct.Err(), CodeNoError, ByNetwork)
 		p.Close()
 	})
+}
+
+// A header list within the option is taken, however many frames it needs.
+func TestHeaders_LargeListIsAllowed_IsTaken(t *testing.T) {
+	large := strings.Repeat("\x01", 1<<20) // Huffman code makes it no shorter
+	cfg := ConnConfig{MaxHeaderListSize: 4 << 20}
+	inServer(t, ServerConfig{ConnConfig: cfg}, func(t *testing.T, ts *testServer) {
+		ts.every = func(st ServerStream) {
+			if got := st.Metadata().Get("large"); len(got) != 1 || got[0] != large {
+				t.Error("the metadata did not come whole")
+			}
+			st.WriteStatus(nil)
+		}
+		ts.peer.WriteRequest(1, "/s/Stream", nil, false, "large", large)
+		ts.peer.WantTrailers("it is taken", 1, codes.OK)
+	})
+}
+
+// No bound is a bound that everything is within, on 32 bits too.
+func TestHeaders_ListWithoutBound_IsTaken(t *testing.T) {
+	for _, most := range []uint32{1 << 30, math.MaxInt32, math.MaxUint32} {
+		inServer(t, ServerConfig{ConnConfig: ConnConfig{MaxHeaderListSize: most}}, func(t *testing.T, ts *testServer) {
+			ts.every = func(st ServerStream) { st.WriteStatus(nil) }
+			ts.peer.WriteRequest(1, "/s/Stream", nil, false, "large", strings.Repeat("\x01", 40_000))
+			ts.peer.WantTrailers("it is taken", 1, codes.OK)
+		})
+	}
 }
