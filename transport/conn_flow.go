@@ -16,7 +16,7 @@ func (c *conn) handleData(f *frame.Frame) *frame.Error {
 		c.bdp.est.OnData(uint32(f.FlowLen))
 	}
 	c.mu.Lock()
-	c.budget.earned += f.FlowLen / earnedOctets
+	c.budget.earned += int64(f.FlowLen / earnedOctets)
 	ok := c.recvFlow.Allows(uint32(f.FlowLen), c.ctl.ConnCredit())
 	var update uint32
 	if ok {

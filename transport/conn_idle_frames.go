@@ -50,7 +50,7 @@ type idleBudget struct {
 	since time.Duration     // of it, after record.begun
 
 	// Guarded by conn.mu.
-	earned int
+	earned int64
 	late   int // octets that streams which are closed may still get: they were on their way
 }
 
@@ -99,7 +99,7 @@ func (f IdleFrames) rate() int {
 }
 
 // earnedData is what DATA of n octets earns that we send. With mu held.
-func (b *idleBudget) earnedData(n int) { b.earned += earnedFrame + n/earnedOctets }
+func (b *idleBudget) earnedData(n int) { b.earned += int64(earnedFrame + n/earnedOctets) }
 
 // idleData notes a DATA frame that is hardly worth its header: gRPC has no use
 // for such frames, other than to end a stream or as the rest of a message, or
@@ -146,7 +146,7 @@ func (c *conn) spend() error {
 	b.left = min(b.left+int(min((now-b.since).Seconds()*float64(bound.rate()), math.MaxInt32)), bound.burst())
 	b.since = now
 	c.mu.Lock()
-	b.left += min(b.earned, earnedMost)
+	b.left += int(min(b.earned, earnedMost))
 	b.earned = 0
 	c.mu.Unlock()
 	if b.left >= 0 || bound.Burst < 0 {

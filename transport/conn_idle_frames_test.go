@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"math"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -122,4 +123,18 @@ func TestCancel_ManyFramesUnderWay_IsNoFlood(t *testing.T) {
 		ct.Close("the test is over")
 		_ = a.nc.Close()
 	})
+}
+
+// What a peer has earned in the life of a connection is no debt, on 32 bits too.
+func TestIdleBudget_EarnedInALongLife_Counts(t *testing.T) {
+	c := &conn{cfg: &ConnConfig{}}
+	c.record.begun = time.Now()
+	c.budget.earned = math.MaxInt32 - 10
+	for range 100 {
+		c.budget.earnedData(100)
+	}
+	c.idleFrame(idleWindow, 10)
+	if err := c.spend(); err != nil {
+		t.Errorf("after two billion messages: %v", err)
+	}
 }
