@@ -152,7 +152,7 @@ func (t *http2Client) openLocked(ctx context.Context, st *stream, call *Call) *S
 	t.streams.add(st)
 	st.client.method, st.client.begun = call.Method, now.Sub(t.record.begun)
 	t.tally.openedLocked(st.client.begun)
-	t.joined = t.batch
+	t.joined, st.out.batch = t.batch, t.batch
 	t.headersLocked(st.id, b, false)
 	t.streamsChangedLocked()
 	t.shrinkScratchLocked()

@@ -205,6 +205,12 @@ func (c *conn) failLocked(err *ConnError) {
 	c.deadline.stop()
 	c.stall.stop()
 	c.live.stop()
+	// What is pending is for nobody then: calls whose headers are in it never leave.
+	lost := err.By != ByLocal || c.client && err.Cause == ErrWriteTimeout
+	if lost {
+		c.out.discard()
+	}
+	batch := c.batch
 	if err.By == ByLocal {
 		last := c.maxID
 		if c.drain.last {
@@ -214,8 +220,6 @@ func (c *conn) failLocked(err *ConnError) {
 			last = min(last, c.drain.lastID)
 		}
 		c.goAwayLocked(last, err.Code, err.Reason)
-	} else {
-		c.out.discard()
 	}
 	for st := range streams.each {
 		st.leaveLocked()
@@ -229,7 +233,10 @@ func (c *conn) failLocked(err *ConnError) {
 	// The streams are told without mu, which their owners may want.
 	go func() {
 		for st := range streams.each {
-			st.fail(c.connLost(err, st.unprocessed(err)))
+			unsent := c.client && lost && st.out.batch == batch
+			e := c.connLost(err, unsent || st.unprocessed(err))
+			e.Unsent = unsent
+			st.fail(e)
 		}
 		c.role.closed(err)
 		c.partEnded()

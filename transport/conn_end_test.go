@@ -2,6 +2,8 @@ package transport
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -235,5 +237,71 @@ func TestUnary_SendsTwice_EndsWithTheConnection(t *testing.T) {
 		default:
 			t.Error("the handler hangs in Send after the end of its connection")
 		}
+	})
+}
+
+// A call whose headers were never given to the network was not sent for certain,
+// if the connection is lost: it may be tried again without anybody's knowledge.
+// Of one that was, nobody knows.
+//
+// "In the first case, in which the RPC never leaves the client, the client library
+// can transparently retry until a success occurs, or the RPC's deadline passes."
+// https://github.com/grpc/proposal/blob/master/A6-client-retries.md#transparent-retries
+func TestConnectionLost_CallsThatNeverLeft_AreUnsent(t *testing.T) {
+	for name, lose := range map[string]func(*simnet.Conn){
+		"reset":        (*simnet.Conn).Reset,
+		"WriteTimeout": func(*simnet.Conn) { simnet.Advance(2 * DefaultWriteTimeout) },
+	} {
+		t.Run(name, func(t *testing.T) { neverLeft(t, lose) })
+	}
+}
+
+// neverLeft makes calls to a server that does not read, and loses the connection.
+func neverLeft(t *testing.T, lose func(server *simnet.Conn)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		a, b := simnet.Pipe(simnet.Link{Buffer: 64 << 10})
+		server := &laggard{Conn: b.(*simnet.Conn)}
+		p := h2peer.NewServer(t, server)
+		made := async(func() ClientTransport {
+			ct, err := NewHTTP2Client(t.Context(), a, ClientConfig{})
+			if err != nil {
+				t.Error(err)
+			}
+			return ct
+		})
+		p.Handshake(window(1 << 20))
+		p.WriteWindowUpdate(0, 1<<20)
+		ct := <-made
+		synctest.Wait()
+		sent := roundTrip(t.Context(), ct, "sent")
+		take(p, 1)
+		server.stop()
+		large := roundTrip(t.Context(), ct, strings.Repeat("l", 500_000)) // fills the way, and more
+		synctest.Wait()
+		late := roundTrip(t.Context(), ct, "late")
+		stream := async(func() error {
+			cs, err := ct.NewStream(t.Context(), &Call{Method: "/s/Stream", Authority: "sim"})
+			if err != nil {
+				return err
+			}
+			_, err = cs.Recv()
+			return err
+		})
+		wantPending(t, "Recv", stream)
+		lose(b.(*simnet.Conn))
+		for name, c := range map[string]*asyncCall{"sent": sent, "large": large} {
+			err := c.wantError(t, codes.Unavailable)
+			if se, ok := errors.AsType[*StreamError](err); !ok || se.Unprocessed || se.Unsent || !strings.Contains(err.Error(), mayActed) {
+				t.Errorf("%s: the call ended with %v", name, err)
+			}
+		}
+		for name, err := range map[string]error{"late": late.wantError(t, codes.Unavailable), "stream": <-stream} {
+			if se, ok := errors.AsType[*StreamError](err); !ok || !se.Unprocessed || !se.Unsent || !strings.Contains(err.Error(), notActed) {
+				t.Errorf("%s: the call ended with %v", name, err)
+			}
+		}
+		<-ct.Done()
+		p.Close()
 	})
 }

@@ -351,9 +351,10 @@ func (c *conn) headersLocked(id uint32, block []byte, end bool) {
 
 // sentEndLocked notes that END_STREAM is on its way.
 func (c *conn) sentEndLocked(st *stream) {
-	st.out.sentEnd, st.out.batch = true, c.batch
+	st.out.sentEnd = true
 	closed := st.state.sendEnd()
 	if !c.client {
+		st.out.batch = c.batch
 		c.budget.earned += earnedCall
 	}
 	switch {

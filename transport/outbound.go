@@ -15,7 +15,7 @@ type outbound struct {
 	queue    sched.Queue[outMessage]
 	first    [1]outMessage // backs queue at first: most streams send one message at a time
 	queued   int           // octets in queue
-	batch    uint32        // conn.batch when END_STREAM was sent
+	batch    uint32        // conn.batch when a client sent HEADERS, or a server END_STREAM
 	messages uint32        // that were given to Send
 	end      bool
 	sentEnd  bool
