@@ -7,8 +7,8 @@ import (
 )
 
 // slots are the streams that the server lets us have open at a time: its
-// SETTINGS_MAX_CONCURRENT_STREAMS. Who finds none free waits in line. Guarded
-// by conn.mu.
+// SETTINGS_MAX_CONCURRENT_STREAMS, and fewer while it does not read. Who finds none
+// free waits in line. Guarded by conn.mu.
 type slots struct {
 	taken   uint32 // open streams, and slots given to those who waited
 	waiting []*slotWaiter
@@ -32,8 +32,17 @@ func (s *slots) tryLocked(t *http2Client) bool {
 	return true
 }
 
-func (s *slots) freeLocked(t *http2Client) bool {
-	return s.taken < t.settings.maxStreams && len(s.waiting) == 0
+func (s *slots) freeLocked(t *http2Client) bool { return len(s.waiting) == 0 && s.roomLocked(t) }
+
+// roomLocked reports whether the server allows another stream, and its socket:
+// headers need no credit, and calls that are cancelled leave theirs behind. Without
+// a bound a server that does not read would gather them here.
+func (s *slots) roomLocked(t *http2Client) bool {
+	if t.out.size >= unreadLimit {
+		t.crowded = true // takeLocked makes room
+		return false
+	}
+	return s.taken < t.settings.maxStreams
 }
 
 // releaseLocked gives a slot back.
@@ -49,7 +58,7 @@ func (s *slots) grantLocked(t *http2Client) {
 	for len(s.waiting) > 0 {
 		w := s.waiting[0]
 		if t.life == lifeOpen {
-			if s.taken >= t.settings.maxStreams {
+			if !s.roomLocked(t) {
 				return
 			}
 			s.taken++
@@ -59,7 +68,7 @@ func (s *slots) grantLocked(t *http2Client) {
 		close(w.given)
 	}
 	s.waiting = nil
-	for s.pool != nil && t.life == lifeOpen && s.taken < t.settings.maxStreams && s.pool.give(t) {
+	for s.pool != nil && t.life == lifeOpen && s.roomLocked(t) && s.pool.give(t) {
 		s.taken++
 	}
 }
@@ -68,9 +77,12 @@ func (s *slots) grantLocked(t *http2Client) {
 func (s *slots) wait(ctx context.Context, t *http2Client) *StreamError {
 	w := &slotWaiter{given: make(chan struct{})}
 	s.waiting = append(s.waiting, w)
-	limit := t.settings.maxStreams
+	reason, limit := wait.StreamSlot, t.settings.maxStreams
+	if t.crowded {
+		reason = wait.Socket
+	}
 	t.mu.Unlock()
-	err := wait.For(ctx, wait.StreamSlot, wait.Holder{}, w.given)
+	err := wait.For(ctx, reason, wait.Holder{}, w.given)
 	t.mu.Lock()
 	if err == nil && w.ok {
 		if refused := t.refusedLocked(); refused != nil {
@@ -95,6 +107,10 @@ func (s *slots) wait(ctx context.Context, t *http2Client) *StreamError {
 	}
 	e := contextError(ctx)
 	e.Unprocessed, e.Unsent = true, true
+	if reason == wait.Socket {
+		e.Status = statusf(e.Status.Code(), "%s while it waited for the socket: the network or the server takes too little of what was sent before", e.Status.Message())
+		return e
+	}
 	e.Status = statusf(e.Status.Code(), "%s while it waited for a stream slot: the server allows %d streams at a time on this connection (option MaxConcurrentStreams of the server)",
 		e.Status.Message(), limit)
 	return e

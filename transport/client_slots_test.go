@@ -2,12 +2,14 @@ package transport
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/weir-rpc/weir/internal/h2peer"
+	"github.com/weir-rpc/weir/internal/simnet"
 	"golang.org/x/net/http2"
 	"google.golang.org/grpc/codes"
 )
@@ -188,4 +190,74 @@ func TestSlots_ConnectionDrains_SendsWaitersAway(t *testing.T) {
 			}, maxStreams(1))
 		})
 	}
+}
+
+// A server that does not read makes a client hold no more than unreadLimit, twice,
+// though it cancels calls and makes others: their headers need no credit. Calls
+// beyond wait for the socket, and have certainly not been sent when they end.
+func TestSlots_ServerDoesNotRead_CallsWait(t *testing.T) {
+	const calls, size = 3000, 2000
+	synctest.Test(t, func(t *testing.T) {
+		a, b := simnet.Pipe(simnet.Link{})
+		server := &laggard{Conn: b.(*simnet.Conn)}
+		p := h2peer.NewServer(t, server)
+		p.Ignore(http2.FrameHeaders, http2.FrameRSTStream, http2.FrameData)
+		made := async(func() ClientTransport {
+			ct, err := NewHTTP2Client(t.Context(), a, ClientConfig{ConnConfig: ConnConfig{WriteTimeout: -1}})
+			if err != nil {
+				t.Error(err)
+			}
+			return ct
+		})
+		p.Handshake()
+		ct := <-made
+		synctest.Wait()
+		server.stop()
+		most, unsent := 0, 0
+		for i := range calls {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			md := map[string][]string{"unique": {strings.Repeat(strconv.Itoa(i), size)[:size]}}
+			cs, err := ct.NewStream(ctx, &Call{Method: "/s/Stream", Authority: "sim", Metadata: md})
+			if err == nil {
+				cs.Cancel(context.Canceled)
+			} else {
+				unsent++
+				se := wantStreamError(t, err, CodeCancel, ByLocal)
+				if !se.Unsent || !strings.Contains(err.Error(), "the socket") {
+					t.Fatalf("the call ended with %v, Unsent: %v", err, se.Unsent)
+				}
+			}
+			cancel()
+			if i%100 == 0 {
+				most = max(most, ct.(*http2Client).Inspect(false).Pending)
+			}
+		}
+		if most > 2*unreadLimit+unreadLimit/4 {
+			t.Errorf("a server that does not read made the client hold %d octets", most)
+		}
+		if unsent == 0 {
+			t.Error("no call had to wait")
+		}
+		waits := roundTrip(t.Context(), ct, "patient")
+		if !waits.pending() {
+			t.Fatal("a call did not wait")
+		}
+		server.resume()
+		synctest.Wait()
+		id := ct.(*http2Client).lastOpened()
+		p.WriteResponse(id, []byte("at last"))
+		p.WriteTrailers(id, codes.OK, "")
+		waits.want(t, "at last")
+		if n := taken(ct); n != 0 {
+			t.Errorf("%d slots are taken and no stream is open", n)
+		}
+		ct.Close("the test is over")
+	})
+}
+
+// lastOpened is the id of the stream that was opened last.
+func (t *http2Client) lastOpened() uint32 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.nextID - 2
 }

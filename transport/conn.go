@@ -32,7 +32,8 @@ type role interface {
 	received(st *stream)
 	// batchEnd is the end of a read's frames, after received.
 	batchEnd()
-	// settings are the peer's, just applied, or life has changed. With mu held.
+	// settings are the peer's, just applied, or life has changed, or what kept
+	// streams from being opened has left. With mu held.
 	settingsLocked()
 	// goAway is the peer's. On the reader.
 	goAway(last uint32, code ErrCode, debug []byte)
@@ -106,6 +107,7 @@ type conn struct {
 	writing  bool   // someone has the writer's turn
 	bulk     bool   // the latest messages were large, and the socket took them quickly
 	owed     bool   // out has frames of the reader that nobody else flushes
+	crowded  bool   // calls of a client wait until out is taken
 	finished bool   // done is closed, or is to be when there is one
 	acked    bool   // the peer knows our SETTINGS
 	looks    bool   // a client's answers have a timer, or need none

@@ -196,6 +196,10 @@ func (c *conn) takeLocked() *pending {
 	c.joiners.holds = 0
 	c.joiners.held.Store(false)
 	c.batch++
+	if c.crowded {
+		c.crowded = false
+		c.role.settingsLocked() // calls that waited for this may go on
+	}
 	return c.spare
 }
 

@@ -1,8 +1,9 @@
 package transport
 
-// unreadLimit is how many octets may wait for the socket when a stream is
-// opened. Messages wait in their streams, but headers and statuses need no
-// credit: without a bound a peer that asks and does not read would gather them.
+// unreadLimit is how many octets may wait for the socket when a stream is opened,
+// by a server's client or a client's call. Messages wait in their streams, but
+// headers and statuses need no credit: without a bound a peer that asks, or is
+// asked, and does not read would gather them.
 const unreadLimit = 16 * highWater
 
 // hasPlaceLocked reports whether the client may open another stream.

@@ -17,7 +17,7 @@ import (
 // wait.For, and each says for what it waits.
 var waitPoints = map[string]int{
 	"transport NewHTTP2Client: wait.Connect":            1, // the server's SETTINGS
-	"transport slots.wait: wait.StreamSlot":             1,
+	"transport slots.wait: reason":                      1, // a slot, or the socket
 	"transport SlotPool.Wait: wait.StreamSlot":          1,
 	"transport stream.waitQuotaLocked: reason":          1, // write quota, a window, or the socket: what holds the queue up
 	"transport stream.recv: wait.Peer":                  1,
