@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"io"
 	"math"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/weir-rpc/weir/inspect"
+	"github.com/weir-rpc/weir/internal/h2peer"
 	"github.com/weir-rpc/weir/internal/simnet"
 	"golang.org/x/net/http2"
 	"google.golang.org/grpc/keepalive"
@@ -298,4 +300,22 @@ func TestInspect_TCP_TellsOfTheSocket(t *testing.T) {
 	if s := socketInfo(a); s != nil {
 		t.Errorf("a pipe in memory tells %+v", s)
 	}
+}
+
+// A Send that has given up does not wait.
+func TestInspect_WaitGivenUp_IsNotBlocked(t *testing.T) {
+	inClient(t, ClientConfig{}, func(t *testing.T, ct ClientTransport, p *h2peer.Peer) {
+		cs := openStream(t.Context(), t, ct, p, 1)
+		if err := cs.Send(octets(writeQuota + 1000)); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := cs.(SendWaiter).WaitSend(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("WaitSend gave %v", err)
+		}
+		if s := ct.(*http2Client).Inspect(true).Streams[0]; s.SendBlocked {
+			t.Errorf("nobody waits to send: %+v", s)
+		}
+	}, window(100))
 }

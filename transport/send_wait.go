@@ -54,6 +54,7 @@ func (st *stream) waitQuotaLocked(ctx context.Context) error {
 		err := wait.For(ctx, reason, wait.Holder{Stream: st.id}, o.quota.C())
 		c.mu.Lock()
 		if err != nil && o.queued >= writeQuota && !o.left {
+			o.waiting = false
 			return err
 		}
 	}
