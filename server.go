@@ -262,12 +262,12 @@ func (s *Server) ended(c *ServerConn, err error) {
 	s.forget(c, &last, s.counted(c.nc))
 }
 
-func (s *Server) forget(c *ServerConn, last *inspect.Conn, ip netip.Addr) {
+func (s *Server) forget(c *ServerConn, last *inspect.Conn, from netip.Prefix) {
 	s.mu.Lock()
 	s.inspect.endedLocked(last)
 	delete(s.conns, c)
 	if c.nc != nil {
-		s.admission.leaveLocked(ip)
+		s.admission.leaveLocked(from)
 	}
 	s.quiet.Broadcast()
 	s.mu.Unlock()
@@ -279,7 +279,7 @@ func (s *Server) serveConn(c *ServerConn, exclusive bool) {
 	if err := s.admitFrom(c.nc); err != nil {
 		_ = c.nc.Close()
 		s.keptOut(c, err)
-		s.forget(c, new(inspect.Conn), netip.Addr{})
+		s.forget(c, new(inspect.Conn), netip.Prefix{})
 		return
 	}
 	c.reach(ConnNew, nil)

@@ -13,14 +13,22 @@ import (
 // so goes elsewhere, where one that is left in the listener's backlog would wait
 // for its own timeout. Zero, which is the default, and less mean no bound, as in
 // grpc-go.
+//
+// Connections of ServeTransport do not count, here and for MaxConnectionsPerIP:
+// how many there are is for who hands them over. Those of package inproc are the
+// program's own, which no client from outside is to keep out; behind net/http
+// (package servehttp) each call is one, and the real ones are net/http's.
 func MaxConnections(n int) ServerOption {
 	return serverOption(func(c *serverConfig) { c.intake.maxConns = n })
 }
 
 // MaxConnectionsPerIP is MaxConnections for those that come from one address of
-// IPv4 or IPv6. Clients behind the same proxy, load balancer or NAT share one.
-// Connections of other kinds, such as unix sockets, do not count. Zero, which is
-// the default, and less mean no bound.
+// IPv4, or from one network of IPv6 with a prefix of 64 bits: a single host has
+// all the addresses of such a network to choose from. Clients behind the same
+// proxy, load balancer or NAT share an address, and the hosts of one link or the
+// pods of one node often a network. An address of IPv4 that is written as one of
+// IPv6 (::ffff:192.0.2.1) is one of IPv4. Connections of other kinds, such as unix
+// sockets, do not count. Zero, which is the default, and less mean no bound.
 func MaxConnectionsPerIP(n int) ServerOption {
 	return serverOption(func(c *serverConfig) { c.intake.maxConnsPerIP = n })
 }
@@ -32,7 +40,7 @@ var ErrTooManyConnections = errors.New("too many connections")
 // admission counts connections that were accepted. Guarded by Server.mu.
 type admission struct {
 	conns int
-	perIP map[netip.Addr]int // nil without MaxConnectionsPerIP
+	perIP map[netip.Prefix]int // by originOf; nil without MaxConnectionsPerIP
 }
 
 // admitLocked counts a connection, or tells why it may not come in.
@@ -44,57 +52,66 @@ func (a *admission) admitLocked(cfg *intakeConfig) error {
 	return nil
 }
 
-// admitFromLocked is admitLocked for those of an address.
-func (a *admission) admitFromLocked(cfg *intakeConfig, ip netip.Addr) error {
-	if most := cfg.maxConnsPerIP; a.perIP[ip] >= most {
-		return fmt.Errorf("weir: %w: the server has %d from %v (option MaxConnectionsPerIP)", ErrTooManyConnections, most, ip)
+// admitFromLocked is admitLocked for those of one origin.
+func (a *admission) admitFromLocked(cfg *intakeConfig, from netip.Prefix) error {
+	if most := cfg.maxConnsPerIP; a.perIP[from] >= most {
+		name := from.String()
+		if from.IsSingleIP() {
+			name = from.Addr().String()
+		}
+		return fmt.Errorf("weir: %w: the server has %d from %s (option MaxConnectionsPerIP)", ErrTooManyConnections, most, name)
 	}
 	if a.perIP == nil {
-		a.perIP = make(map[netip.Addr]int)
+		a.perIP = make(map[netip.Prefix]int)
 	}
-	a.perIP[ip]++
+	a.perIP[from]++
 	return nil
 }
 
-// leaveLocked is the end of a connection that was admitted, from an address if
+// leaveLocked is the end of a connection that was admitted, with its origin if
 // that is valid.
-func (a *admission) leaveLocked(ip netip.Addr) {
+func (a *admission) leaveLocked(from netip.Prefix) {
 	a.conns--
-	if !ip.IsValid() {
+	if !from.IsValid() {
 		return
 	}
-	if a.perIP[ip]--; a.perIP[ip] <= 0 {
-		delete(a.perIP, ip)
+	if a.perIP[from]--; a.perIP[from] <= 0 {
+		delete(a.perIP, from)
 	}
 }
 
-// admitFrom counts the address of a connection, or tells why it may not come in.
+// admitFrom counts the origin of a connection, or tells why it may not come in.
 func (s *Server) admitFrom(nc net.Conn) error {
-	ip := s.counted(nc)
-	if !ip.IsValid() {
+	from := s.counted(nc)
+	if !from.IsValid() {
 		return nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.admission.admitFromLocked(&s.cfg.intake, ip)
+	return s.admission.admitFromLocked(&s.cfg.intake, from)
 }
 
-// counted gives the address that a connection counts for; it is invalid if that
+// counted gives the origin that a connection counts for; it is invalid if that
 // is none. It may wait: a listener that finds the address in what the client
 // sends, as for the PROXY protocol, reads then. So it is for the connection's
 // own goroutine, without a lock.
-func (s *Server) counted(nc net.Conn) (ip netip.Addr) {
+func (s *Server) counted(nc net.Conn) (from netip.Prefix) {
 	if nc != nil && s.cfg.intake.maxConnsPerIP > 0 {
-		ip, _ = ipOf(nc)
+		from = originOf(nc)
 	}
-	return ip
+	return from
 }
 
-// ipOf gives the address from which a connection comes.
-func ipOf(nc net.Conn) (netip.Addr, bool) {
-	if a, ok := nc.RemoteAddr().(interface{ AddrPort() netip.AddrPort }); ok {
-		ip := a.AddrPort().Addr()
-		return ip.Unmap(), ip.IsValid()
+// originOf gives the address from which a connection comes, of IPv6 without the
+// interface identifier, which a host chooses for itself.
+//
+// https://www.rfc-editor.org/rfc/rfc4291#section-2.5.1
+func originOf(nc net.Conn) (from netip.Prefix) {
+	a, ok := nc.RemoteAddr().(interface{ AddrPort() netip.AddrPort })
+	if !ok {
+		return from
 	}
-	return netip.Addr{}, false
+	ip := a.AddrPort().Addr().Unmap()
+	from, _ = ip.Prefix(min(ip.BitLen(), 64))
+	return from
 }

@@ -28,7 +28,8 @@ func (s *Server) TransportConfig() transport.ServerConfig {
 // listener, and owns tr from then on. It does not wait. The connection belongs
 // to the Server as those of Serve do: Stop, GracefulStop and Shutdown end it. If
 // one of them was called before, tr is closed and the error is ErrServerStopped.
-// grpc-go has no such method.
+// It is not one of those that MaxConnections and MaxConnectionsPerIP bound, and
+// does not count for them. grpc-go has no such method.
 func (s *Server) ServeTransport(tr transport.ServerTransport) error {
 	if tr == nil {
 		return errors.New("weir: ServeTransport(nil)")
