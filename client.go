@@ -51,8 +51,8 @@ var errNoCredentials = errors.New("weir: no transport security is set: use WithT
 // WithResolvers or resolver.Register know. It does no I/O: the first call connects.
 func NewClient(target string, opts ...DialOption) (*Client, error) {
 	cfg := clientConfig{network: network{idle: defaultIdleTimeout}}
-	for _, o := range opts {
-		o.apply(&cfg)
+	if err := cfg.take(opts); err != nil {
+		return nil, err
 	}
 	if err := cfg.unbundle(); err != nil {
 		return nil, err

@@ -45,11 +45,25 @@ type clientConfig struct {
 	connections connections
 
 	interceptors []grpc.DialOption // grpc-go's own, which keeps their order
+
+	fault optionFault
 }
 
 type dialOption func(*clientConfig)
 
 func (f dialOption) apply(c *clientConfig) { f(c) }
+
+// take applies the options of NewClient.
+func (c *clientConfig) take(opts []DialOption) error {
+	for i, o := range opts {
+		if o == nil {
+			c.fault.note("NewClient", absent("option", i, len(opts)))
+			continue
+		}
+		o.apply(c)
+	}
+	return c.fault.err
+}
 
 // WithTransportCredentials sets how connections are secured. It is required:
 // insecure.NewCredentials() says that they are not.
@@ -98,30 +112,32 @@ func (c *clientConfig) authorityFor(t channel.Target) (string, error) {
 // again, as in grpc-go. It has no connection of its own and stays IDLE,
 // whatever the Client does.
 func WithUnaryInterceptor(f grpc.UnaryClientInterceptor) DialOption {
-	return intercepted(grpc.WithUnaryInterceptor(f))
+	return dialOption(func(c *clientConfig) { c.intercept(grpc.WithUnaryInterceptor(f)) })
 }
 
 // WithChainUnaryInterceptor adds interceptors of unary calls. The first is the
 // outermost, but for that of WithUnaryInterceptor.
 func WithChainUnaryInterceptor(fs ...grpc.UnaryClientInterceptor) DialOption {
-	return intercepted(grpc.WithChainUnaryInterceptor(fs...))
+	return dialOption(func(c *clientConfig) {
+		c.intercept(grpc.WithChainUnaryInterceptor(chained(&c.fault, "WithChainUnaryInterceptor", fs)...))
+	})
 }
 
 // WithStreamInterceptor sets the outermost interceptor of streams. See
 // WithUnaryInterceptor.
 func WithStreamInterceptor(f grpc.StreamClientInterceptor) DialOption {
-	return intercepted(grpc.WithStreamInterceptor(f))
+	return dialOption(func(c *clientConfig) { c.intercept(grpc.WithStreamInterceptor(f)) })
 }
 
 // WithChainStreamInterceptor adds interceptors of streams. The first is the
 // outermost, but for that of WithStreamInterceptor.
 func WithChainStreamInterceptor(fs ...grpc.StreamClientInterceptor) DialOption {
-	return intercepted(grpc.WithChainStreamInterceptor(fs...))
+	return dialOption(func(c *clientConfig) {
+		c.intercept(grpc.WithChainStreamInterceptor(chained(&c.fault, "WithChainStreamInterceptor", fs)...))
+	})
 }
 
-func intercepted(o grpc.DialOption) DialOption {
-	return dialOption(func(c *clientConfig) { c.interceptors = append(c.interceptors, o) })
-}
+func (c *clientConfig) intercept(o grpc.DialOption) { c.interceptors = append(c.interceptors, o) }
 
 // WithDefaultCallOptions sets options for every call, before the call's own.
 func WithDefaultCallOptions(opts ...grpc.CallOption) DialOption {

@@ -2,6 +2,7 @@ package weir
 
 import (
 	"context"
+	"slices"
 
 	"github.com/weir-rpc/weir/internal/channel"
 	"google.golang.org/grpc"
@@ -27,7 +28,12 @@ import (
 // (credentials.ClientHandshakeInfoFromContext). SetConfigSelector says more of calls.
 // grpc-go's resolver for the scheme xds needs the module github.com/weir-rpc/weir/xds.
 func WithResolvers(rs ...resolver.Builder) DialOption {
-	return dialOption(func(c *clientConfig) { c.network.resolvers = append(c.network.resolvers, rs...) })
+	return dialOption(func(c *clientConfig) {
+		if i := slices.Index(rs, nil); i >= 0 {
+			c.fault.note("WithResolvers", absent("resolver", i, len(rs)))
+		}
+		c.network.resolvers = append(c.network.resolvers, rs...)
+	})
 }
 
 // resolved gives what reads the service configs of the resolver of a Client, or nil

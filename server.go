@@ -1,6 +1,7 @@
 package weir
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -42,7 +43,7 @@ type Server struct {
 	stats stats.Handler // nil if there is none
 	log   *binlog.Log
 	conn  *channel.ConnLog
-	fault error // of an option, for Serve
+	fault error // of an option, for Serve and ServeTransport
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -65,7 +66,8 @@ type Server struct {
 
 var _ grpc.ServiceRegistrar = (*Server)(nil)
 
-// NewServer makes a Server without services.
+// NewServer makes a Server without services. What is wrong with an option, Serve
+// and ServeTransport say.
 func NewServer(opts ...ServerOption) *Server {
 	s := &Server{
 		cfg:       serverConfig{maxRecv: defaultMaxRecv, maxSend: defaultMaxSend, connectionTimeout: transport.DefaultConnectionTimeout},
@@ -79,9 +81,7 @@ func NewServer(opts ...ServerOption) *Server {
 		names:     make(map[string]bool),
 	}
 	s.quiet.L = &s.mu
-	for _, o := range opts {
-		o.apply(&s.cfg)
-	}
+	s.cfg.take(opts)
 	s.cfg.sizes.into(&s.cfg.conn)
 	s.workers.KeepIdle(s.cfg.sizes.workers)
 	if s.cfg.creds == nil {
@@ -89,7 +89,8 @@ func NewServer(opts ...ServerOption) *Server {
 	}
 	s.stats = s.cfg.stats.handler()
 	s.conn = s.cfg.telemetry.conns("")
-	s.log, s.fault = s.cfg.telemetry.log("BinaryLog", false)
+	log, err := s.cfg.telemetry.log("BinaryLog", false)
+	s.log, s.fault = log, cmp.Or(s.cfg.fault.err, err)
 	s.proto, _ = codecFor("proto") // grpc-go's own, which the codec's package registers, if no other
 	s.proto.vt = s.cfg.messages.vt
 	s.unaryInterceptor, s.streamInterceptor = s.cfg.chainInterceptors()

@@ -5,10 +5,24 @@ import "google.golang.org/grpc/encoding"
 // ForceServerCodec makes codec the one of all calls, whatever their
 // content-subtype is. A *Raw passes it by. Without the option the codec is the
 // one that is registered for the content-subtype.
-func ForceServerCodec(codec encoding.Codec) ServerOption { return forcedCodec(codecV1(codec)) }
+func ForceServerCodec(codec encoding.Codec) ServerOption {
+	if codec == nil {
+		return noCodec("ForceServerCodec")
+	}
+	return forcedCodec(codecV1(codec))
+}
 
 // ForceServerCodecV2 is ForceServerCodec with a codec of the second kind.
-func ForceServerCodecV2(codec encoding.CodecV2) ServerOption { return forcedCodec(codecV2(codec)) }
+func ForceServerCodecV2(codec encoding.CodecV2) ServerOption {
+	if codec == nil {
+		return noCodec("ForceServerCodecV2")
+	}
+	return forcedCodec(codecV2(codec))
+}
+
+func noCodec(option string) ServerOption {
+	return serverOption(func(cfg *serverConfig) { cfg.fault.note(option, "the codec is nil: leave it out") })
+}
 
 func forcedCodec(c codec) ServerOption {
 	return serverOption(func(cfg *serverConfig) { cfg.intake.codec = &c })

@@ -21,7 +21,9 @@ func UnaryInterceptor(i grpc.UnaryServerInterceptor) ServerOption {
 // ChainUnaryInterceptor adds interceptors of unary calls, each inside the one
 // before it; the last is next to the handler.
 func ChainUnaryInterceptor(is ...grpc.UnaryServerInterceptor) ServerOption {
-	return serverOption(func(c *serverConfig) { c.unaryChain = append(c.unaryChain, is...) })
+	return serverOption(func(c *serverConfig) {
+		c.unaryChain = append(c.unaryChain, chained(&c.fault, "ChainUnaryInterceptor", is)...)
+	})
 }
 
 // StreamInterceptor sets an interceptor of streaming calls. It is the
@@ -39,7 +41,9 @@ func StreamInterceptor(i grpc.StreamServerInterceptor) ServerOption {
 // ChainStreamInterceptor adds interceptors of streaming calls, each inside the
 // one before it; the last is next to the handler.
 func ChainStreamInterceptor(is ...grpc.StreamServerInterceptor) ServerOption {
-	return serverOption(func(c *serverConfig) { c.streamChain = append(c.streamChain, is...) })
+	return serverOption(func(c *serverConfig) {
+		c.streamChain = append(c.streamChain, chained(&c.fault, "ChainStreamInterceptor", is)...)
+	})
 }
 
 // chainInterceptors makes one interceptor of each kind, or none.

@@ -32,11 +32,23 @@ type serverConfig struct {
 	intake               intakeConfig
 	inspect              inspectConfig
 	telemetry            telemetryConfig
+	fault                optionFault
 }
 
 type serverOption func(*serverConfig)
 
 func (f serverOption) apply(c *serverConfig) { f(c) }
+
+// take applies the options of NewServer.
+func (c *serverConfig) take(opts []ServerOption) {
+	for i, o := range opts {
+		if o == nil {
+			c.fault.note("NewServer", absent("option", i, len(opts)))
+			continue
+		}
+		o.apply(c)
+	}
+}
 
 // Creds sets how connections are secured. Without it they are not.
 func Creds(creds credentials.TransportCredentials) ServerOption {

@@ -27,12 +27,17 @@ func (s *Server) TransportConfig() transport.ServerConfig {
 // ServeTransport serves the calls of a connection that did not come from a
 // listener, and owns tr from then on. It does not wait. The connection belongs
 // to the Server as those of Serve do: Stop, GracefulStop and Shutdown end it. If
-// one of them was called before, tr is closed and the error is ErrServerStopped.
+// one of them was called before, tr is closed and the error is ErrServerStopped;
+// it is closed, too, if something is wrong with an option of the Server.
 // It is not one of those that MaxConnections and MaxConnectionsPerIP bound, and
 // does not count for them. grpc-go has no such method.
 func (s *Server) ServeTransport(tr transport.ServerTransport) error {
 	if tr == nil {
 		return errors.New("weir: ServeTransport(nil)")
+	}
+	if s.fault != nil {
+		tr.Close(s.fault.Error())
+		return s.fault
 	}
 	c := s.newConn(nil, tr)
 	s.mu.Lock()

@@ -2,6 +2,8 @@ package inproc
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/weir-rpc/weir"
 	"github.com/weir-rpc/weir/transport"
@@ -14,6 +16,14 @@ import (
 // stopped, calls fail with UNAVAILABLE. Options that are about sockets have no
 // effect. Close it as any other Client.
 func NewClient(srv *weir.Server, opts ...weir.DialOption) (*weir.Client, error) {
+	if srv == nil {
+		return nil, errors.New("weir: inproc.NewClient: the server is nil")
+	}
+	for i, o := range opts { // NewClient would count one more
+		if o == nil {
+			return nil, fmt.Errorf("weir: inproc.NewClient: option %d of %d is nil: leave it out", i+1, len(opts))
+		}
+	}
 	return weir.NewClient("passthrough:///inproc", append([]weir.DialOption{weir.WithTransport(To(srv))}, opts...)...)
 }
 
