@@ -2,6 +2,9 @@ package weir_test
 
 import (
 	"cmp"
+	"context"
+	"errors"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +15,7 @@ import (
 	"github.com/weir-rpc/weir/inspect"
 	"github.com/weir-rpc/weir/internal/simnet"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials/insecure"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
@@ -136,9 +140,56 @@ func TestInspect_PickFirst(t *testing.T) {
 		if !slices.Equal(sub.Addresses, []string{"svc:80"}) || !slices.Equal(sub.Connections, []int64{c.Connections[0].ID}) {
 			t.Errorf("it has the connections %v to %q", sub.Connections, sub.Addresses)
 		}
+		if !was.Retry.IsZero() || !sub.Retry.IsZero() {
+			t.Errorf("it is tried again at %v, then at %v", was.Retry, sub.Retry)
+		}
 		if totals, _ := l.look(t, inspect.Totals); totals.Subchannels != nil {
 			t.Error("totals have subchannels")
 		}
 		l.stop(t)
+	})
+}
+
+// What pick_first without a server shows: how often it has failed, and when it
+// tries again, while it waits for that.
+func TestInspect_PickFirstRetries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const takes = 100 * time.Millisecond // to find that there is nobody
+		r := inspect.NewRegistry()
+		c := newWeirClient(t, "passthrough:///nobody:80", weir.WithInspectRegistry(r), weir.WithIdleTimeout(time.Hour),
+			weir.WithConnectParams(grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 10 * time.Second, Multiplier: 2, MaxDelay: time.Minute}}),
+			weir.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+				select {
+				case <-time.After(takes):
+				case <-ctx.Done():
+				}
+				return nil, errors.New("nobody")
+			}))
+		look := func() inspect.Subchannel {
+			t.Helper()
+			synctest.Wait()
+			return r.Clients(inspect.Connections)[0].Subchannels[0]
+		}
+		start := time.Now()
+		c.Connect()
+		if s := look(); s.State != "CONNECTING" || !s.Retry.IsZero() {
+			t.Errorf("the first attempt: %+v", s)
+		}
+		simnet.Advance(takes)
+		if s := look(); s.State != "TRANSIENT_FAILURE" || s.Failures != 1 || !s.Retry.Equal(start.Add(10*time.Second)) {
+			t.Errorf("after it, at %v: %+v", start, s)
+		}
+		simnet.Advance(10*time.Second - takes)
+		if s := look(); s.State != "TRANSIENT_FAILURE" || s.Failures != 1 || !s.Retry.IsZero() {
+			t.Errorf("the second attempt: %+v", s)
+		}
+		simnet.Advance(takes)
+		if s := look(); s.Failures != 2 || !s.Retry.Equal(start.Add(30*time.Second)) {
+			t.Errorf("after it, at %v: %+v", start, s)
+		}
+		c.ResetConnectBackoff()
+		if s := look(); s.State != "TRANSIENT_FAILURE" || s.Failures != 0 || !s.Retry.IsZero() {
+			t.Errorf("the third attempt, at once: %+v", s)
+		}
 	})
 }

@@ -19,7 +19,8 @@ type Subchannel struct {
 	Err        string
 	// Failures are the attempts to connect that have failed since there was a
 	// connection. Retry is when the next may begin, in TRANSIENT_FAILURE, else the
-	// zero Time; so it is with pick_first as a Client has it without a balancer.
+	// zero Time. The Client's own pick_first is in that state while the next goes on,
+	// too, and has none then.
 	Failures int
 	Retry    time.Time
 	Since    time.Time // when it was made

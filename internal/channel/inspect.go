@@ -122,6 +122,9 @@ func (c *Channel) Inspect(d inspect.Detail) inspect.Client {
 	s.Events, s.EventsCount = y.all(), y.count
 	if own != nil {
 		own.State, own.StateSince, own.Err, own.Since = s.State, s.StateSince, s.Err, s.Since
+		if v.state != connectivity.TransientFailure { // it changed since
+			own.Retry = time.Time{}
+		}
 		own.Counters, own.LastCall, own.Open = counted, s.LastCall, s.Open
 		for i := range s.Connections {
 			own.Connections = append(own.Connections, s.Connections[i].ID)
@@ -142,6 +145,9 @@ func (p *pickFirst) chosen() *inspect.Subchannel {
 		return nil
 	}
 	s := &inspect.Subchannel{Failures: p.failures}
+	if p.retry != nil {
+		s.Retry = p.retry.at
+	}
 	if p.current != nil {
 		s.Addresses = []string{p.at}
 	}

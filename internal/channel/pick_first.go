@@ -53,13 +53,19 @@ type pickFirst struct {
 	relist   relist
 	live     []transport.ClientTransport // that may not have ended
 	failures int                         // rounds in a row
-	hurry    chan struct{}               // of a backoff that runs: closing it ends it
+	retry    *retry                      // nil unless a round waits for its time
 	unproven bool                        // the SETTINGS of current have not come yet
 	closed   bool
 	shut     chan struct{} // closed with it; nil until somebody asks
 	past     *past         // nil until a connection has ended
 
 	replacement *replacement // nil until a connection tells of its end
+}
+
+// retry is a backoff that runs.
+type retry struct {
+	at    time.Time     // when the round may begin
+	hurry chan struct{} // closing it ends the backoff
 }
 
 func (p *pickFirst) idle() picker { return idle{p.wake} }
@@ -112,6 +118,7 @@ type attempt struct {
 func (p *pickFirst) attempt() attempt {
 	a := attempt{start: time.Now()}
 	p.mu.Lock()
+	p.retry = nil
 	a.delay = p.pacing.delay(p.failures+1, rand.Float64())
 	p.mu.Unlock()
 	a.timeout = p.pacing.connectTimeout(a.delay)
@@ -148,8 +155,8 @@ func (p *pickFirst) finish(ctx context.Context, a attempt, tr transport.ClientTr
 	if err == nil {
 		return true
 	}
-	hurry := p.failed(err)
-	return !p.pause(ctx, a.start.Add(a.delay), hurry)
+	next := a.start.Add(a.delay)
+	return !p.pause(ctx, next, p.failed(err, next))
 }
 
 // pause waits until the next round is due, or hurry. It reports false if there is
@@ -183,7 +190,7 @@ func (p *pickFirst) rest() {
 		p.mu.Unlock()
 		return
 	}
-	p.failures, p.hurry = 0, nil
+	p.failures, p.retry = 0, nil
 	p.states.set(connectivity.Idle, p.idle(), p.use.error())
 	end := p.dropResolver()
 	p.mu.Unlock()
@@ -286,19 +293,19 @@ func (p *pickFirst) proven(ctx context.Context, tr, whole transport.ClientTransp
 }
 
 // failed publishes why there is no connection: calls that do not wait fail
-// with it, from now on until there is one. It gives what ends the backoff.
-func (p *pickFirst) failed(err error) (hurry <-chan struct{}) {
+// with it, from now on until there is one. It gives what ends the backoff before
+// the next round may begin.
+func (p *pickFirst) failed(err error, next time.Time) (hurry <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.balancing.current() != nil {
 		return closedChan
 	}
 	p.failures++
-	p.hurry = make(chan struct{})
-	hurry = p.hurry
+	p.retry = &retry{next, make(chan struct{})}
+	hurry = p.retry.hurry
 	if p.hosted != nil && p.hosted.adds(p.relist.tried) { // since the addresses were listed that have failed
-		close(p.hurry)
-		p.hurry = nil
+		p.endBackoffLocked()
 	}
 	p.states.set(connectivity.TransientFailure, without{unavailable(p.dialer.target.Text, err)}, err)
 	return hurry
@@ -349,12 +356,16 @@ func (p *pickFirst) resetBackoff() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.failures = 0
-	if p.hurry != nil {
-		close(p.hurry)
-		p.hurry = nil
-	}
+	p.endBackoffLocked()
 	if b := p.balancing.current(); b != nil {
 		p.work.Go(b.ResetBackoff)
+	}
+}
+
+func (p *pickFirst) endBackoffLocked() {
+	if p.retry != nil {
+		close(p.retry.hurry)
+		p.retry = nil
 	}
 }
 

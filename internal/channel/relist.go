@@ -120,10 +120,7 @@ func (p *pickFirst) hurryLocked() {
 	if p.relist.renew != nil {
 		p.relist.renew(errRelisted)
 	}
-	if p.hurry != nil {
-		close(p.hurry)
-		p.hurry = nil
-	}
+	p.endBackoffLocked()
 }
 
 // hearsResolver tells the resolver of a connection that drains: what ended it may
