@@ -31,6 +31,7 @@ type Client struct {
 	codec     codec   // of calls that name none
 	bridge    *bridge // nil without interceptors
 	perRPC    []credentials.PerRPCCredentials
+	bundled   int           // how many of perRPC are of the bundle: the last, or none
 	stats     stats.Handler // nil if there is none
 	log       *binlog.Log
 
@@ -111,6 +112,7 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 		messages:  cfg.messages,
 		codec:     codec.handingOver(cfg.handOver),
 		perRPC:    cfg.perRPC,
+		bundled:   cfg.bundled,
 		stats:     cfg.stats.handler(),
 		log:       log,
 		ch: channel.New(channel.Config{
@@ -347,8 +349,8 @@ func (c *Client) connection(ctx context.Context, inv *invocation) (transport.Cli
 	}
 	inv.stats.picked(&inv.pick)
 	inv.call.Authority = authorityOf(info, &inv.pick)
-	if c.depends(info, &inv.call) {
-		if err := c.authorize(ctx, tr, info, &inv.call, inv.metadata); err != nil {
+	if c.depends(info, &inv.call, &inv.pick) {
+		if err := c.authorize(ctx, tr, info, &inv.call, &inv.pick, inv.metadata); err != nil {
 			return tr, err
 		}
 	}

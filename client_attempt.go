@@ -95,8 +95,8 @@ func (a *attempt) open(ctx context.Context, cs *clientStream, tried *channel.Tri
 	}
 	a.stats.picked(pick)
 	call.Authority = authorityOf(&cs.info, pick)
-	if c.depends(&cs.info, &call) {
-		if err := c.authorize(ctx, a.tr, &cs.info, &call, md); err != nil {
+	if c.depends(&cs.info, &call, pick) {
+		if err := c.authorize(ctx, a.tr, &cs.info, &call, pick, md); err != nil {
 			pick.Unused(a.tr)
 			return err
 		}

@@ -12,7 +12,9 @@ import (
 //
 // The Client does not call NewWithMode of the bundle: its modes are for balancers
 // that grpc-go brings along, which choose another bundle for some of their
-// connections. Balancers and resolvers get the bundle as it is.
+// connections (CredsBundle of balancer.NewSubConnOptions). That counts there in the
+// place of this one, and its connections are secured by it in the place of
+// WithTransportCredentials. Balancers and resolvers get the bundle as it is.
 func WithCredentialsBundle(b credentials.Bundle) DialOption {
 	return dialOption(func(c *clientConfig) { c.bundle = b })
 }
@@ -31,6 +33,7 @@ func (c *clientConfig) unbundle() error {
 	}
 	if p := b.PerRPCCredentials(); p != nil {
 		c.perRPC = append(c.perRPC, p)
+		c.bundled = 1
 	}
 	return nil
 }

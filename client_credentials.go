@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/weir-rpc/weir/internal/channel"
 	"github.com/weir-rpc/weir/internal/grpcwire"
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc/codes"
@@ -42,14 +43,28 @@ func (c *clientConfig) checkPerRPC() error {
 }
 
 // depends reports whether a call needs to be authorized.
-func (c *Client) depends(info *callInfo, call *transport.Call) bool {
-	return info.creds != nil || call.Authority != "" || len(c.perRPC) > 0
+func (c *Client) depends(info *callInfo, call *transport.Call, p *channel.Pick) bool {
+	if info.creds != nil || call.Authority != "" || len(c.perRPC) > 0 {
+		return true
+	}
+	own, _ := p.PerRPC()
+	return own != nil
+}
+
+// credentialsFor gives those that go with a call by themselves: where the balancer
+// has chosen another bundle, that one's in the place of the Client's.
+func (c *Client) credentialsFor(p *channel.Pick) (all []credentials.PerRPCCredentials, own credentials.PerRPCCredentials) {
+	own, bundled := p.PerRPC()
+	if bundled {
+		return c.perRPC[:len(c.perRPC)-c.bundled], own
+	}
+	return c.perRPC, nil
 }
 
 // authorize completes a call for the connection that it is about to use: who is
 // at its other end has to be who the call is for, and the credentials for calls
 // add to md, the caller's metadata, which stays as it is.
-func (c *Client) authorize(ctx context.Context, tr transport.ClientTransport, info *callInfo, call *transport.Call, md metadata.MD) error {
+func (c *Client) authorize(ctx context.Context, tr transport.ClientTransport, info *callInfo, call *transport.Call, pick *channel.Pick, md metadata.MD) error {
 	auth, host := tr.Peer().AuthInfo, c.authorityOf(call, tr)
 	if call.Authority != "" {
 		by := "grpc.CallAuthority"
@@ -60,18 +75,22 @@ func (c *Client) authorize(ctx context.Context, tr transport.ClientTransport, in
 			return err
 		}
 	}
-	if info.creds == nil && len(c.perRPC) == 0 {
+	all, own := c.credentialsFor(pick)
+	if info.creds == nil && len(all) == 0 && own == nil {
 		return nil
 	}
 	ctx = credentials.NewContextWithRequestInfo(ctx, credentials.RequestInfo{Method: call.Method, AuthInfo: auth})
 	g := grant{auth: auth, audience: audience(host, call.Method), md: make(metadata.MD, len(md)+2)}
-	for _, p := range c.perRPC {
+	for _, p := range all {
 		if err := g.add(ctx, p); err != nil {
 			return err
 		}
 	}
-	if info.creds != nil {
-		if err := g.add(ctx, info.creds); err != nil {
+	for _, p := range []credentials.PerRPCCredentials{own, info.creds} {
+		if p == nil {
+			continue
+		}
+		if err := g.add(ctx, p); err != nil {
 			return err
 		}
 	}

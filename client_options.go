@@ -22,6 +22,7 @@ type clientConfig struct {
 	creds     credentials.TransportCredentials
 	bundle    credentials.Bundle
 	perRPC    []credentials.PerRPCCredentials
+	bundled   int // how many of perRPC are of bundle: the last, or none
 	dial      func(context.Context, string) (net.Conn, error)
 	network   network
 	callOpts  []grpc.CallOption

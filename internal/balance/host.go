@@ -9,6 +9,7 @@ import (
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc/balancer"
 	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/credentials"
 	estats "google.golang.org/grpc/experimental/stats"
 	"google.golang.org/grpc/resolver"
 )
@@ -20,9 +21,10 @@ type Config struct {
 	Target string
 	// Options are for the balancers.
 	Options balancer.BuildOptions
-	// Connect makes a connection to an address. It calls lost, once and on a
-	// goroutine of its own, when the connection takes no more calls.
-	Connect func(ctx context.Context, a resolver.Address, timeout time.Duration, lost func()) (transport.ClientTransport, error)
+	// Connect makes a connection to an address, with the credentials of the bundle
+	// unless that is nil. It calls lost, once and on a goroutine of its own, when the
+	// connection takes no more calls.
+	Connect func(ctx context.Context, a resolver.Address, b credentials.Bundle, timeout time.Duration, lost func()) (transport.ClientTransport, error)
 	// Pace gives how long after the start of an attempt the next may start, if so
 	// many have failed in a row with this one, and how long it may take.
 	Pace func(failures int) (delay, timeout time.Duration)

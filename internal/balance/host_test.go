@@ -14,6 +14,7 @@ import (
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc/balancer"
 	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/resolver"
 )
@@ -99,7 +100,7 @@ func list(addresses ...string) (all []resolver.Address) {
 	return all
 }
 
-func (s *site) connect(ctx context.Context, a resolver.Address, _ time.Duration, lost func()) (transport.ClientTransport, error) {
+func (s *site) connect(ctx context.Context, a resolver.Address, _ credentials.Bundle, _ time.Duration, lost func()) (transport.ClientTransport, error) {
 	s.mu.Lock()
 	s.dials = append(s.dials, fmt.Sprint(time.Since(s.start), " ", a.Addr))
 	down := s.down[a.Addr]

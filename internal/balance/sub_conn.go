@@ -12,6 +12,7 @@ import (
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc/balancer"
 	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/resolver"
 )
 
@@ -27,9 +28,11 @@ type subConn struct {
 	balancer.SubConn // nil: nobody outside grpc-go can implement it whole
 
 	child     *child
-	listener  func(balancer.SubConnState) // may be nil
-	ready     atomic.Pointer[established] // nil unless READY; written with mu
-	checked   bool                        // READY means healthy
+	listener  func(balancer.SubConnState)   // may be nil
+	bundle    credentials.Bundle            // in the place of the Client's; may be nil
+	perRPC    credentials.PerRPCCredentials // of bundle; may be nil
+	ready     atomic.Pointer[established]   // nil unless READY; written with mu
+	checked   bool                          // READY means healthy
 	producers producers
 
 	mu        sync.Mutex // before Host.mu
@@ -53,7 +56,10 @@ type attempt struct {
 var errShutdown = errors.New("the balancer has no use for the connection any more")
 
 func newSubConn(c *child, list []resolver.Address, o balancer.NewSubConnOptions) *subConn {
-	sc := &subConn{child: c, addresses: slices.Clone(list), listener: o.StateListener, account: newAccount()}
+	sc := &subConn{child: c, addresses: slices.Clone(list), listener: o.StateListener, bundle: o.CredsBundle, account: newAccount()}
+	if sc.bundle != nil {
+		sc.perRPC = sc.bundle.PerRPCCredentials() // once: they may remember their tokens
+	}
 	sc.checked = o.HealthCheckEnabled
 	sc.producers.over = c.host.cfg.Over
 	return sc
@@ -71,6 +77,12 @@ func (sc *subConn) Transport() transport.ClientTransport {
 	default:
 		return e.tr
 	}
+}
+
+// PerRPC gives the credentials for calls of the bundle that the balancer has chosen
+// for it: nil if that has none, and false if there is no bundle.
+func (sc *subConn) PerRPC() (own credentials.PerRPCCredentials, bundled bool) {
+	return sc.perRPC, sc.bundle != nil
 }
 
 // Connect is balancer.SubConn's.
@@ -154,7 +166,7 @@ func (sc *subConn) try(ctx context.Context, list []resolver.Address, timeout tim
 	for _, at := range list {
 		var tr transport.ClientTransport
 		known := make(chan struct{})
-		tr, err := sc.child.host.cfg.Connect(ctx, at, timeout, func() {
+		tr, err := sc.child.host.cfg.Connect(ctx, at, sc.bundle, timeout, func() {
 			<-known
 			sc.lost(tr)
 		})

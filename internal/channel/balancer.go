@@ -58,7 +58,7 @@ type Balancer interface {
 // Site is what a Balancer works with. See Config of internal/balance.
 type Site struct {
 	Target     resolver.Target
-	Connect    func(ctx context.Context, a resolver.Address, timeout time.Duration, lost func()) (transport.ClientTransport, error)
+	Connect    func(ctx context.Context, a resolver.Address, b credentials.Bundle, timeout time.Duration, lost func()) (transport.ClientTransport, error)
 	Pace       func(failures int) (delay, timeout time.Duration)
 	Publish    func(s balancer.State, err error)
 	ResolveNow func()
@@ -237,18 +237,25 @@ func (p *pickFirst) pace(failures int) (delay, timeout time.Duration) {
 	return delay, p.pacing.connectTimeout(delay)
 }
 
-// addressKey is of the context in which a connection is made for a balancer.
-type addressKey struct{}
+// orderKey is of the context in which a connection is made for a balancer.
+type orderKey struct{}
 
-// balancedAddress gives what a balancer says of the address that is connected to.
-func balancedAddress(ctx context.Context) (resolver.Address, bool) {
-	a, ok := ctx.Value(addressKey{}).(resolver.Address)
-	return a, ok
+// order is what a balancer says of a connection that it wants. Immutable.
+type order struct {
+	address resolver.Address
+	bundle  credentials.Bundle // nil if the credentials are the Client's
+}
+
+// orderOf gives what a balancer says of the connection that is made, or nil.
+func orderOf(ctx context.Context) *order {
+	o, _ := ctx.Value(orderKey{}).(*order)
+	return o
 }
 
 // connectFor makes a connection for a balancer.
-func (p *pickFirst) connectFor(ctx context.Context, a resolver.Address, timeout time.Duration, lost func()) (transport.ClientTransport, error) {
-	ctx, cancel := context.WithTimeoutCause(context.WithValue(ctx, addressKey{}, a), timeout, &connectTimeoutError{timeout})
+func (p *pickFirst) connectFor(ctx context.Context, a resolver.Address, b credentials.Bundle, timeout time.Duration, lost func()) (transport.ClientTransport, error) {
+	o := &order{a, b}
+	ctx, cancel := context.WithTimeoutCause(context.WithValue(ctx, orderKey{}, o), timeout, &connectTimeoutError{timeout})
 	defer cancel()
 	tr, err := p.dialer.connect(ctx, a.Addr, false)
 	if err != nil {
@@ -265,7 +272,7 @@ func (p *pickFirst) connectFor(ctx context.Context, a resolver.Address, timeout 
 	p.live = append(p.live, tr)
 	p.work.Add(1)
 	p.mu.Unlock()
-	whole := p.several(tr, a.Addr, &a)
+	whole := p.several(tr, a.Addr, o)
 	p.follow(tr, whole, ended, lost)
 	return whole, nil
 }

@@ -79,7 +79,7 @@ func (d *dialer) connectVia(ctx context.Context, via *url.URL, address string, e
 	if !watched {
 		cfg.Answers = impatient(cfg.Answers)
 	}
-	if _, ok := balancedAddress(ctx); ok {
+	if orderOf(ctx) != nil {
 		cfg.IdleTimeout = 0 // the channel has one
 	}
 	if deadline, ok := ctx.Deadline(); ok && cfg.SettingsTimeout == 0 {
@@ -98,7 +98,7 @@ func (d *dialer) connectVia(ctx context.Context, via *url.URL, address string, e
 func (d *dialer) connectWhole(ctx context.Context, address string, early bool) (transport.ClientTransport, error) {
 	cfg := d.config()
 	cfg.EarlyCalls, cfg.Authority = early, d.nameOf(ctx, address)
-	if _, ok := balancedAddress(ctx); ok {
+	if orderOf(ctx) != nil {
 		cfg.IdleTimeout = 0 // the channel has one
 	}
 	tr, err := d.whole(ctx, d.target.forDialer(address), cfg)
@@ -116,7 +116,7 @@ var errNoTransport = errors.New("the function of WithTransport gave neither a co
 // http2Error is the error of a server that has not sent its SETTINGS.
 func (d *dialer) http2Error(ctx context.Context, address string, err error) *ConnectError {
 	e := secureError(ctx, address, stepHTTP2, err)
-	if d.credentials.Info().SecurityProtocol == "insecure" {
+	if d.credentialsFor(ctx).Info().SecurityProtocol == "insecure" {
 		e.hint = "is it a gRPC server? One that wants TLS needs other credentials: WithTransportCredentials"
 	}
 	return e
@@ -155,17 +155,28 @@ func (d *dialer) nameOf(ctx context.Context, address string) string {
 // about gives what is said of an address: by the balancer that connects to it,
 // else by the resolver.
 func (d *dialer) about(ctx context.Context, address string) resolver.Address {
-	if a, ok := balancedAddress(ctx); ok {
-		return a
+	if o := orderOf(ctx); o != nil {
+		return o.address
 	}
 	return d.hosted.aboutAddress(address)
+}
+
+// credentialsFor gives what secures a connection: what the balancer says that
+// wants it, else what the Client has.
+func (d *dialer) credentialsFor(ctx context.Context) credentials.TransportCredentials {
+	if o := orderOf(ctx); o != nil && o.bundle != nil {
+		if own := o.bundle.TransportCredentials(); own != nil {
+			return own
+		}
+	}
+	return d.credentials
 }
 
 // secure makes the security handshake. Credentials that do not heed ctx find
 // the connection closed when it ends.
 func (d *dialer) secure(ctx context.Context, nc net.Conn, name string) (net.Conn, credentials.AuthInfo, error) {
 	stop := context.AfterFunc(ctx, func() { _ = nc.Close() })
-	secured, info, err := d.credentials.ClientHandshake(ctx, name, nc)
+	secured, info, err := d.credentialsFor(ctx).ClientHandshake(ctx, name, nc)
 	if !stop() && err == nil {
 		_ = secured.Close()
 		err = context.Cause(ctx)

@@ -7,6 +7,7 @@ import (
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc/balancer"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
@@ -51,6 +52,16 @@ func (p *Pick) drop(err error) {
 	p.done, p.Metadata, p.subConn = nil, nil, nil
 }
 
+// PerRPC gives the credentials for calls of the bundle that the balancer has chosen
+// for the connection that was picked: nil if that has none, and false if there is no
+// bundle, so that the Client's own counts.
+func (p *Pick) PerRPC() (own credentials.PerRPCCredentials, bundled bool) {
+	if p.subConn == nil {
+		return nil, false
+	}
+	return p.subConn.PerRPC()
+}
+
 // Unused says that there is no call after all on the connection that was picked.
 func (p *Pick) Unused(tr transport.ClientTransport) {
 	if p.Slot {
@@ -63,6 +74,9 @@ func (p *Pick) Unused(tr transport.ClientTransport) {
 type connected interface {
 	// Transport gives the connection, or nil if there is none.
 	Transport() transport.ClientTransport
+	// PerRPC gives the credentials for calls of the bundle that a balancer has chosen
+	// for it: nil if that has none, and false if there is no bundle.
+	PerRPC() (own credentials.PerRPCCredentials, bundled bool)
 }
 
 // spread is the picker of a balancer.

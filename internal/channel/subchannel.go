@@ -9,7 +9,6 @@ import (
 
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc/peer"
-	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/status"
 )
 
@@ -26,7 +25,7 @@ type subchannel struct {
 	// Immutable.
 	p        *pickFirst
 	address  string
-	about    *resolver.Address // what a balancer says of it; nil if there is none
+	order    *order // of a balancer; nil if there is none
 	most     int
 	life     context.Context // ends when it takes no more calls
 	end      context.CancelFunc
@@ -55,11 +54,11 @@ type subchannel struct {
 
 // several gives what is to take the place of tr, a new connection: tr itself, if
 // that is to be the only one to its address.
-func (p *pickFirst) several(tr transport.ClientTransport, address string, about *resolver.Address) transport.ClientTransport {
+func (p *pickFirst) several(tr transport.ClientTransport, address string, o *order) transport.ClientTransport {
 	if p.most <= 1 {
 		return tr
 	}
-	s := &subchannel{p: p, address: address, about: about, most: p.most, turn: make(chan struct{}, 1), draining: make(chan struct{}), done: make(chan struct{})}
+	s := &subchannel{p: p, address: address, order: o, most: p.most, turn: make(chan struct{}, 1), draining: make(chan struct{}), done: make(chan struct{})}
 	if !s.pool.Add(tr) {
 		return tr
 	}

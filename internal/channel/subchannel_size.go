@@ -116,8 +116,8 @@ func (s *subchannel) takeTurn() bool {
 func (s *subchannel) dial(timeout time.Duration) error {
 	ctx, cancel := context.WithTimeoutCause(s.life, timeout, &connectTimeoutError{timeout})
 	defer cancel()
-	if s.about != nil {
-		ctx = context.WithValue(ctx, addressKey{}, *s.about)
+	if s.order != nil {
+		ctx = context.WithValue(ctx, orderKey{}, s.order)
 	}
 	tr, err := s.p.dialer.connect(ctx, s.address, false)
 	if err == nil {

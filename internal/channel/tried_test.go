@@ -8,6 +8,7 @@ import (
 
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc/balancer"
+	"google.golang.org/grpc/credentials"
 )
 
 // namedConn is a SubConn, which has a connection unless its name is "gone".
@@ -23,6 +24,8 @@ func (c *namedConn) Transport() transport.ClientTransport {
 	}
 	return c
 }
+
+func (*namedConn) PerRPC() (credentials.PerRPCCredentials, bool) { return nil, false }
 
 // sequence is a picker that gives SubConns one after the other, and an error when
 // there are no more of them.
