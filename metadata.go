@@ -25,15 +25,11 @@ func outgoingMetadata(ctx context.Context, own bool) (metadata.MD, bool) {
 	if !own && len(raw.added) == 0 && lowercase(raw.md) {
 		return raw.md, true
 	}
-	keys, values := len(raw.md), 0
-	for _, vs := range raw.md {
-		values += len(vs)
-	}
+	keys := len(raw.md)
 	for _, kvs := range raw.added {
 		keys += len(kvs) / 2
-		values += len(kvs) / 2
 	}
-	to := metadataCopy{make(metadata.MD, keys), make([]string, 0, values)}
+	to := newMetadataCopy(keys)
 	for k, vs := range raw.md {
 		to.add(strings.ToLower(k), vs)
 	}
@@ -56,30 +52,37 @@ func lowercase(md metadata.MD) bool {
 	return true
 }
 
-// copyMetadata is md.Copy, with one allocation for all values.
+// copyMetadata is md.Copy, with one allocation for all values if each key has one.
 func copyMetadata(md metadata.MD) metadata.MD {
-	values := 0
-	for _, vs := range md {
-		values += len(vs)
-	}
-	to := metadataCopy{make(metadata.MD, len(md)), make([]string, 0, values)}
+	to := newMetadataCopy(len(md))
 	for k, vs := range md {
-		to.add(k, vs)
+		to.put(k, vs)
 	}
 	return to.md
 }
 
-// metadataCopy is a copy of metadata whose values lie behind each other.
+// metadataCopy is a copy of metadata whose values lie behind each other. Where there
+// are more than one to a key they may be in several pieces: to count them first
+// takes as long as to copy them.
 type metadataCopy struct {
 	md     metadata.MD
 	values []string
 }
 
+func newMetadataCopy(keys int) metadataCopy {
+	return metadataCopy{make(metadata.MD, keys), make([]string, 0, keys)}
+}
+
+// add is put for a key that may be there.
 func (c *metadataCopy) add(k string, vs []string) {
 	if has := c.md[k]; len(has) > 0 {
 		c.md[k] = append(has, vs...) // which moves it away from the others
 		return
 	}
+	c.put(k, vs)
+}
+
+func (c *metadataCopy) put(k string, vs []string) {
 	from := len(c.values)
 	c.values = append(c.values, vs...)
 	c.md[k] = c.values[from:len(c.values):len(c.values)]
