@@ -123,14 +123,14 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 			Resolver:      cfg.network.dns.Resolver,
 			DNS:           cfg.network.dns.channel(),
 			Connect:       cfg.whole(),
-			ServiceConfig: cfg.service.resolved(func() *Client { return c }),
+			ServiceConfig: cfg.service.resolved(&cfg.connections, func() *Client { return c }),
 			ResolverEnds:  func() { c.unselect() },
 			Observer:      cfg.telemetry.observer(target, cfg.observer),
 			Stats:         cfg.stats.handler(),
 			Log:           cfg.telemetry.conns(target),
 			Balancing:     cfg.balancing(service, authority, agent, func() *Client { return c }),
 
-			MaxConnectionsPerAddress: cfg.connections.perAddress,
+			MaxConnectionsPerAddress: cfg.connections.most(service),
 
 			Backoff:           cfg.connect.Backoff,
 			MinConnectTimeout: cfg.connect.MinConnectTimeout,

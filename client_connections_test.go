@@ -45,7 +45,7 @@ type crowd struct {
 }
 
 // inCrowd runs f with servers of streams streams a connection and a Client of up
-// to most connections to each, so far away.
+// to most connections to each, so far away. Zero leaves that to opts.
 func inCrowd(t *testing.T, target string, streams uint32, most int, rtt time.Duration, f func(t *testing.T, w *crowd), opts ...weir.DialOption) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -61,10 +61,14 @@ func inCrowd(t *testing.T, target string, streams uint32, most int, rtt time.Dur
 			w.srv = append(w.srv, srv)
 		}
 		w.net.Link.RTT = rtt
-		w.c = newWeirClient(t, target, append([]weir.DialOption{
-			weir.WithContextDialer(w.dial), weir.WithInspectRegistry(nil), weir.WithMaxConnectionsPerAddress(most),
+		options := append([]weir.DialOption{
+			weir.WithContextDialer(w.dial), weir.WithInspectRegistry(nil),
 			weir.WithConnectParams(grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: time.Second, Multiplier: 2, MaxDelay: time.Minute}}),
-		}, opts...)...)
+		}, opts...)
+		if most != 0 {
+			options = append(options, weir.WithMaxConnectionsPerAddress(most))
+		}
+		w.c = newWeirClient(t, target, options...)
 		w.hold(1)[0].end(t)
 		f(t, w)
 	})

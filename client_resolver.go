@@ -38,7 +38,7 @@ func WithResolvers(rs ...resolver.Builder) DialOption {
 
 // resolved gives what reads the service configs of the resolver of a Client, or nil
 // if they do not count.
-func (o *serviceOptions) resolved(c func() *Client) func(js string) (channel.ServiceConfig, error) {
+func (o *serviceOptions) resolved(conns *connections, c func() *Client) func(js string) (channel.ServiceConfig, error) {
 	if o.disabled {
 		return nil
 	}
@@ -50,6 +50,8 @@ func (o *serviceOptions) resolved(c func() *Client) func(js string) (channel.Ser
 		return channel.ServiceConfig{
 			Apply:  func(state resolver.State) { c().serve(s.selecting(state, o.noRetry)) },
 			Policy: s.balancer(),
+
+			MaxConnectionsPerAddress: conns.most(s),
 		}, nil
 	}
 }

@@ -25,11 +25,12 @@ type serviceOptions struct {
 }
 
 // WithDefaultServiceConfig sets the service config, as JSON, of a Client whose
-// resolver gives none: the balancer (see below), timeouts, wait-for-ready, message sizes, retry and
-// hedging policies of methods, and the throttling of retries. Of resolvers only
-// those of WithResolvers and resolver.Register give one. What is wrong with it
-// NewClient says, with the path of the field. Without this option nothing is
-// configured.
+// resolver gives none: the balancer (see below), timeouts, wait-for-ready, message
+// sizes, retry and hedging policies of methods, the throttling of retries, and how
+// many connections there may be to an address (see WithMaxConnectionsPerAddress).
+// Of resolvers only those of WithResolvers and resolver.Register give one, and dns
+// if WithDNS has it. What is wrong with it NewClient says, with the path of the
+// field. Without this option nothing is configured.
 //
 // A hedgingPolicy, which grpc-go does not know, is
 //

@@ -39,6 +39,9 @@ type ServiceConfig struct {
 	Apply func(resolver.State)
 	// Policy is the balancer that it names. Nil means pick_first.
 	Policy Policy
+	// MaxConnectionsPerAddress is in the place of Config's, for connections that are
+	// made from now on and for those that others may join already.
+	MaxConnectionsPerAddress int
 }
 
 // A Balancer makes connections and says which calls go to which.

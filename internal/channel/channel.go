@@ -48,7 +48,8 @@ type Config struct {
 	// ignores what they say.
 	ServiceConfig func(js string) (ServiceConfig, error)
 	// MaxConnectionsPerAddress is how many connections may serve an address at a
-	// time: see subchannel. Less than 2 is one.
+	// time until a service config of a resolver says it: see subchannel. Less than 2
+	// is one.
 	MaxConnectionsPerAddress int
 	// ResolverEnds is called before a resolver is closed: nobody uses what came with its
 	// states when it returns. It may be nil.
@@ -105,7 +106,7 @@ func New(cfg Config) *Channel {
 	}
 	p.stats, p.log, p.early = withMetrics(cfg.Stats, cfg.Balancing.Metrics, cfg.Target.Text), cfg.Log, cfg.Transport.EarlyCalls
 	p.dialer.measured, _ = p.stats.(*measured)
-	p.most = cfg.MaxConnectionsPerAddress
+	p.allow(cfg.MaxConnectionsPerAddress)
 	p.pacing = newPacing(cfg.Backoff, cfg.MinConnectTimeout)
 	c.states.begin(p.idle())
 	return c

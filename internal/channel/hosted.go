@@ -30,7 +30,8 @@ type hosted struct {
 	listed  func(balanced bool)                    // the list is another one, for a balancer or not
 	balance *balancing
 	use     *use
-	ends    func() // a resolver is about to be closed
+	ends    func()      // a resolver is about to be closed
+	allow   func(n int) // connections to an address
 
 	updates sync.Mutex // held while one update takes effect; before mu
 
@@ -370,6 +371,7 @@ func (h *hosted) configure(s *resolver.State) (apply func(), err error) {
 		own = parsed.own
 	}
 	h.policy = own.Policy
+	h.allow(own.MaxConnectionsPerAddress)
 	if own.Apply != nil {
 		apply = func() { own.Apply(*s) }
 	}

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/weir-rpc/weir/transport"
@@ -35,11 +36,11 @@ type pickFirst struct {
 	balancing *balancing // who may connect in its place; nil without hosted
 	dialer    *dialer
 	pacing    pacing
-	most      int           // connections to an address
 	stats     stats.Handler // may be nil
 	log       *ConnLog
-	early     bool // calls do not wait for SETTINGS
-	wary      bool // the latest early call was too early; owned by the goroutine that connects
+	early     bool         // calls do not wait for SETTINGS
+	wary      bool         // the latest early call was too early; owned by the goroutine that connects
+	most      atomic.Int32 // connections to an address; written with mu
 
 	work sync.WaitGroup
 	use  use
@@ -60,6 +61,7 @@ type pickFirst struct {
 	past     *past         // nil until a connection has ended
 
 	replacement *replacement // nil until a connection tells of its end
+	subchannels map[*subchannel]struct{}
 }
 
 // retry is a backoff that runs.

@@ -40,6 +40,7 @@ func (p *pickFirst) host(cfg *Config) {
 		policy: cfg.Balancing.Policy,
 		use:    &p.use,
 		ends:   cfg.ResolverEnds,
+		allow:  p.allow,
 		news:   make(chan struct{}),
 	}
 	if h.ends == nil {

@@ -12,11 +12,11 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// subchannel is up to most connections to one address that serve as one (gRFC
-// A105). The oldest that has a stream slot, and can send, gets a call. If there is
-// none the call waits in line, and if that does not help soon, another connection
-// is made: one at a time, with the channel's backoff between those that fail. The
-// youngest is closed when it has got no call for a while.
+// subchannel is up to pickFirst.most connections to one address that serve as one
+// (gRFC A105). The oldest that has a stream slot, and can send, gets a call. If
+// there is none the call waits in line, and if that does not help soon, another
+// connection is made: one at a time, with the channel's backoff between those that
+// fail. The youngest is closed when it has got no call for a while.
 //
 // It has a goroutine while calls wait and there may be more connections.
 //
@@ -25,8 +25,7 @@ type subchannel struct {
 	// Immutable.
 	p        *pickFirst
 	address  string
-	order    *order // of a balancer; nil if there is none
-	most     int
+	order    *order          // of a balancer; nil if there is none
 	life     context.Context // ends when it takes no more calls
 	end      context.CancelFunc
 	draining chan struct{} // closed when it takes no more calls
@@ -55,10 +54,10 @@ type subchannel struct {
 // several gives what is to take the place of tr, a new connection: tr itself, if
 // that is to be the only one to its address.
 func (p *pickFirst) several(tr transport.ClientTransport, address string, o *order) transport.ClientTransport {
-	if p.most <= 1 {
+	if p.most.Load() <= 1 {
 		return tr
 	}
-	s := &subchannel{p: p, address: address, order: o, most: p.most, turn: make(chan struct{}, 1), draining: make(chan struct{}), done: make(chan struct{})}
+	s := &subchannel{p: p, address: address, order: o, turn: make(chan struct{}, 1), draining: make(chan struct{}), done: make(chan struct{})}
 	if !s.pool.Add(tr) {
 		return tr
 	}
@@ -99,6 +98,12 @@ func (p *pickFirst) follow(tr, whole transport.ClientTransport, ended, lost func
 		})
 		return
 	}
+	p.mu.Lock()
+	if p.subchannels == nil {
+		p.subchannels = make(map[*subchannel]struct{})
+	}
+	p.subchannels[s] = struct{}{}
+	p.mu.Unlock()
 	s.AfterDraining(func() {
 		if lost != nil {
 			lost()
@@ -172,8 +177,8 @@ func (s *subchannel) wait(ctx context.Context) (transport.ClientTransport, error
 	tr, err := s.pool.Wait(ctx)
 	if se, ok := err.(*transport.StreamError); ok { //nolint:errorlint // nobody wraps it on the way
 		s.mu.Lock()
-		if n := int(s.count.Load()); n >= s.most {
-			se.Status = status.Newf(se.Status.Code(), "%s; more are not allowed (option WithMaxConnectionsPerAddress)", se.Status.Message())
+		if s.full() {
+			se.Status = status.Newf(se.Status.Code(), "%s; more are not allowed (option WithMaxConnectionsPerAddress, and connectionScaling of the service config)", se.Status.Message())
 		} else if s.err != nil {
 			se.Status = status.Newf(se.Status.Code(), "%s; another cannot be made: %v", se.Status.Message(), s.err)
 		}
@@ -240,13 +245,18 @@ func (s *subchannel) left(tr transport.ClientTransport) {
 // ended hears that a connection has ended, after it left.
 func (s *subchannel) ended(tr transport.ClientTransport) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if i := slices.Index(s.retired, tr); i >= 0 {
 		s.retired = slices.Delete(s.retired, i, i+1)
 		s.count.Add(-1)
 	}
 	s.shown.end(tr)
-	if s.alive--; s.alive == 0 && s.over {
+	s.alive--
+	last := s.alive == 0 && s.over
+	s.mu.Unlock()
+	if last {
+		s.p.mu.Lock()
+		delete(s.p.subchannels, s)
+		s.p.mu.Unlock()
 		close(s.done)
 	}
 }

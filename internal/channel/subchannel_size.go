@@ -2,6 +2,8 @@ package channel
 
 import (
 	"context"
+	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -23,9 +25,27 @@ const (
 	shrinkAfter = time.Minute
 )
 
+// allow says how many connections there may be to an address from now on; less than
+// 2 is one. Those that there are beyond stay until nobody needs them. A connection
+// that was made to be the only one is not joined by others.
+func (p *pickFirst) allow(n int) {
+	p.mu.Lock()
+	p.most.Store(int32(min(n, math.MaxInt32)))
+	all := slices.Collect(maps.Keys(p.subchannels))
+	p.mu.Unlock()
+	for _, s := range all {
+		if s.pool.Waiting() > 0 {
+			s.want()
+		}
+	}
+}
+
+// full reports whether there may be no more connections.
+func (s *subchannel) full() bool { return s.count.Load() >= s.p.most.Load() }
+
 // want begins to see whether another connection is needed.
 func (s *subchannel) want() {
-	if int(s.count.Load()) >= s.most || !s.growing.CompareAndSwap(false, true) {
+	if s.full() || !s.growing.CompareAndSwap(false, true) {
 		return
 	}
 	s.p.mu.Lock()
@@ -37,7 +57,7 @@ func (s *subchannel) want() {
 
 // grow makes connections as long as they are needed.
 func (s *subchannel) grow() {
-	for int(s.count.Load()) < s.most && s.needed() {
+	for !s.full() && s.needed() {
 		s.another()
 	}
 	s.growing.Store(false)

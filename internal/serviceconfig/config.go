@@ -17,6 +17,8 @@ type Config struct {
 	LoadBalancingPolicy string
 	LoadBalancingConfig json.RawMessage
 	HealthCheck         *string // the service whose health is checked
+
+	MaxConnections *int // to an address; nil if nothing is said
 }
 
 // Method is what is said of calls of a method. Its fields are nil if nothing is.
@@ -53,9 +55,10 @@ func Parse(js string, maxAttempts int) (*Config, error) {
 		return nil, fault("", err)
 	}
 	c := &Config{methods: make(map[string]*Method)}
-	var methodConfig, throttling, policy, health json.RawMessage
+	var methodConfig, throttling, policy, health, scaling json.RawMessage
 	_, err := object("", whole, field{"methodConfig", &methodConfig}, field{"retryThrottling", &throttling},
-		field{"loadBalancingPolicy", &policy}, field{"loadBalancingConfig", &c.LoadBalancingConfig}, field{"healthCheckConfig", &health})
+		field{"loadBalancingPolicy", &policy}, field{"loadBalancingConfig", &c.LoadBalancingConfig}, field{"healthCheckConfig", &health},
+		field{"connectionScaling", &scaling})
 	if err != nil {
 		return nil, err
 	}
@@ -63,6 +66,9 @@ func Parse(js string, maxAttempts int) (*Config, error) {
 		c.LoadBalancingConfig = nil
 	}
 	if c.HealthCheck, err = readHealthCheck(health); err != nil {
+		return nil, err
+	}
+	if c.MaxConnections, err = readScaling(scaling); err != nil {
 		return nil, err
 	}
 	if err := read("loadBalancingPolicy", policy, &c.LoadBalancingPolicy); err != nil {

@@ -10,6 +10,7 @@ const whole = `{
 	"loadBalancingPolicy": "round_robin",
 	"loadBalancingConfig": [{"round_robin": {}}],
 	"healthCheckConfig": {"serviceName": "s"},
+	"connectionScaling": {"maxConnectionsPerSubchannel": 7},
 	"retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
 	"methodConfig": [
 		{"name": [{}], "timeout": "9s"},
@@ -61,6 +62,9 @@ func TestMethod(t *testing.T) {
 	}
 	if *c.Throttling != (Throttling{10, 0.1}) {
 		t.Errorf("the throttling is %+v", c.Throttling)
+	}
+	if *c.MaxConnections != 7 {
+		t.Errorf("%d connections", *c.MaxConnections)
 	}
 	if c, err = Parse(`{}`, 5); err != nil || c.Method("/a.S/M") != nil || c.Throttling != nil {
 		t.Errorf("an empty config is %+v, %v", c, err)
@@ -122,6 +126,11 @@ func TestParse_Wrong(t *testing.T) {
 		`{"loadBalancingPolicy": 1}`:                                                          "loadBalancingPolicy: a JSON number",
 		`{"healthCheckConfig": []}`:                                                           "healthCheckConfig: a JSON array where an object is read",
 		`{"healthCheckConfig": {"serviceName": 1}}`:                                           "healthCheckConfig.serviceName: a JSON number where a string is read",
+		`{"connectionScaling": 4}`:                                                            "connectionScaling: a JSON number where an object is read",
+		`{"connectionScaling": {"maxConnectionsPerSubchannel": "4"}}`:                         "connectionScaling.maxConnectionsPerSubchannel: a JSON string where a whole number is read",
+		`{"connectionScaling": {"maxConnectionsPerSubchannel": 1.5}}`:                         "connectionScaling.maxConnectionsPerSubchannel: a JSON number 1.5 where a whole number is read",
+		`{"connectionScaling": {"maxConnectionsPerSubchannel": -1}}`:                          "connectionScaling.maxConnectionsPerSubchannel: -1 is not in 0 to 4294967295",
+		`{"connectionScaling": {"maxConnectionsPerSubchannel": 4294967296}}`:                  "connectionScaling.maxConnectionsPerSubchannel: 4294967296 is not",
 		`{"methodConfig": [], "METHODCONFIG": []}`:                                            "methodConfig: it is there twice",
 		`{"methodConfig": [{"timeout": null, "timeout": "1s"}]}`:                              "methodConfig[0].timeout: it is there twice",
 		`{"methodConfig": [{"name": [{}, {"service": "s", "method": "m", "Service": "s"}]}]}`: "methodConfig[0].name[1].service: it is there twice",

@@ -91,6 +91,7 @@ func TestParse_AsGRPC(t *testing.T) {
 		`{"methodConfig": [], "retryThrottling": {"maxTokens": 10, "tokenRatio": 0}}`,
 		`{"methodConfig": [], "retryThrottling": {"maxTokens": 10, "tokenRatio": -1}}`,
 		`{"methodConfig": [], "retryThrottling": {"maxTokens": "10", "tokenRatio": 1}}`,
+		`{"connectionScaling": {"maxConnectionsPerSubchannel": 4}}`, `{"connectionScaling": {}}`, `{"connectionScaling": null}`,
 		`{"loadBalancingPolicy": "round_robin"}`, `{"loadBalancingPolicy": 1}`,
 		`{"loadBalancingConfig": [{"round_robin": {}}]}`, `{"healthCheckConfig": {"serviceName": "s"}}`,
 	} {
@@ -140,13 +141,15 @@ func compare(t *testing.T, js, path string, m *Method, want grpc.MethodConfig) {
 }
 
 // Where grpc-go takes what can mean nothing, it is refused: the numbers of a
-// throttling without methods, and hedging, which it does not know.
+// throttling without methods, and hedging and several connections, which it does
+// not know.
 func TestParse_StricterThanGRPC(t *testing.T) {
 	theirs := grpcParser(t)
 	for _, js := range []string{
 		`{"retryThrottling": {"maxTokens": -1}}`,
 		`{"methodConfig": [{"retryPolicy": {"maxAttempts": 1}}]}`,
 		`{"methodConfig": [{"name": [{}], "hedgingPolicy": {"maxAttempts": 1}}]}`,
+		`{"connectionScaling": {"maxConnectionsPerSubchannel": "4"}}`,
 	} {
 		if _, err := theirs(js); err != nil {
 			t.Errorf("grpc-go refuses %s: %v", js, err)

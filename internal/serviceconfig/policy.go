@@ -142,3 +142,24 @@ func readHealthCheck(js json.RawMessage) (*string, error) {
 	service := new(string)
 	return service, read(at+".serviceName", name, service)
 }
+
+// readScaling reads how many connections there may be to an address, a
+// google.protobuf.UInt32Value: nil if nothing is said.
+//
+// https://github.com/grpc/proposal/blob/master/A105-max_concurrent_streams-connection-scaling.md#configuration
+func readScaling(js json.RawMessage) (*int, error) {
+	const at = "connectionScaling"
+	var most json.RawMessage
+	if _, err := object(at, js, field{"maxConnectionsPerSubchannel", &most}); err != nil {
+		return nil, err
+	}
+	v, err := readOptional[int64](at+".maxConnectionsPerSubchannel", most)
+	if v == nil || err != nil {
+		return nil, err
+	}
+	if *v < 0 || *v > math.MaxUint32 {
+		return nil, fmt.Errorf("%s.maxConnectionsPerSubchannel: %d is not in 0 to %d", at, *v, uint32(math.MaxUint32))
+	}
+	n := int(min(*v, math.MaxInt32))
+	return &n, nil
+}

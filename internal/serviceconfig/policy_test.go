@@ -1,6 +1,7 @@
 package serviceconfig
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -54,6 +55,33 @@ func TestMaxAttempts(t *testing.T) {
 		}
 		if n := c.Method("/a.S/M").Hedging.MaxAttempts; n != want {
 			t.Errorf("with %d allowed, 9 attempts are %d", most, n)
+		}
+	}
+}
+
+// How many connections there may be is said, or not; as many as can be said fit.
+func TestReadScaling(t *testing.T) {
+	for js, want := range map[string]int{
+		`{}`:                                    -1,
+		`{"connectionScaling": null}`:           -1,
+		`{"connectionScaling": {}}`:             -1,
+		`{"connectionScaling": {"unknown": 1}}`: -1,
+		`{"connectionScaling": {"maxConnectionsPerSubchannel": null}}`:       -1,
+		`{"connectionScaling": {"maxConnectionsPerSubchannel": 0}}`:          0,
+		`{"ConnectionScaling": {"MaxConnectionsPerSubchannel": 4}}`:          4,
+		`{"connectionScaling": {"maxConnectionsPerSubchannel": 4294967295}}`: math.MaxInt32,
+	} {
+		c, err := Parse(js, 5)
+		if err != nil {
+			t.Errorf("%s: %v", js, err)
+			continue
+		}
+		got := -1
+		if c.MaxConnections != nil {
+			got = *c.MaxConnections
+		}
+		if got != want {
+			t.Errorf("%s says %d, want %d", js, got, want)
 		}
 	}
 }
