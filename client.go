@@ -339,9 +339,8 @@ func (c *Client) attempt(ctx context.Context, inv *invocation, comp encoding.Com
 // that fails with a connection, it was not used.
 func (c *Client) connection(ctx context.Context, inv *invocation) (transport.ClientTransport, error) {
 	info := &inv.info
-	if md, ok := outgoingMetadata(ctx, c.stats != nil); ok {
-		inv.metadata, inv.call.Metadata = md, md
-	}
+	inv.metadata, _ = outgoingMetadata(ctx, c.stats != nil)
+	inv.call.Metadata = inv.metadata // without what the attempt before had besides
 	inv.pick.Method, inv.pick.Tried = inv.call.Method, inv.tried
 	tr, err := c.ch.Pick(ctx, info.waitForReady, &inv.pick)
 	if err != nil {

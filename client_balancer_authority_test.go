@@ -3,6 +3,7 @@ package weir_test
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -46,7 +47,7 @@ func (n *naming) set(names ...string) {
 // Feature: the :authority of one call is the balancer's to set (gRFC A81)
 //
 // The call's own goes before it, the server's certificate has to have it, and the
-// next attempt has none of it.
+// next attempt has none of it, nor of the metadata beside it.
 func TestBalancer_Authority(t *testing.T) {
 	server, client := secrets(t, "svc.test", "other.test")
 	var n naming
@@ -116,12 +117,12 @@ func TestBalancer_Authority(t *testing.T) {
 			_, _ = st.Recv()
 		}
 	}
-	if want := []string{"one.test", "svc.test", "one.test", "svc.test"}; !slices.Equal(seen, want) {
+	if want := []string{"one.test 1", "svc.test", "one.test 1", "svc.test"}; !slices.Equal(seen, want) {
 		t.Errorf("the attempts had %q, want %q", seen, want)
 	}
 }
 
-// moody notes the :authority of calls, which it aborts.
+// moody notes the :authority of calls and what a balancer added, and aborts them.
 type moody struct {
 	testpb.UnimplementedTestServiceServer
 	seen *[]string
@@ -129,7 +130,7 @@ type moody struct {
 
 func (m moody) note(ctx context.Context) error {
 	md, _ := metadata.FromIncomingContext(ctx)
-	*m.seen = append(*m.seen, md.Get(":authority")...)
+	*m.seen = append(*m.seen, strings.Join(append(md.Get(":authority"), md.Get("x-picked")...), " "))
 	return status.Error(codes.Aborted, "not today")
 }
 

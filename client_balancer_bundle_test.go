@@ -1,7 +1,9 @@
 package weir_test
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/weir-rpc/weir"
@@ -15,13 +17,18 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// bundling is pick_first whose connections have a bundle of their own.
-type bundling struct{ bundle credentials.Bundle }
+// bundling is pick_first, or another balancer, whose connections have a bundle of
+// their own.
+type bundling struct {
+	bundle credentials.Bundle
+	only   string // the address whose connection has it; empty is all
+	policy string
+}
 
 func (*bundling) Name() string { return "weir_test_bundling" }
 
 func (b *bundling) Build(cc balancer.ClientConn, o balancer.BuildOptions) balancer.Balancer {
-	return balancer.Get("pick_first").Build(bundled{cc, b}, o)
+	return balancer.Get(cmp.Or(b.policy, "pick_first")).Build(bundled{cc, b}, o)
 }
 
 type bundled struct {
@@ -30,7 +37,9 @@ type bundled struct {
 }
 
 func (b bundled) NewSubConn(at []resolver.Address, o balancer.NewSubConnOptions) (balancer.SubConn, error) {
-	o.CredsBundle = b.by.bundle
+	if b.by.only == "" || b.by.only == at[0].Addr {
+		o.CredsBundle = b.by.bundle
+	}
 	return b.ClientConn.NewSubConn(at, o)
 }
 
@@ -60,7 +69,7 @@ func TestBalancer_Bundle(t *testing.T) {
 		{"for the connection alone", credentials.NewTLS(server), bundle{secure, nil}, "0 0 1 1", codes.OK},
 		{"the wrong ones", credentials.NewTLS(server), bundle{credentials.NewTLS(stranger), nil}, "", codes.Unavailable},
 	} {
-		b := &bundling{tt.bundle}
+		b := &bundling{bundle: tt.bundle}
 		balancer.Register(b)
 		for _, weirs := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, weir %v", tt.name, weirs), func(t *testing.T) {
@@ -96,7 +105,7 @@ func TestBalancer_Bundle(t *testing.T) {
 // Credentials of a bundle that want security are not sent without it, though the
 // Client's own connections would have it.
 func TestBalancer_BundleWantsSecurity(t *testing.T) {
-	b := &bundling{bundle{insecure.NewCredentials(), constant{md: map[string]string{"x-balancer": "1"}, secure: true}}}
+	b := &bundling{bundle: bundle{insecure.NewCredentials(), constant{md: map[string]string{"x-balancer": "1"}, secure: true}}}
 	balancer.Register(b)
 	_, client := secrets(t, "svc.test")
 	d := new(doorman)
@@ -121,7 +130,7 @@ func TestBalancer_BundleWantsSecurity(t *testing.T) {
 // Further connections to the address of a SubConn are made with its bundle.
 func TestBalancer_BundleOfSeveralConnections(t *testing.T) {
 	server, client := secrets(t, "svc.test")
-	b := &bundling{bundle{credentials.NewTLS(client), constant{md: map[string]string{"x-balancer": "1"}, secure: true}}}
+	b := &bundling{bundle: bundle{credentials.NewTLS(client), constant{md: map[string]string{"x-balancer": "1"}, secure: true}}}
 	balancer.Register(b)
 	srv := weir.NewServer(weir.Creds(credentials.NewTLS(server)), weir.MaxConcurrentStreams(1))
 	testpb.RegisterTestServiceServer(srv, newStreamer())
@@ -140,5 +149,33 @@ func TestBalancer_BundleOfSeveralConnections(t *testing.T) {
 	}
 	if n := len(srv.Conns()); n != 2 {
 		t.Errorf("%d connections, want 2", n)
+	}
+}
+
+// A token for one connection does not go with the next attempt to another.
+func TestBalancer_BundleOfOneAttempt(t *testing.T) {
+	var seen [2][]string
+	var at [2]string
+	for i := range seen {
+		at[i] = serveWith(t, func(srv *weir.Server) { testpb.RegisterTestServiceServer(srv, moody{seen: &seen[i]}) }).Addr().String()
+	}
+	b := &bundling{bundle: bundle{nil, constant{md: map[string]string{"x-picked": "1"}}}, only: at[0], policy: "round_robin"}
+	balancer.Register(b)
+	c := newWeirClient(t, "whatever:///", weir.WithResolvers(listing(at[:]...)), weir.WithAuthority("svc.test"), weir.WithDefaultServiceConfig(
+		`{"loadBalancingConfig": [{"weir_test_bundling": {}}], "methodConfig": [{"name": [{}],
+		"retryPolicy": {"maxAttempts": 2, "initialBackoff": "0.001s", "maxBackoff": "0.001s", "backoffMultiplier": 1, "retryableStatusCodes": ["ABORTED"]}}]}`))
+	for i := range 10 {
+		if i == 5 { // one attempt, so that the others begin at the other server
+			_, _ = testpb.NewTestServiceClient(c).UnaryCall(t.Context(), &testpb.SimpleRequest{})
+		}
+		_, err := testpb.NewTestServiceClient(c).EmptyCall(t.Context(), &testpb.Empty{}, grpc.WaitForReady(true))
+		if status.Code(err) != codes.Aborted {
+			t.Fatal(err)
+		}
+	}
+	for i, want := range []string{"svc.test 1", "svc.test"} {
+		if slices.ContainsFunc(seen[i], func(got string) bool { return got != want }) || len(seen[i]) < 5 {
+			t.Errorf("the server %d saw %q, want %q each time", i, seen[i], want)
+		}
 	}
 }
