@@ -70,6 +70,10 @@ func (b *ControlBuffer) Reset(stream uint32, code frame.ErrCode) bool {
 	return true
 }
 
+// maxIncrement is the largest that a WINDOW_UPDATE frame can say. More is waiting
+// only for a peer that has sent more than it was told it may: it loses the rest.
+const maxIncrement = 1<<31 - 1
+
 // Credit queues a window update, merged with one for the same stream that
 // still waits, unless that of others came between. Stream 0 is the connection.
 // They need no limit: a peer gets no credit for more than it has sent.
@@ -81,7 +85,7 @@ func (b *ControlBuffer) Credit(stream, increment uint32) {
 	// A stream comes back soon or not at all: look at the newest only.
 	for i := len(b.credit) - 1; i >= 0 && i >= len(b.credit)-8; i-- {
 		if b.credit[i].stream == stream {
-			b.credit[i].increment += increment
+			b.credit[i].increment = min(b.credit[i].increment+increment, maxIncrement)
 			return
 		}
 	}

@@ -121,3 +121,17 @@ func TestControlBufferDropsAllCreditOfAStream(t *testing.T) {
 		}
 	}
 }
+
+// Credit that waits for a peer which takes more than it was told of is cut to what
+// a frame can say.
+func TestControlBufferCreditFitsAFrame(t *testing.T) {
+	var b ControlBuffer
+	for range 3 {
+		b.Credit(1, 1<<31-1)
+	}
+	for _, f := range readAll(t, b.AppendTo(nil)) {
+		if wu := f.(*http2.WindowUpdateFrame); wu.Increment != 1<<31-1 {
+			t.Errorf("%v", wu)
+		}
+	}
+}
