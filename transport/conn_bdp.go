@@ -53,7 +53,9 @@ func (c *conn) tuneLocked() (said bool) {
 		b.est = new(flow.BDPEstimator)
 		b.est.Init(c.cfg.initialWindowSize(), flow.MaxAutoWindow)
 	}
-	ping := due && b.applied == b.est.Window() && b.est.Due(time.Now())
+	// What the peer has provoked leaves with the PING, and a peer may acknowledge it
+	// unread: so no more than that may be waiting already.
+	ping := due && b.applied == b.est.Window() && c.out.size < refusalLimit && b.est.Due(time.Now())
 	if b.applied != b.est.Window() || c.crowdedLocked() {
 		said = c.resizeLocked(b.est.Window())
 	}

@@ -317,3 +317,37 @@ func TestWindows_ManyStreams_ShareTheBudget(t *testing.T) {
 		}
 	})
 }
+
+// A peer that does not read, and acknowledges samples which it has not heard of,
+// does not make the server hold more replies than others.
+func TestSample_PeerDoesNotRead_RepliesStayBounded(t *testing.T) {
+	inServer(t, ServerConfig{ConnConfig: ConnConfig{WriteTimeout: -1}}, func(t *testing.T, ts *testServer) {
+		ts.handle(takeAll)
+		ts.peer.WriteRequest(1, "/s/Stream", nil, false)
+		<-ts.streams
+		st, _ := ts.open(3, "/s/Stream")
+		jam(t, ts, st)
+		s := ts.sv.(*http2Server)
+		ping := [8]byte{'w', 'e', 'i', 'r', 'b', 'd', 'p'}
+		for n := 0; n < 500 && s.lastErr() == nil; n++ { // it may be found out
+			simnet.Advance(400 * time.Millisecond)
+			ts.drops(4)
+			s.mu.Lock()
+			begun := ping[7] != s.bdp.seq
+			ping[7] = s.bdp.seq // a guess would do
+			s.mu.Unlock()
+			if begun {
+				ts.peer.Batch(func() {
+					ts.peer.WritePingAck(ping)
+					for range 1500 {
+						ts.peer.WriteSettings()
+					}
+				})
+				synctest.Wait()
+			}
+		}
+		if n := s.Inspect(false).Pending; n > 2*refusalLimit {
+			t.Errorf("%d octets wait for a peer that does not read", n)
+		}
+	}, window(1<<20))
+}
