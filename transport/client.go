@@ -267,11 +267,14 @@ func (t *http2Client) received(st *stream) {
 		fault = localErrorf(CodeProtocol, codes.Internal, "the server ended the stream without trailers")
 		st.in.fault = fault
 	}
-	st.in.Unlock(ended || !cs.unary)
+	st.in.Unlock(false)
 	if fault != nil {
 		t.mu.Lock()
 		t.resetLocked(st, fault.Code)
 		t.mu.Unlock()
+	}
+	if ended || !cs.unary {
+		st.in.Signal() // of a unary call the last that is done to it: see reply
 	}
 	if ended {
 		cs.tellHeader()

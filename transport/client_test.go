@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -234,5 +235,43 @@ func TestDeadline_OfACall_IsSent(t *testing.T) {
 		if status.Code(err) != codes.DeadlineExceeded {
 			t.Errorf("Recv gave %v", err)
 		}
+	})
+}
+
+// The end of a call is the last that the reader has to do with its stream, which
+// the caller reads without a lock from then on: the stream has left the table, so
+// that nobody looks at it there.
+func TestReceived_Fault_StreamHasLeftBeforeItsCallerHears(t *testing.T) {
+	inClient(t, ClientConfig{}, func(t *testing.T, ct ClientTransport, p *h2peer.Peer) {
+		tr := ct.(*http2Client)
+		call := roundTrip(t.Context(), ct, "x")
+		take(p, 1)
+		tr.mu.Lock()
+		st := tr.streams.find(1)
+		tr.mu.Unlock()
+		st.in.Lock()
+		st.in.stop(localErrorf(CodeCancel, codes.Internal, "a message without sense"))
+		st.in.over = true
+		st.in.Unlock(false)
+		tr.mu.Lock()
+		over := async(func() bool { tr.received(st); return true })
+		early := false
+		for n := 0; n < 10_000 && !early; n++ {
+			runtime.Gosched()
+			select {
+			case <-call.done:
+				early = true
+			default:
+			}
+		}
+		tr.mu.Unlock()
+		if early {
+			t.Error("the caller has heard, and the stream was in the table")
+		}
+		<-over
+		tr.mu.Lock()
+		tr.flush(flushNow)
+		call.wantError(t, codes.Internal)
+		p.WantReset("it is reset", 1, http2.ErrCodeCancel)
 	})
 }
