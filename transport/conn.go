@@ -108,6 +108,7 @@ type conn struct {
 	bulk     bool   // the latest messages were large, and the socket took them quickly
 	owed     bool   // out has frames of the reader that nobody else flushes
 	crowded  bool   // calls of a client wait until out is taken
+	coming   bool   // maxID is that of a stream which is about to be in the table, or refused
 	finished bool   // done is closed, or is to be when there is one
 	acked    bool   // the peer knows our SETTINGS
 	looks    bool   // a client's answers have a timer, or need none

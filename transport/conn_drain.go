@@ -121,7 +121,7 @@ const lingerTimeout = DefaultDrainTimeout
 // will be open.
 func (c *conn) idleForeverLocked() bool {
 	d := &c.drain
-	return c.life == lifeDraining && c.streams.len() == 0 && (c.client || d.last || d.peerGone && !d.begun)
+	return c.life == lifeDraining && c.streams.len() == 0 && !c.coming && (c.client || d.last || d.peerGone && !d.begun)
 }
 
 func (c *conn) drainReason() string {

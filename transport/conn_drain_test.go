@@ -6,6 +6,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/weir-rpc/weir/internal/h2peer"
 	"github.com/weir-rpc/weir/internal/simnet"
@@ -207,4 +208,52 @@ func TestClientClose_WakesEveryone(t *testing.T) {
 		ct.Close("again")
 		ct.GracefulClose()
 	}, http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 3}, window(0))
+}
+
+// A stream is among those that finish from the moment at which its id counts,
+// though the reader is still busy with its headers when the drain could end.
+func TestServerDrain_StreamIsBeingOpened_IsAnswered(t *testing.T) {
+	goOn := make(chan chan struct{}, 1)
+	cfg := ServerConfig{Unary: func(string) bool { <-(<-goOn); return true }}
+	inServer(t, cfg, func(t *testing.T, ts *testServer) {
+		done := make(chan struct{})
+		goOn <- done
+		ts.sv.Drain("bye")
+		wantFirstGoAway(t, ts.peer, "bye")
+		ts.handle(echoUnary)
+		ts.peer.WriteRequest(1, "/u/Echo", []byte("in time"), true)
+		simnet.Advance(DefaultDrainTimeout)
+		if g := ts.peer.WantGoAway("the client did not acknowledge", http2.ErrCodeNo); g.LastStreamID != 1 {
+			t.Errorf("the last stream is %d", g.LastStreamID)
+		}
+		close(done)
+		ts.peer.WantHeaders("an answer, as that promised", 1)
+		if got := string(ts.peer.WantMessage("with its message", 1)); got != "in time" {
+			t.Errorf("the answer is %q", got)
+		}
+		ts.peer.WantTrailers("and its status", 1, codes.OK)
+		<-ts.streams
+		ts.peer.WantGoAway("its last word", http2.ErrCodeNo)
+		ts.peer.WantClosed("nothing is open")
+	})
+	// What is no request after all holds up no drain.
+	for name, headers := range map[string][]string{
+		"malformed": but("connection", "close"),
+		"refused":   but("content-type", "text/plain"),
+		"absent":    but(":path", ""),
+	} {
+		t.Run(name, func(t *testing.T) {
+			inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
+				ts.peer.Ignore(http2.FrameRSTStream, http2.FrameHeaders)
+				ts.sv.Drain("bye")
+				ping := wantFirstGoAway(t, ts.peer, "bye")
+				ts.peer.WriteHeaders(1, true, headers...)
+				synctest.Wait()
+				ts.peer.WritePingAck(ping)
+				ts.peer.WantGoAway("the last one", http2.ErrCodeNo)
+				ts.peer.WantGoAway("its last word", http2.ErrCodeNo)
+				ts.peer.WantClosed("nothing is open")
+			})
+		})
+	}
 }

@@ -28,6 +28,7 @@ func (s *http2Server) refuse(id uint32, end bool, r *request, no *refusal) *fram
 	s.idleFrame(idleRefused, 1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.coming = false
 	if s.life == lifeClosed {
 		return nil
 	}

@@ -158,6 +158,7 @@ func (s *http2Server) headers(id uint32, end bool, l *field.List) *frame.Error {
 		defer s.mu.Unlock()
 		return &frame.Error{Code: CodeRefusedStream, StreamID: id, Reason: "too many streams"}
 	}
+	s.coming = true
 	s.mu.Unlock()
 	return s.newStream(id, end, l)
 }
@@ -238,7 +239,16 @@ func (s *http2Server) trailersReceived(st *stream, end bool, l *field.List) *fra
 	return nil
 }
 
-// newStream opens the stream that a client asks for, or answers at once.
+// malformed says that a request is none.
+func (s *http2Server) malformed(id uint32, why string) *frame.Error {
+	s.mu.Lock()
+	s.coming = false
+	s.mu.Unlock()
+	return &frame.Error{Code: CodeProtocol, StreamID: id, Reason: why}
+}
+
+// newStream opens the stream that a client asks for, or answers at once. Whichever
+// it does, s.coming ends with it.
 func (s *http2Server) newStream(id uint32, end bool, l *field.List) *frame.Error {
 	if l.TooLarge {
 		return s.refuse(id, end, &request{}, &refusal{431, codes.ResourceExhausted,
@@ -247,11 +257,11 @@ func (s *http2Server) newStream(id uint32, end bool, l *field.List) *frame.Error
 	r, timeout, timed := parseRequest(l)
 	switch {
 	case r.broken != "":
-		return &frame.Error{Code: CodeProtocol, StreamID: id, Reason: r.broken}
+		return s.malformed(id, r.broken)
 	case r.absent != "":
-		return &frame.Error{Code: CodeProtocol, StreamID: id, Reason: "no " + r.absent}
+		return s.malformed(id, "no "+r.absent)
 	case end && r.length.left > 0:
-		return &frame.Error{Code: CodeProtocol, StreamID: id, Reason: "a content-length and no body"}
+		return s.malformed(id, "a content-length and no body")
 	case r.refusal != nil:
 		return s.refuse(id, end, r, r.refusal)
 	}
@@ -274,6 +284,7 @@ func (s *http2Server) newStream(id uint32, end bool, l *field.List) *frame.Error
 	}
 	st := newServerStream(s, r, deadline)
 	s.mu.Lock()
+	s.coming = false
 	st.id = id
 	st.openLocked()
 	st.length = r.length.ofBody()
