@@ -240,14 +240,17 @@ func (p *pickFirst) connected(ctx context.Context, tr transport.ClientTransport,
 	ended := connBegins(p.stats, p.log, tr)
 	whole := p.several(tr, address, nil)
 	p.mu.Lock()
+	p.replacement = nil
 	if p.closed || p.balancing.current() != nil {
 		p.mu.Unlock()
-		tr.Close(closedReason)
+		tr.Close("nobody needs the connection any more")
 		ended()
 		return nil
 	}
+	if v := p.states.current.Load(); v.state == connectivity.Idle { // what tr replaces was lost, and nobody has called since
+		p.states.set(connectivity.Connecting, without{errNotYet}, v.err)
+	}
 	p.current, p.at, p.unproven = whole, address, early
-	p.replacement = nil
 	p.live = append(p.live, tr)
 	p.states.set(connectivity.Ready, p.pickerOf(whole), nil)
 	p.work.Add(1)

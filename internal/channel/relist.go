@@ -172,6 +172,9 @@ func (p *pickFirst) restingLocked() bool {
 func (p *pickFirst) restLost() {
 	p.mu.Lock()
 	if p.closed || !p.restingLocked() {
+		if r := p.replacement; r != nil && r.runs && !p.closed { // and may leave the channel IDLE
+			p.relist.rest.Reset(p.use.timeout)
+		}
 		p.mu.Unlock()
 		return
 	}

@@ -51,3 +51,22 @@ func TestHosted_AddressComesBack(t *testing.T) {
 		})
 	}
 }
+
+// It rests too if an attempt to replace the connection, which nobody has waited for,
+// outlasts the idle timeout and fails.
+func TestHosted_IdleAfterLoss_WhileReplacing(t *testing.T) {
+	n := &naming{first: says("a")}
+	withNaming(t, n, idleAfter(5*time.Second), func(t *testing.T, w *world) {
+		h := w.serve("a")
+		stream(t, w.mustConnect())
+		h.lis.Close()
+		w.accept("a", silent)
+		h.each(drain)
+		simnet.Advance(10 * time.Second)
+		w.wantState(connectivity.Idle)
+		n.wantCounts(t, 1, 2, 0) // an attempt goes on
+		simnet.Advance(20 * time.Second)
+		w.wantState(connectivity.Idle)
+		n.wantCounts(t, 1, 2, 1)
+	})
+}

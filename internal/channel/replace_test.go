@@ -200,6 +200,51 @@ func TestReplace_OldBreaks_GoesOn(t *testing.T) {
 	})
 }
 
+// The old connection breaks and nobody calls before there is another: who follows
+// the states hears of one that was being made.
+func TestReplace_OldBreaks_NobodyCalls(t *testing.T) {
+	inUse(t, "passthrough:///a", "a", func(t *testing.T, w *world, h *host, old transport.ClientTransport, _ func()) {
+		h.each(drain)
+		simnet.Advance(30 * ms)
+		old.Close("broken")
+		errs := w.wantMoves("READY>IDLE")
+		wantWords(t, errs[0], "broken")
+		simnet.Advance(time.Second)
+		errs = w.wantMoves("IDLE>CONNECTING", "CONNECTING>READY")
+		if errs[0] != nil || errs[1] != nil {
+			t.Errorf("the observer is told %v", errs)
+		}
+		w.wantDials("0s a", "1.125s a")
+	})
+}
+
+// A service config names a balancer while a connection is being replaced: what the
+// replacement leaves does not keep a channel from connecting that rested later.
+func TestReplace_BalancerTakesOver(t *testing.T) {
+	n := &naming{first: says("a")}
+	withNaming(t, n, func(w *world, cfg *Config) {
+		spreading("pick_first")(w, cfg)
+		cfg.Transport.IdleTimeout = time.Minute
+	}, func(t *testing.T, w *world) {
+		w.net.Link = simnet.Link{RTT: 50 * ms}
+		h := w.serve("a")
+		end := stream(t, w.mustConnect())
+		simnet.Advance(time.Second)
+		h.each(drain)
+		simnet.Advance(30 * ms)
+		w.wantDials("0s a", "1.125s a")
+		s := flat("a")
+		s.ServiceConfig = n.conn().ParseServiceConfig("round_robin")
+		if err := n.conn().UpdateState(s); err != nil {
+			t.Fatal(err)
+		}
+		end()
+		simnet.Advance(5 * time.Minute)
+		w.wantState(connectivity.Idle)
+		w.mustConnect()
+	})
+}
+
 // Close ends a replacement that goes on, as it does all else.
 func TestReplace_Close(t *testing.T) {
 	inUse(t, "passthrough:///a", "a", func(t *testing.T, w *world, h *host, old transport.ClientTransport, _ func()) {
