@@ -23,6 +23,15 @@ func (s *subchannel) watch(tr transport.ClientTransport) {
 // others are, too, their server is: then whoever has the subchannel replaces it
 // whole, by connections to another address perhaps.
 func (s *subchannel) renew(tr transport.ClientTransport, why string) bool {
+	p := s.p
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return false
+	}
+	p.work.Add(1)
+	p.mu.Unlock()
+	defer p.work.Done()
 	s.mu.Lock()
 	s.going = append(s.going, tr)
 	s.mu.Unlock()
@@ -36,7 +45,7 @@ func (s *subchannel) renew(tr transport.ClientTransport, why string) bool {
 	if whole := s.last(); whole != nil { // those that were to stay are gone
 		return s.renewAll(whole, why)
 	}
-	_, timeout := s.p.pace(1)
+	_, timeout := p.pace(1)
 	return s.dial(timeout) == nil
 }
 
