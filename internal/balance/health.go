@@ -21,10 +21,13 @@ type health struct {
 }
 
 // toldLocked says that the balancer hears of a state now, which is the end of a
-// listener to health.
+// listener to health. After SHUTDOWN, which it does not wait for, there is none: an
+// earlier state may come behind it.
 func (h *health) toldLocked(s connectivity.State) {
-	h.told = s
-	h.nextLocked()
+	if h.told != connectivity.Shutdown {
+		h.told = s
+		h.nextLocked()
+	}
 }
 
 // nextLocked is the end of a listener.
