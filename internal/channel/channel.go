@@ -51,8 +51,8 @@ type Config struct {
 	// time until a service config of a resolver says it: see subchannel. Less than 2
 	// is one.
 	MaxConnectionsPerAddress int
-	// ResolverEnds is called before a resolver is closed: nobody uses what came with its
-	// states when it returns. It may be nil.
+	// ResolverEnds is called before the resolver is closed whose state was applied last:
+	// nobody uses what came with its states when it returns. It may be nil.
 	ResolverEnds func()
 	// Balancing is for more than one connection.
 	Balancing Balancing

@@ -30,7 +30,7 @@ type hosted struct {
 	listed  func(balanced bool)                    // the list is another one, for a balancer or not
 	balance *balancing
 	use     *use
-	ends    func()      // a resolver is about to be closed
+	ends    func()      // the resolver whose state is in use is about to be closed
 	allow   func(n int) // connections to an address
 
 	updates sync.Mutex // held while one update takes effect; before mu
@@ -46,12 +46,16 @@ type hosted struct {
 	news     chan struct{}               // closed when they do
 
 	// Guarded by updates.
-	configured bool   // a service config, or none, is in effect
-	policy     Policy // that it has; nil means pick_first
+	configured bool        // a service config, or none, is in effect
+	policy     Policy      // that it has; nil means pick_first
+	inUse      *hostedConn // whose state was applied last
 }
 
 // hostedConn is what a resolver talks to.
-type hostedConn struct{ h *hosted }
+type hostedConn struct {
+	h    *hosted
+	talk sync.WaitGroup // what it says, and is asked; begins with hosted.mu, while it is in use
+}
 
 var (
 	errNobodyWaits = errors.New("nobody waits for a connection any more")
@@ -62,12 +66,12 @@ var (
 // list gives the latest addresses and the latest error, and waits until there is
 // one of the two. It asks the resolver, if there is one already, to look again.
 func (h *hosted) list(ctx context.Context) ([]string, error) {
-	r, built, err := h.open()
+	built, err := h.open()
 	if err != nil {
 		return nil, h.fault(err)
 	}
-	if !built && r != nil { // else it is being built
-		r.ResolveNow(resolver.ResolveNowOptions{})
+	if !built {
+		h.resolveNow() // unless it is being built
 	}
 	for {
 		h.mu.Lock()
@@ -114,28 +118,26 @@ func (h *hosted) fault(err error) error {
 }
 
 // open builds the resolver unless there is one.
-func (h *hosted) open() (r resolver.Resolver, built bool, err error) {
+func (h *hosted) open() (built bool, err error) {
 	h.mu.Lock()
 	if h.conn != nil {
-		r := h.resolver
 		h.mu.Unlock()
-		return r, false, nil
+		return false, nil
 	}
 	if h.closed {
 		h.mu.Unlock()
-		return nil, false, errOutdated
+		return false, errOutdated
 	}
-	conn := &hostedConn{h}
+	conn := &hostedConn{h: h}
 	h.forget()
 	h.conn = conn
 	h.mu.Unlock()
-	r, err = h.builder.Build(h.target, conn, h.options)
+	r, err := h.builder.Build(h.target, conn, h.options)
 	if err == nil && r == nil {
 		err = errors.New("its Build gave neither a resolver nor an error")
 	}
 	h.mu.Lock()
 	outdated := h.conn != conn
-	last := h.conn == nil // else what came with its states is of the one in its place
 	switch {
 	case outdated:
 	case err != nil:
@@ -147,15 +149,12 @@ func (h *hosted) open() (r resolver.Resolver, built bool, err error) {
 	h.mu.Unlock()
 	switch {
 	case err != nil:
-		return nil, false, fmt.Errorf("the resolver for the scheme %q: %w", h.target.URL.Scheme, err)
+		return false, fmt.Errorf("the resolver for the scheme %q: %w", h.target.URL.Scheme, err)
 	case outdated: // closed while it was built
-		if last {
-			h.ends()
-		}
-		r.Close()
-		return nil, false, errOutdated
+		conn.end(r)
+		return false, errOutdated
 	}
-	return r, true, nil
+	return true, nil
 }
 
 // forget is with mu.
@@ -178,23 +177,37 @@ func (h *hosted) hear() {
 func (h *hosted) detach() (end func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	r := h.resolver
+	conn, r := h.conn, h.resolver
 	h.forget()
 	if r == nil {
 		return func() {}
 	}
-	return func() {
+	return func() { conn.end(r) }
+}
+
+// end closes a resolver that is out of use, when it is asked nothing, nothing is made
+// of what it has said, and nobody uses that any more.
+func (c *hostedConn) end(r resolver.Resolver) {
+	c.talk.Wait()
+	h := c.h
+	h.updates.Lock()
+	if h.inUse == c { // else the next resolver has spoken
 		h.ends()
-		r.Close()
 	}
+	h.updates.Unlock()
+	r.Close()
 }
 
 // resolveNow tells the resolver, if there is one, that a connection has failed.
 func (h *hosted) resolveNow() {
 	h.mu.Lock()
-	r := h.resolver
+	conn, r := h.conn, h.resolver
+	if r != nil {
+		conn.talk.Add(1)
+	}
 	h.mu.Unlock()
 	if r != nil {
+		defer conn.talk.Done()
 		r.ResolveNow(resolver.ResolveNowOptions{})
 	}
 }
@@ -259,12 +272,16 @@ func (h *hosted) await(ctx context.Context) error {
 // UpdateState is resolver.ClientConn's.
 func (c *hostedConn) UpdateState(s resolver.State) error {
 	h := c.h
+	if !c.speaks() {
+		return errOutdated
+	}
+	defer c.talk.Done()
 	h.updates.Lock()
 	defer h.updates.Unlock()
 	if !h.is(c) {
 		return errOutdated
 	}
-	apply, configErr := h.configure(&s)
+	apply, configErr := c.configure(&s)
 	list, about := addressesOf(&s)
 	var own Balancer // before anyone hears of addresses that are not for him
 	if h.configured || configErr == nil {
@@ -298,6 +315,17 @@ func (c *hostedConn) UpdateState(s resolver.State) error {
 		}
 	}
 	return err
+}
+
+// speaks begins something that the resolver says, unless it is out of use.
+func (c *hostedConn) speaks() bool {
+	c.h.mu.Lock()
+	defer c.h.mu.Unlock()
+	if c.h.conn != c {
+		return false
+	}
+	c.talk.Add(1)
+	return true
 }
 
 func (h *hosted) is(c *hostedConn) bool {
@@ -350,7 +378,8 @@ type serviceConfig struct {
 
 // configure reads a service config, and gives what makes it effective but for the
 // policy, which is from now on. One that is wrong leaves what is. It is with updates.
-func (h *hosted) configure(s *resolver.State) (apply func(), err error) {
+func (c *hostedConn) configure(s *resolver.State) (apply func(), err error) {
+	h := c.h
 	apply = func() {}
 	if h.parse == nil {
 		return apply, nil
@@ -373,7 +402,10 @@ func (h *hosted) configure(s *resolver.State) (apply func(), err error) {
 	h.policy = own.Policy
 	h.allow(own.MaxConnectionsPerAddress)
 	if own.Apply != nil {
-		apply = func() { own.Apply(*s) }
+		apply = func() {
+			h.inUse = c
+			own.Apply(*s)
+		}
 	}
 	return apply, nil
 }

@@ -189,6 +189,109 @@ func inWorldAgain(w *world, b resolver.Builder, adapt func(cfg *Config), f func(
 	f(next)
 }
 
+// heldConfig is a service config that is read for as long as a test wants, and what
+// came of it.
+type heldConfig struct {
+	reads   chan struct{} // nil holds up nothing
+	applied bool
+	ended   bool // after it was applied
+}
+
+func (h *heldConfig) adapt(_ *world, cfg *Config) {
+	cfg.ServiceConfig = func(string) (ServiceConfig, error) {
+		if h.reads != nil {
+			<-h.reads
+		}
+		return ServiceConfig{Apply: func(resolver.State) { h.applied, h.ended = true, false }}, nil
+	}
+	cfg.ResolverEnds = func() { h.ended = true }
+}
+
+// What a resolver says while the channel is closed is in use no more when Close
+// returns, however long it took.
+func TestHosted_SpeaksWhileClosing(t *testing.T) {
+	n, held := &naming{first: says("a")}, new(heldConfig)
+	withNaming(t, n, held.adapt, func(t *testing.T, w *world) {
+		w.serve("a")
+		w.mustConnect()
+		held.reads = make(chan struct{})
+		held.applied = false
+		cc, said := n.conn(), make(chan struct{})
+		go func() {
+			defer close(said)
+			_ = cc.UpdateState(flat("a"))
+		}()
+		synctest.Wait()
+		closed := make(chan struct{})
+		go func() {
+			defer close(closed)
+			w.ch.Close()
+			if held.applied && !held.ended {
+				t.Error("Close returns while the state of the resolver is in use")
+			}
+			held.applied = false
+		}()
+		synctest.Wait()
+		close(held.reads)
+		<-said
+		<-closed
+		synctest.Wait()
+		if held.applied {
+			t.Error("a state of the resolver is put to use after Close")
+		}
+		n.wantCounts(t, 1, 0, 1)
+	})
+}
+
+// The end of a resolver ends nothing that is of the next one, which may have spoken
+// by then.
+func TestHosted_EndsAfterTheNextHasSpoken(t *testing.T) {
+	n, held := &naming{first: says("a")}, new(heldConfig)
+	withNaming(t, n, held.adapt, func(t *testing.T, w *world) {
+		w.serve("a")
+		w.mustConnect()
+		h := w.ch.first.hosted
+		end := h.detach()
+		if _, err := h.open(); err != nil {
+			t.Fatal(err)
+		}
+		end()
+		if held.ended {
+			t.Error("the state of the next resolver is out of use")
+		}
+		n.wantCounts(t, 2, 0, 1)
+		w.ch.Close()
+		if !held.ended {
+			t.Error("the state of the resolver is in use after Close")
+		}
+	})
+}
+
+// A resolver is asked nothing while it is closed, or after it: its Close waits for
+// ResolveNow.
+func TestHosted_IsAskedWhileClosing(t *testing.T) {
+	n := &naming{first: says("a")}
+	withNaming(t, n, nil, func(t *testing.T, w *world) {
+		h := w.serve("a")
+		w.mustConnect()
+		answer := make(chan struct{})
+		n.mu.Lock()
+		n.again = func(resolver.ClientConn) { <-answer }
+		n.mu.Unlock()
+		h.each(drain)
+		n.wantCounts(t, 1, 1, 0)
+		closed := make(chan struct{})
+		go func() {
+			defer close(closed)
+			w.ch.Close()
+		}()
+		n.wantCounts(t, 1, 1, 0)
+		close(answer)
+		<-closed
+		n.wantCounts(t, 1, 1, 1)
+	})
+}
+
 // Lists that come while one balancer takes over from another are for the one that
 // is to be, and the other serves until that is ready.
 func TestBalancerSwitch_ListChanges(t *testing.T) {

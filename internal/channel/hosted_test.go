@@ -481,7 +481,7 @@ func TestHosted_CloseWhileBuilding(t *testing.T) {
 		wantStatus(t, err, codes.Canceled)
 		simnet.Advance(2 * ms)
 		n.wantCounts(t, 1, 0, 1)
-		if _, _, err := w.ch.first.hosted.open(); !errors.Is(err, errOutdated) {
+		if _, err := w.ch.first.hosted.open(); !errors.Is(err, errOutdated) {
 			t.Errorf("a channel that is closed builds: %v", err)
 		}
 		n.wantCounts(t, 1, 0, 1)
