@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -110,6 +111,87 @@ func TestStreamDeadline_IsToldInTheSameWords(t *testing.T) {
 			})
 		}
 	}
+}
+
+// So does one that has no attempt at the moment, since another one is being made,
+// whoever found out that it takes one. Nor is it told otherwise when the Client is
+// closed then.
+func TestStreamDeadline_BetweenAttempts(t *testing.T) {
+	refuse := func(p *h2peer.Peer) { p.WriteReset(1, http2.ErrCodeRefusedStream) }
+	for name, tt := range map[string]struct {
+		fail func(p *h2peer.Peer)
+		text string
+	}{
+		"a token": {refuse, "no token in time"},
+		"a pause": {func(p *h2peer.Peer) { fails(p, 1, codes.Unavailable) }, "for its next attempt"},
+		"a connection": {func(p *h2peer.Peer) {
+			p.WriteGoAway(0, http2.ErrCodeNo, "go elsewhere")
+		}, "waited for a connection"},
+		"a stream slot": {func(p *h2peer.Peer) {
+			p.WriteSettings(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 0})
+			refuse(p)
+		}, "for a stream slot"},
+	} {
+		for _, finder := range []string{"Recv", "Send"} {
+			for _, end := range []string{"deadline", "Close"} {
+				t.Run(name+"/"+finder+"/"+end, func(t *testing.T) {
+					for range 20 { // in whatever order they hear of the end
+						told := new(endsTold)
+						configured(t, methodConfig(retryPolicy), func(t *testing.T, c *weir.Client, accept func() *h2peer.Peer) {
+							ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+							defer cancel()
+							opts := []grpc.CallOption{grpc.OnFinish(told.finished)}
+							if name == "a token" {
+								opts = append(opts, grpc.PerRPCCredentials(&secondThoughts{}))
+							}
+							s, p := streamOf(ctx, t, c, accept, opts...)
+							p.Ignore(http2.FrameSettings)
+							tt.fail(p)
+							synctest.Wait()
+							found := make(chan struct{})
+							go func() {
+								defer close(found)
+								if finder == "Send" {
+									_ = s.Send(request(1))
+								} else {
+									_, _ = s.Recv()
+								}
+							}()
+							code := codes.DeadlineExceeded
+							if synctest.Wait(); end == "Close" {
+								code = codes.Canceled
+								_ = c.Close()
+							}
+							<-found
+							synctest.Wait()
+							_, err := s.Recv()
+							if status.Code(err) != code || end == "deadline" && !strings.Contains(err.Error(), tt.text) {
+								t.Errorf("the stream gives %v, want %v %q", err, code, tt.text)
+							}
+							told.mu.Lock()
+							defer told.mu.Unlock()
+							if len(told.errs) != 1 || status.Convert(told.errs[0]).String() != status.Convert(err).String() {
+								t.Errorf("the stream gives\n%v, but told is\n%v", err, told.errs)
+							}
+						})
+					}
+				})
+			}
+		}
+	}
+}
+
+// secondThoughts are credentials that have no token for the second attempt of a call.
+type secondThoughts struct{ asked atomic.Bool }
+
+func (*secondThoughts) RequireTransportSecurity() bool { return false }
+
+func (s *secondThoughts) GetRequestMetadata(ctx context.Context, _ ...string) (map[string]string, error) {
+	if s.asked.Swap(true) {
+		<-ctx.Done()
+		return nil, status.Errorf(status.FromContextError(ctx.Err()).Code(), "no token in time")
+	}
+	return nil, nil
 }
 
 // streamOf opens a stream and gives both its ends.

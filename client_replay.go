@@ -114,6 +114,15 @@ func (r *replay) fault() error {
 	return r.rare.failure
 }
 
+// settle waits until no other attempt is being made for a call that has ended. That
+// is soon, for it ends for the same reason.
+func (r *replay) settle() {
+	if r.reopens() {
+		r.order.Lock()
+		defer r.order.Unlock()
+	}
+}
+
 // reopens reports whether another attempt is made.
 func (r *replay) reopens() bool {
 	r.mu.Lock()

@@ -276,17 +276,15 @@ func (cs *clientStream) abandoned() {
 	cs.end(status.FromContextError(cs.parent.Err()).Err(), true)
 }
 
-// outcome is what RecvMsg tells of a call whose context has ended, which err
-// says: the stream knows more. While another attempt is made nobody does.
+// outcome is what RecvMsg tells of a call whose context has ended, or the Client,
+// which err says: the stream knows more, or who makes another attempt at the moment.
 func (cs *clientStream) outcome(a *attempt, err error) error {
+	cs.replay.settle()
 	if fault := cs.replay.fault(); fault != nil {
 		return fault
 	}
 	s := a.st.Status()
-	switch {
-	case s.Code() == status.Code(err):
-		return s.Err()
-	case s.Code() == codes.OK && !cs.receives, cs.replay.reopens():
+	if s.Code() == codes.OK && !cs.receives {
 		return err
 	}
 	return s.Err()
@@ -295,10 +293,10 @@ func (cs *clientStream) outcome(a *attempt, err error) error {
 // orphaned is the end of the Client.
 func (cs *clientStream) orphaned() {
 	err := cs.at.Load().st.Status().Err()
-	if err == nil {
+	if err == nil || cs.replay.reopens() {
 		err = errClosed
 	}
-	cs.finish(err)
+	cs.end(err, true)
 }
 
 // tell tells those who want to know how the call has ended.
@@ -311,7 +309,8 @@ func (cs *clientStream) tell(a *attempt, err error) {
 // finish is the end of the call, for whatever reason.
 func (cs *clientStream) finish(err error) { cs.end(err, false) }
 
-// end is finish, and says whether the call ends with its context.
+// end is finish, and says whether the call ends with its context or the Client: its
+// caller may not receive any more, and what he would receive is not known here.
 func (cs *clientStream) end(err error, abandoned bool) {
 	cs.done.Do(func() {
 		if err == io.EOF {
@@ -323,7 +322,10 @@ func (cs *clientStream) end(err error, abandoned bool) {
 		}
 		a, unwatch, life := cs.ends(cause)
 		if abandoned && life != nil {
-			<-life.ctx.Done() // soon: its parent has ended
+			if cs.parent.Err() == nil {
+				life.cancel(cause)
+			}
+			<-life.ctx.Done() // soon, if its parent has ended
 		}
 		a.st.Cancel(cause) // nothing, unless the end came from here
 		if abandoned {
