@@ -48,7 +48,7 @@ type Server struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	services  map[string]grpc.ServiceInfo
-	listeners map[net.Listener]struct{}
+	listeners map[*listener]struct{}
 	conns     map[*ServerConn]struct{}
 	admission admission
 	serving   bool
@@ -75,7 +75,7 @@ func NewServer(opts ...ServerOption) *Server {
 		quit:      make(chan struct{}),
 		finished:  make(chan struct{}),
 		services:  make(map[string]grpc.ServiceInfo),
-		listeners: make(map[net.Listener]struct{}),
+		listeners: make(map[*listener]struct{}),
 		conns:     make(map[*ServerConn]struct{}),
 		methods:   make(map[string]*method),
 		names:     make(map[string]bool),
@@ -168,18 +168,23 @@ func (s *Server) Serve(lis net.Listener) error {
 		return ErrServerStopped
 	}
 	s.serving = true
-	s.listeners[lis] = struct{}{}
-	s.inspect.listensLocked(lis)
+	own := &listener{lis, inspect.NextID()}
+	s.listeners[own] = struct{}{}
 	s.mu.Unlock()
 	defer func() {
 		_ = lis.Close()
 		s.mu.Lock()
-		delete(s.listeners, lis)
-		delete(s.inspect.ids, lis)
+		delete(s.listeners, own)
 		s.mu.Unlock()
 	}()
 	s.cfg.telemetry.say(slog.LevelInfo, "server serves", slog.String("address", lis.Addr().String()))
 	return s.accept(lis)
+}
+
+// listener is one of a call of Serve. What users have need not be comparable.
+type listener struct {
+	net.Listener
+	id int64 // of package inspect
 }
 
 // The pause after a passing failure to accept, such as too many open files.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/weir-rpc/weir"
+	"github.com/weir-rpc/weir/inspect"
 	"github.com/weir-rpc/weir/internal/simnet"
 	"google.golang.org/grpc"
 
@@ -61,6 +62,44 @@ func TestAcceptBackoff(t *testing.T) {
 		s.Stop()
 		if err := <-served; err != nil || time.Since(begun) != 0 {
 			t.Errorf("Serve gives %v, %v after Stop", err, time.Since(begun))
+		}
+	})
+}
+
+// wrapping is a listener whose connections are wrapped.
+type wrapping struct {
+	net.Listener
+	wrap func(net.Conn) net.Conn
+}
+
+func (w wrapping) Accept() (net.Conn, error) {
+	nc, err := w.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return w.wrap(nc), nil
+}
+
+// A listener need not be comparable.
+func TestServe_AnyListener(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var network simnet.Network
+		srv := weir.NewServer()
+		testpb.RegisterTestServiceServer(srv, echo{})
+		for _, name := range []string{"a:80", "b:80"} {
+			lis, err := network.Listen(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			background(t, srv, wrapping{lis, func(nc net.Conn) net.Conn { return nc }})
+			c := newWeirClient(t, "passthrough:///"+name, weir.WithContextDialer(network.Dial))
+			if _, err := testpb.NewTestServiceClient(c).EmptyCall(t.Context(), &testpb.Empty{}); err != nil {
+				t.Error(err)
+			}
+			_ = c.Close()
+		}
+		if n := len(srv.InspectServer(inspect.Totals).Listeners); n != 2 {
+			t.Errorf("%d listeners are shown", n)
 		}
 	})
 }

@@ -2,7 +2,6 @@ package weir
 
 import (
 	"cmp"
-	"net"
 	"slices"
 	"time"
 
@@ -25,14 +24,6 @@ type serverInspection struct {
 	// Guarded by Server.mu.
 	past       inspect.Counters // of connections that have ended
 	lastStream time.Time
-	ids        map[net.Listener]int64 // of listeners
-}
-
-func (i *serverInspection) listensLocked(lis net.Listener) {
-	if i.ids == nil {
-		i.ids = make(map[net.Listener]int64)
-	}
-	i.ids[lis] = inspect.NextID()
 }
 
 // endedLocked adds a connection that has ended.
@@ -71,7 +62,7 @@ func (s *Server) InspectServer(d inspect.Detail) inspect.Server {
 		out.State = "serving"
 	}
 	for lis := range s.listeners {
-		out.Listeners = append(out.Listeners, inspect.Listener{ID: s.inspect.ids[lis], Address: inspect.Address{Network: lis.Addr().Network(), Text: lis.Addr().String()}})
+		out.Listeners = append(out.Listeners, inspect.Listener{ID: lis.id, Address: inspect.Address{Network: lis.Addr().Network(), Text: lis.Addr().String()}})
 	}
 	live, handshakes := s.inspectionsLocked()
 	s.mu.Unlock()
