@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"maps"
 	"net"
-	"net/netip"
 	"reflect"
 	"sync"
 	"sync/atomic"
@@ -265,15 +264,15 @@ func (s *Server) ended(c *ServerConn, err error) {
 	last := lastLook(c.tr)
 	c.reach(ConnClosed, err)
 	s.conn.Over(c.tr, c.nc, err)
-	s.forget(c, &last, s.counted(c.nc))
+	s.forget(c, &last)
 }
 
-func (s *Server) forget(c *ServerConn, last *inspect.Conn, from netip.Prefix) {
+func (s *Server) forget(c *ServerConn, last *inspect.Conn) {
 	s.mu.Lock()
 	s.inspect.endedLocked(last)
 	delete(s.conns, c)
 	if c.nc != nil {
-		s.admission.leaveLocked(from)
+		s.admission.leaveLocked(c)
 	}
 	s.quiet.Broadcast()
 	s.mu.Unlock()
@@ -282,10 +281,10 @@ func (s *Server) forget(c *ServerConn, last *inspect.Conn, from netip.Prefix) {
 // serveConn makes the security handshake, and does not stay: the stack that it
 // takes would be held as long as the connection lives.
 func (s *Server) serveConn(c *ServerConn, exclusive bool) {
-	if err := s.admitFrom(c.nc); err != nil {
+	if err := s.admitFrom(c); err != nil {
 		_ = c.nc.Close()
 		s.keptOut(c, err)
-		s.forget(c, new(inspect.Conn), netip.Prefix{})
+		s.forget(c, new(inspect.Conn))
 		return
 	}
 	c.reach(ConnNew, nil)

@@ -40,7 +40,10 @@ var ErrTooManyConnections = errors.New("too many connections")
 // admission counts connections that were accepted. Guarded by Server.mu.
 type admission struct {
 	conns int
-	perIP map[netip.Prefix]int // by originOf; nil without MaxConnectionsPerIP
+	// Nil without MaxConnectionsPerIP: how many there are of an origin, and whose of
+	// those is which. A connection that has ended may not know it any more.
+	perIP map[netip.Prefix]int
+	from  map[*ServerConn]netip.Prefix
 }
 
 // admitLocked counts a connection, or tells why it may not come in.
@@ -53,7 +56,7 @@ func (a *admission) admitLocked(cfg *intakeConfig) error {
 }
 
 // admitFromLocked is admitLocked for those of one origin.
-func (a *admission) admitFromLocked(cfg *intakeConfig, from netip.Prefix) error {
+func (a *admission) admitFromLocked(cfg *intakeConfig, c *ServerConn, from netip.Prefix) error {
 	if most := cfg.maxConnsPerIP; a.perIP[from] >= most {
 		name := from.String()
 		if from.IsSingleIP() {
@@ -62,44 +65,41 @@ func (a *admission) admitFromLocked(cfg *intakeConfig, from netip.Prefix) error 
 		return fmt.Errorf("weir: %w: the server has %d from %s (option MaxConnectionsPerIP)", ErrTooManyConnections, most, name)
 	}
 	if a.perIP == nil {
-		a.perIP = make(map[netip.Prefix]int)
+		a.perIP, a.from = make(map[netip.Prefix]int), make(map[*ServerConn]netip.Prefix)
 	}
 	a.perIP[from]++
+	a.from[c] = from
 	return nil
 }
 
-// leaveLocked is the end of a connection that was admitted, with its origin if
-// that is valid.
-func (a *admission) leaveLocked(from netip.Prefix) {
+// leaveLocked is the end of a connection that was admitted.
+func (a *admission) leaveLocked(c *ServerConn) {
 	a.conns--
-	if !from.IsValid() {
+	from, ok := a.from[c]
+	if !ok {
 		return
 	}
+	delete(a.from, c)
 	if a.perIP[from]--; a.perIP[from] <= 0 {
 		delete(a.perIP, from)
 	}
 }
 
-// admitFrom counts the origin of a connection, or tells why it may not come in.
-func (s *Server) admitFrom(nc net.Conn) error {
-	from := s.counted(nc)
+// admitFrom counts the origin of a connection, or tells why it may not come in. It
+// may wait: a listener that finds the address in what the client sends, as for the
+// PROXY protocol, reads then. So it is for the connection's own goroutine, without a
+// lock.
+func (s *Server) admitFrom(c *ServerConn) error {
+	if s.cfg.intake.maxConnsPerIP <= 0 {
+		return nil
+	}
+	from := originOf(c.nc)
 	if !from.IsValid() {
 		return nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.admission.admitFromLocked(&s.cfg.intake, from)
-}
-
-// counted gives the origin that a connection counts for; it is invalid if that
-// is none. It may wait: a listener that finds the address in what the client
-// sends, as for the PROXY protocol, reads then. So it is for the connection's
-// own goroutine, without a lock.
-func (s *Server) counted(nc net.Conn) (from netip.Prefix) {
-	if nc != nil && s.cfg.intake.maxConnsPerIP > 0 {
-		from = originOf(nc)
-	}
-	return from
+	return s.admission.admitFromLocked(&s.cfg.intake, c, from)
 }
 
 // originOf gives the address from which a connection comes, of IPv6 without the

@@ -144,3 +144,51 @@ func TestMaxConnections_WithinTheProcess(t *testing.T) {
 		s.Stop()
 	})
 }
+
+// forgetful is a connection that does not know where it came from when it is closed,
+// as those of a network stack in user space do.
+type forgetful struct {
+	net.Conn
+	closed chan struct{}
+}
+
+func (f *forgetful) RemoteAddr() net.Addr {
+	select {
+	case <-f.closed:
+		return nil
+	default:
+		return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}
+	}
+}
+
+func (f *forgetful) Close() error {
+	select {
+	case <-f.closed:
+	default:
+		close(f.closed)
+	}
+	return f.Conn.Close()
+}
+
+// An address has its place back when its connection has ended, whether that still
+// knows the address or not.
+func TestMaxConnectionsPerIP_AddressIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var network simnet.Network
+		lis, err := network.Listen("svc:80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv := weir.NewServer(weir.MaxConnectionsPerIP(1))
+		testpb.RegisterTestServiceServer(srv, echo{})
+		background(t, srv, wrapping{lis, func(nc net.Conn) net.Conn { return &forgetful{nc, make(chan struct{})} }})
+		for range 3 {
+			c := newWeirClient(t, "passthrough:///svc:80", weir.WithContextDialer(network.Dial))
+			if _, err := testpb.NewTestServiceClient(c).EmptyCall(t.Context(), &testpb.Empty{}); err != nil {
+				t.Error(err)
+			}
+			_ = c.Close()
+			synctest.Wait()
+		}
+	})
+}
