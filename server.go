@@ -295,16 +295,21 @@ func (s *Server) serveConn(c *ServerConn, exclusive bool) {
 	}
 	s.mu.Lock()
 	c.tr = tr
-	stopped, draining := s.stopped, c.draining
-	if s.draining {
-		draining = "the server stops"
+	closed, reason := c.closed || s.stopped, c.draining
+	switch {
+	case s.stopped:
+		reason = "the server has stopped"
+	case s.draining && !closed:
+		reason = "the server stops"
 	}
 	s.mu.Unlock()
-	switch {
-	case stopped:
-		tr.Close("the server has stopped")
-	case draining != "":
-		tr.Drain(draining)
+	if closed { // before it had a call
+		tr.Close(reason)
+		s.ended(c, tr.Err())
+		return
+	}
+	if reason != "" {
+		tr.Drain(reason)
 	}
 	s.start(c)
 }

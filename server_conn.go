@@ -28,6 +28,7 @@ type ServerConn struct {
 	tr       transport.ServerTransport // nil during the handshakes
 	draining string                    // the reason of Drain; it may have come during the handshakes
 	state    ConnState                 // but for what tr knows better
+	closed   bool                      // during the handshakes, for the reason in draining
 	err      error
 
 	telling sync.Mutex // held while the handler of OnConnState runs
@@ -207,11 +208,17 @@ func (c *ServerConn) drain(tr transport.ServerTransport, reason string) {
 // Close ends the connection and its calls at once, and waits for that. Handlers
 // may still run; their contexts have ended. The client gets to see the reason.
 func (c *ServerConn) Close(reason string) {
-	if tr := c.transport(); tr != nil {
+	c.s.mu.Lock()
+	tr := c.tr
+	if tr == nil {
+		c.closed, c.draining = true, reason
+	}
+	c.s.mu.Unlock()
+	if tr != nil {
 		tr.Close(reason)
 		return
 	}
-	_ = c.nc.Close()
+	_ = c.nc.Close() // which a transport that is being made may not notice at once
 }
 
 func (c *ServerConn) transport() transport.ServerTransport {

@@ -15,10 +15,13 @@ import (
 	"time"
 
 	"github.com/weir-rpc/weir"
+	"github.com/weir-rpc/weir/internal/h2peer"
 	"github.com/weir-rpc/weir/internal/simnet"
 	"github.com/weir-rpc/weir/transport"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
 
@@ -265,6 +268,78 @@ func TestOnConnState_Refuses(t *testing.T) {
 			})
 		})
 	}
+}
+
+// readsAhead are credentials whose connections have read what the client sent with its
+// handshake, as those of TLS do. The first one has its ServerConn closed when its
+// transport has taken the client's SETTINGS.
+type readsAhead struct {
+	credentials.TransportCredentials
+	close func()
+	once  sync.Once
+}
+
+func (r *readsAhead) ServerHandshake(nc net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	b := make([]byte, 64<<10)
+	n, err := nc.Read(b)
+	return &readAhead{Conn: nc, r: r, rest: b[:n]}, nil, err
+}
+
+type readAhead struct {
+	net.Conn
+	r     *readsAhead
+	rest  []byte
+	given int
+}
+
+func (c *readAhead) Read(b []byte) (int, error) {
+	if len(c.rest) == 0 {
+		return c.Conn.Read(b)
+	}
+	n := copy(b, c.rest)
+	c.rest = c.rest[n:]
+	if c.given += n; c.given == len(preface)+9 {
+		c.r.once.Do(c.r.close)
+	}
+	return n, nil
+}
+
+// A connection that is closed while its handshakes end is closed: no handler sees a
+// call that came with them, the states say so, and its place is free, once.
+func TestServerConn_CloseAtTheEndOfHandshakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var states connStates
+		var s *simulated
+		var first *weir.ServerConn
+		handled := new(counting)
+		s = simulate(t, handled, weir.OnConnState(states.note), weir.MaxConnections(1),
+			weir.Creds(&readsAhead{TransportCredentials: insecure.NewCredentials(), close: func() {
+				first = s.Conns()[0]
+				first.Close("not you")
+			}}))
+		defer s.Stop()
+		p := h2peer.NewClient(t, s.dial(t))
+		p.Batch(func() {
+			p.WritePreface()
+			p.WriteSettings()
+			p.WriteRequest(1, "/grpc.testing.TestService/FullDuplexCall", nil, false)
+			p.WriteRequest(3, "/grpc.testing.TestService/UnaryCall", []byte{}, true)
+		})
+		synctest.Wait()
+		if n := handled.begun.Load(); n != 0 {
+			t.Errorf("%d handlers have run", n)
+		}
+		got, err := states.of(first.ID())
+		if got != "new closed" || first.State() != weir.ConnClosed || err == nil || !strings.Contains(err.Error(), "not you") {
+			t.Errorf("the connection was %q and ended with %v", got, err)
+		}
+		if _, err := s.client(t).UnaryCall(t.Context(), &testpb.SimpleRequest{}); err != nil {
+			t.Errorf("in its place: %v", err)
+		}
+		if n, err := s.dial(t).Read(make([]byte, 100)); n != 0 || err == nil {
+			t.Errorf("one more gets %d octets, %v", n, err)
+		}
+	})
 }
 
 // dialFrom connects from one address of this machine.

@@ -115,6 +115,7 @@ func (s *Server) closeSilent() {
 	defer s.mu.Unlock()
 	for c := range s.conns {
 		if c.tr == nil {
+			c.closed, c.draining = true, "the server stops"
 			_ = c.nc.Close()
 		}
 	}
