@@ -124,7 +124,7 @@ func (c *Channel) Pick(ctx context.Context, waitForReady bool, p *Pick) (transpo
 	if err == errNoSlot {
 		tr, err = c.slot(ctx, tr, p)
 	}
-	if err != nil && !slotless(err) {
+	if err != nil && !slotless(err) && !Dropped(err) { // who drops is not asked again
 		tr, err = c.await(ctx, waitForReady, p)
 	}
 	if err != nil {
