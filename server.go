@@ -241,16 +241,29 @@ func (s *Server) serve(nc net.Conn, exclusive bool) {
 		return
 	}
 	if err := s.admission.admitLocked(&s.cfg.intake); err != nil {
+		tells := s.cfg.intake.connState != nil || s.conn != nil
+		if tells {
+			s.admission.refused++
+		}
 		s.mu.Unlock()
 		_ = nc.Close()
-		if s.cfg.intake.connState != nil || s.conn != nil {
-			go s.keptOut(c, err)
+		if tells {
+			go s.refuse(c, err)
 		}
 		return
 	}
 	s.conns[c] = struct{}{}
 	s.mu.Unlock()
 	go s.serveConn(c, exclusive)
+}
+
+// refuse tells of a connection that was not admitted, and has no other goroutine.
+func (s *Server) refuse(c *ServerConn, err error) {
+	s.keptOut(c, err)
+	s.mu.Lock()
+	s.admission.refused--
+	s.quiet.Broadcast()
+	s.mu.Unlock()
 }
 
 // keptOut tells of a connection that was not admitted.

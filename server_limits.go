@@ -39,7 +39,8 @@ var ErrTooManyConnections = errors.New("too many connections")
 
 // admission counts connections that were accepted. Guarded by Server.mu.
 type admission struct {
-	conns int
+	conns   int
+	refused int // those of which is being told that they were kept out
 	// Nil without MaxConnectionsPerIP: how many there are of an origin, and whose of
 	// those is which. A connection that has ended may not know it any more.
 	perIP map[netip.Prefix]int

@@ -1,9 +1,11 @@
 package weir_test
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -190,5 +192,35 @@ func TestMaxConnectionsPerIP_AddressIsForgotten(t *testing.T) {
 			_ = c.Close()
 			synctest.Wait()
 		}
+	})
+}
+
+// Stop waits until it is told that a connection was kept out, as for all that
+// OnConnState has to tell.
+func TestMaxConnections_StopWhileOneIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told atomic.Bool
+		busy := make(chan struct{})
+		s := simulate(t, echo{}, weir.MaxConnections(1), weir.OnConnState(func(c *weir.ServerConn, _ weir.ConnState) {
+			if errors.Is(c.Err(), weir.ErrTooManyConnections) {
+				<-busy
+				told.Store(true)
+			}
+		}))
+		for range 2 {
+			defer s.dial(t).Close()
+			synctest.Wait()
+		}
+		stopped := make(chan struct{})
+		go func() {
+			defer close(stopped)
+			s.Stop()
+			if !told.Load() {
+				t.Error("Stop returns before it is told of a connection that was kept out")
+			}
+		}()
+		synctest.Wait()
+		close(busy)
+		<-stopped
 	})
 }

@@ -127,7 +127,7 @@ func (s *Server) awaitQuiet(ctx context.Context) bool {
 	defer context.AfterFunc(ctx, s.signal)()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.conns) > 0 || (!s.stopped || s.cfg.intake.waitForHandlers) && s.running.any() {
+	for len(s.conns) > 0 || s.admission.refused > 0 || (!s.stopped || s.cfg.intake.waitForHandlers) && s.running.any() {
 		if ctx.Err() != nil {
 			return false
 		}
