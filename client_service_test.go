@@ -263,3 +263,27 @@ func TestServiceConfig_MessageSizes(t *testing.T) {
 		})
 	}
 }
+
+// Calls whose context never ends are configured like others.
+func TestServiceConfig_ContextWithoutEnd(t *testing.T) {
+	for name, config := range map[string]string{
+		"no bound": `"waitForReady": true`,
+		"a bound":  `"timeout": "3600s"`,
+		"retries":  retryPolicy,
+		"hedges":   hedgingPolicy,
+	} {
+		for kind, call := range kindsOfCalls {
+			t.Run(name+"/"+kind, func(t *testing.T) {
+				configured(t, methodConfig(config), func(t *testing.T, c *weir.Client, accept func() *h2peer.Peer) {
+					result := call(context.Background(), c)
+					p := accept()
+					wantAttempt(t, p, 1, 0)
+					answering(t, p, 1)
+					if got := <-result; got.err != nil || got.username != "good" {
+						t.Errorf("the call gives %+v", got)
+					}
+				})
+			})
+		}
+	}
+}

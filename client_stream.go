@@ -258,7 +258,7 @@ func (cs *clientStream) watch(expire context.CancelFunc) {
 	if cs.parent.Done() != nil {
 		cs.unwatch = context.AfterFunc(cs.parent, cs.abandoned)
 	}
-	if stop := cs.unwatch; expire != nil {
+	if stop := cs.unwatch; stop != nil && expire != nil { // else nothing has bounded it
 		cs.unwatch = func() bool {
 			defer expire()
 			return stop()
