@@ -171,6 +171,9 @@ func (h *hedge) commitLocked(within context.Context) bool {
 	}
 	for {
 		a := h.furthestLocked()
+		if a == nil && h.running == 0 {
+			a = h.last // the next was to be made later
+		}
 		if h.frozen = true; !h.over && a != nil {
 			h.settleLocked(a)
 		}
