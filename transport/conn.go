@@ -32,19 +32,19 @@ type role interface {
 	received(st *stream)
 	// batchEnd is the end of a read's frames, after received.
 	batchEnd()
-	// settings are the peer's, just applied, or life has changed, or what kept
-	// streams from being opened has left. With mu held.
+	// settingsLocked says that what bounds new streams has changed: the peer's
+	// SETTINGS, life, or what waits for the socket.
 	settingsLocked()
 	// goAway is the peer's. On the reader.
 	goAway(last uint32, code ErrCode, debug []byte)
-	// removed says that a stream has left the table, with mu held.
+	// removedLocked says that a stream has left the table.
 	removedLocked(st *stream)
 	// schedule is what to do about time on a connection that is ready now.
 	schedule(now time.Time) *liveness.Schedule
 	// keepalive names the peer and the option by which it was found dead, and
 	// gives that option's Timeout.
 	keepalive() (peer, option string, timeout time.Duration)
-	// rest lets go of what is only kept to be used again, with mu held.
+	// restLocked lets go of what is only kept to be used again.
 	restLocked()
 	// closed says that the connection is over; the streams know already.
 	closed(err *ConnError)
@@ -208,7 +208,7 @@ func (c *conn) failLocked(err *ConnError) {
 	c.deadline.stop()
 	c.stall.stop()
 	c.live.stop()
-	// What is pending is for nobody then: calls whose headers are in it never leave.
+	// Then what is pending is dropped, and calls whose headers are in it never left.
 	lost := err.By != ByLocal || c.client && err.Cause == ErrWriteTimeout
 	if lost {
 		c.out.discard()

@@ -91,7 +91,7 @@ func isOK(s *status.Status) bool { return s == nil || s.Code() == codes.OK }
 // isOK reports whether trailers say that the call succeeded.
 func (r *response) isOK() bool { return r.grpcStatus == "0" && r.fault == "" }
 
-// counters gives what is counted.
+// countersLocked gives what is counted.
 func (c *conn) countersLocked() inspect.Counters {
 	t := c.tally
 	n := inspect.Counters{

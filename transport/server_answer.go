@@ -106,8 +106,8 @@ func (c *conn) trailersLocked(st *stream) {
 	c.sentEndLocked(st)
 }
 
-// appendStatusLocked appends the status and the trailing metadata. What the
-// client's limit does not allow is shortened, the status never lost.
+// appendStatusLocked appends the status and the trailing metadata. Of a failure,
+// what the client's limit does not allow is shortened: its status is never lost.
 func (st *http2ServerStream) appendStatusLocked(b []byte, s *status.Status) []byte {
 	enc := &st.s.enc
 	if s == nil || s.Code() == codes.OK {

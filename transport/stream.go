@@ -129,7 +129,8 @@ func (st *stream) sendEnd() {
 	c.flush(flushInline)
 }
 
-// consumed returns the credit of n octets that the application has taken.
+// credit gives the peer credit for what the application has taken: as a WINDOW_UPDATE
+// of so many octets, if there is to be one.
 func (st *stream) credit(update uint32) {
 	if update == 0 {
 		return
