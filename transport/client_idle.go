@@ -46,7 +46,7 @@ func (t *http2Client) lookForCalls() {
 	if t.life == lifeClosed {
 		return
 	}
-	if t.ready != nil || t.streams.len() > 0 || len(t.slots.waiting) > 0 || i.next != t.nextID {
+	if t.ready != nil || t.streams.len() > 0 || t.slots.waiting.Len() > 0 || i.next != t.nextID {
 		i.next, i.quiet = t.nextID, 0
 	} else if i.quiet++; i.quiet >= idleLooks {
 		t.failLocked(&ConnError{By: ByLocal, Reason: fmt.Sprintf("idle for %v", t.cfg.IdleTimeout), Cause: ErrIdle})

@@ -106,7 +106,7 @@ func (t *http2Client) noticeLocked(why string) bool {
 
 // inUseLocked reports whether there are calls, or were of late.
 func (t *http2Client) inUseLocked() bool {
-	return t.streams.len() > 0 || len(t.slots.waiting) > 0 ||
+	return t.streams.len() > 0 || t.slots.waiting.Len() > 0 ||
 		t.tally.opened > 0 && t.record.age()-t.tally.latest < recentCalls
 }
 

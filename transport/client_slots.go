@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 
+	"github.com/weir-rpc/weir/internal/sched"
 	"github.com/weir-rpc/weir/internal/wait"
 )
 
@@ -11,7 +12,7 @@ import (
 // free waits in line. Guarded by conn.mu.
 type slots struct {
 	taken   uint32 // open streams, and slots given to those who waited
-	waiting []*slotWaiter
+	waiting sched.Line[slotWaiter]
 	pool    *SlotPool // whose calls get what these leave; nil if there is none
 }
 
@@ -32,7 +33,7 @@ func (s *slots) tryLocked(t *http2Client) bool {
 	return true
 }
 
-func (s *slots) freeLocked(t *http2Client) bool { return len(s.waiting) == 0 && s.roomLocked(t) }
+func (s *slots) freeLocked(t *http2Client) bool { return s.waiting.Len() == 0 && s.roomLocked(t) }
 
 // roomLocked reports whether the server allows another stream, and its socket:
 // headers need no credit, and calls that are cancelled leave theirs behind. Without
@@ -55,19 +56,18 @@ func (s *slots) releaseLocked(t *http2Client) {
 // served. On a connection that takes no more streams, all of them leave empty
 // handed. A limit below what is taken gives nothing until enough is released.
 func (s *slots) grantLocked(t *http2Client) {
-	for len(s.waiting) > 0 {
-		w := s.waiting[0]
+	for s.waiting.Len() > 0 {
+		w := s.waiting.Front()
 		if t.life == lifeOpen {
 			if !s.roomLocked(t) {
 				return
 			}
 			s.taken++
-			w.ok = true
+			w.Who.ok = true
 		}
-		s.waiting = s.waiting[1:]
-		close(w.given)
+		s.waiting.Leave(w)
+		close(w.Who.given)
 	}
-	s.waiting = nil
 	for s.pool != nil && t.life == lifeOpen && s.roomLocked(t) && s.pool.give(t) {
 		s.taken++
 	}
@@ -75,16 +75,15 @@ func (s *slots) grantLocked(t *http2Client) {
 
 // wait waits for a slot, with mu held, and holds it again when it succeeds.
 func (s *slots) wait(ctx context.Context, t *http2Client) *StreamError {
-	w := &slotWaiter{given: make(chan struct{})}
-	s.waiting = append(s.waiting, w)
+	w := s.waiting.Join(slotWaiter{given: make(chan struct{})})
 	reason, limit := wait.StreamSlot, t.settings.maxStreams
 	if t.crowded {
 		reason = wait.Socket
 	}
 	t.mu.Unlock()
-	err := wait.For(ctx, reason, wait.Holder{}, w.given)
+	err := wait.For(ctx, reason, wait.Holder{}, w.Who.given)
 	t.mu.Lock()
-	if err == nil && w.ok {
+	if err == nil && w.Who.ok {
 		if refused := t.refusedLocked(); refused != nil {
 			s.releaseLocked(t)
 			t.mu.Unlock()
@@ -93,18 +92,13 @@ func (s *slots) wait(ctx context.Context, t *http2Client) *StreamError {
 		return nil
 	}
 	defer t.mu.Unlock()
-	if w.ok {
+	if w.Who.ok {
 		s.releaseLocked(t) // it came too late
 	}
 	if err == nil {
 		return t.refusedLocked()
 	}
-	for i, x := range s.waiting {
-		if x == w {
-			s.waiting = append(s.waiting[:i:i], s.waiting[i+1:]...)
-			break
-		}
-	}
+	s.waiting.Leave(w)
 	e := contextError(ctx)
 	e.Unprocessed, e.Unsent = true, true
 	if reason == wait.Socket {

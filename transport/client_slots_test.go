@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/weir-rpc/weir/internal/simnet"
 	"golang.org/x/net/http2"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 func maxStreams(n uint32) http2.Setting {
@@ -260,4 +262,46 @@ func (t *http2Client) lastOpened() uint32 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.nextID - 2
+}
+
+// Thousands of calls that wait for a slot and give up at once cost what each of
+// them does, and not what each of them does for each.
+func TestSlots_ManyGiveUp_CostsLittle(t *testing.T) {
+	const calls = 10_000
+	inClient(t, ClientConfig{}, func(t *testing.T, ct ClientTransport, p *h2peer.Peer) {
+		first := roundTrip(t.Context(), ct, "first")
+		take(p, 1)
+		ctx, cancel := context.WithCancel(t.Context())
+		var all []chan error
+		for range calls {
+			all = append(all, async(func() error {
+				_, err := ct.NewStream(ctx, &Call{Method: "/s/Stream"})
+				return err
+			}))
+		}
+		synctest.Wait()
+		before := allocated()
+		cancel()
+		for _, c := range all {
+			if err := <-c; status.Code(err) != codes.Canceled {
+				t.Fatalf("a call gave %v", err)
+			}
+		}
+		if each := (allocated() - before) / calls; each > 16<<10 {
+			t.Errorf("each call that gave up took %d octets", each)
+		}
+		answer(p, 1, "done")
+		first.want(t, "done")
+		next := roundTrip(t.Context(), ct, "next")
+		take(p, 3)
+		answer(p, 3, "done too")
+		next.want(t, "done too")
+	}, maxStreams(1))
+}
+
+// allocated is how many octets were, from the beginning.
+func allocated() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.TotalAlloc
 }

@@ -45,7 +45,7 @@ func (c *conn) Inspect(streams bool) inspect.Conn {
 	}
 	switch r := c.role.(type) {
 	case *http2Client:
-		s.MaxStreams, s.SlotWaiters = c.settings.maxStreams, len(r.slots.waiting)
+		s.MaxStreams, s.SlotWaiters = c.settings.maxStreams, r.slots.waiting.Len()
 		if r.ending != nil {
 			s.Leaving = r.ending.why
 		}

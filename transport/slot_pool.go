@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/weir-rpc/weir/internal/sched"
 	"github.com/weir-rpc/weir/internal/wait"
 	"google.golang.org/grpc/codes"
 )
@@ -27,10 +28,10 @@ type SlotPool struct {
 	Crowded func()
 
 	conns   atomic.Pointer[[]*http2Client] // the oldest first; replaced with mu held
-	waiting atomic.Int32                   // len(line)
+	waiting atomic.Int32                   // line.Len()
 
 	mu    sync.Mutex // after conn.mu
-	line  []*poolWaiter
+	line  sched.Line[poolWaiter]
 	ended bool
 }
 
@@ -104,10 +105,11 @@ func (p *SlotPool) End() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.ended = true
-	for _, w := range p.line {
-		close(w.given)
+	for p.line.Len() > 0 {
+		w := p.line.Front()
+		p.line.Leave(w)
+		close(w.Who.given)
 	}
-	p.line = nil
 	p.waiting.Store(0)
 }
 
@@ -171,14 +173,13 @@ func (c *conn) busyLocked() bool {
 // Wait waits in line for a slot as long as ctx allows, and gives its connection.
 // It gives nil and no error if the pool has ended. Errors are *StreamError.
 func (p *SlotPool) Wait(ctx context.Context) (ClientTransport, error) {
-	w := &poolWaiter{given: make(chan struct{}), since: time.Now()}
 	p.mu.Lock()
 	if p.ended {
 		p.mu.Unlock()
 		return nil, nil
 	}
-	p.line = append(p.line, w)
-	p.waiting.Store(int32(len(p.line)))
+	w := p.line.Join(poolWaiter{given: make(chan struct{}), since: time.Now()})
+	p.waiting.Store(int32(p.line.Len()))
 	p.mu.Unlock()
 	for _, t := range p.all() { // who gave a slot back before did not see w
 		t.mu.Lock()
@@ -186,23 +187,22 @@ func (p *SlotPool) Wait(ctx context.Context) (ClientTransport, error) {
 		t.mu.Unlock()
 	}
 	p.crowded()
-	if wait.For(ctx, wait.StreamSlot, wait.Holder{}, w.given) != nil {
+	if wait.For(ctx, wait.StreamSlot, wait.Holder{}, w.Who.given) != nil {
 		return nil, p.leave(ctx, w)
 	}
-	if w.t == nil {
+	if w.Who.t == nil {
 		return nil, nil
 	}
-	return w.t, nil
+	return w.Who.t, nil
 }
 
 // leave takes one out of the line whose context has ended.
-func (p *SlotPool) leave(ctx context.Context, w *poolWaiter) error {
+func (p *SlotPool) leave(ctx context.Context, w *sched.Place[poolWaiter]) error {
 	p.mu.Lock()
-	if i := slices.Index(p.line, w); i >= 0 {
-		p.line = slices.Delete(p.line, i, i+1)
-		p.waiting.Store(int32(len(p.line)))
+	if p.line.Leave(w) {
+		p.waiting.Store(int32(p.line.Len()))
 	}
-	late := w.t
+	late := w.Who.t
 	p.mu.Unlock()
 	if late != nil {
 		late.returnSlot()
@@ -223,15 +223,14 @@ func (p *SlotPool) give(t *http2Client) bool {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.line) == 0 {
+	if p.line.Len() == 0 {
 		return false
 	}
-	w := p.line[0]
-	p.line[0] = nil
-	p.line = p.line[1:]
-	p.waiting.Store(int32(len(p.line)))
-	w.t = t
-	close(w.given)
+	w := p.line.Front()
+	p.line.Leave(w)
+	p.waiting.Store(int32(p.line.Len()))
+	w.Who.t = t
+	close(w.Who.given)
 	return true
 }
 
@@ -242,8 +241,8 @@ func (p *SlotPool) Waiting() int { return int(p.waiting.Load()) }
 func (p *SlotPool) Load() PoolLoad {
 	var l PoolLoad
 	p.mu.Lock()
-	if l.Waiting = len(p.line); l.Waiting > 0 {
-		l.Longest = time.Since(p.line[0].since)
+	if l.Waiting = p.line.Len(); l.Waiting > 0 {
+		l.Longest = time.Since(p.line.Front().Who.since)
 	}
 	p.mu.Unlock()
 	all := p.all()
