@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -65,6 +66,10 @@ func NewFlowControlMonitor(o Options) *FlowControlMonitor {
 // key names an endpoint.
 type key struct{ side, name string }
 
+// keyOf replaces what is not UTF-8: Prometheus has no such labels, and a scrape
+// fails as a whole.
+func keyOf(side, name string) key { return key{side, strings.ToValidUTF8(name, "\uFFFD")} }
+
 // endpoint is what has the same labels.
 type endpoint struct {
 	key
@@ -87,12 +92,13 @@ func (m *FlowControlMonitor) look() []member {
 	for _, c := range m.registry.Clients(inspect.Connections) {
 		g := gaugesOf(c.Connections, c.Open)
 		g.ready = c.State == "READY"
-		all = append(all, member{c.ID, key{"client", c.Target}, c.Counters, g})
+		g.slotWaiters += c.SlotWaiters
+		all = append(all, member{c.ID, keyOf("client", c.Target), c.Counters, g})
 	}
 	for _, s := range m.registry.Servers(inspect.Connections) {
 		k := key{side: "server"}
 		if len(s.Listeners) > 0 {
-			k.name = s.Listeners[0].Address.Text
+			k = keyOf(k.side, s.Listeners[0].Address.Text)
 		}
 		g := gaugesOf(s.Connections, s.Open)
 		g.ready = s.State == "serving"

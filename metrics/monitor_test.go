@@ -61,8 +61,8 @@ func serve(t *testing.T, r *inspect.Registry, h handler) (address string, stop f
 	return lis.Addr().String(), serveOn(r, h, lis)
 }
 
-func serveOn(r *inspect.Registry, h handler, lis net.Listener) (stop func()) {
-	srv := weir.NewServer(weir.InspectRegistry(r), weir.StaticStreamWindowSize(64<<10))
+func serveOn(r *inspect.Registry, h handler, lis net.Listener, opts ...weir.ServerOption) (stop func()) {
+	srv := weir.NewServer(append(opts, weir.InspectRegistry(r), weir.StaticStreamWindowSize(64<<10))...)
 	testpb.RegisterTestServiceServer(srv, h)
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(lis) }()
@@ -308,4 +308,47 @@ func TestFlowControlMonitor_IdleServer(t *testing.T) {
 	}
 	c.Close()
 	srv.Stop()
+}
+
+// Calls that wait for a slot of any of several connections are told, too: no
+// connection has them.
+func TestFlowControlMonitor_SlotWaiters(t *testing.T) {
+	for name, opts := range map[string][]weir.DialOption{"one": nil, "several": {weir.WithMaxConnectionsPerAddress(2)}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := inspect.NewRegistry()
+				var network simnet.Network
+				lis, err := network.Listen("svc:80")
+				if err != nil {
+					t.Fatal(err)
+				}
+				stop := serveOn(r, handler{}, lis, weir.MaxConcurrentStreams(1))
+				c := dial(t, r, "passthrough:///svc:80", append(opts, weir.WithContextDialer(network.Dial))...)
+				call(t, c)
+				ctx, cancel := context.WithCancel(t.Context())
+				for range 5 {
+					go func() { _, _ = testpb.NewTestServiceClient(c).FullDuplexCall(ctx) }()
+				}
+				synctest.Wait()
+				v := values(t, metrics.NewFlowControlMonitor(metrics.Options{Registry: r}))
+				if v["streams client"] == 0 || v["stream_slot_waiters client"] != 5-v["streams client"] {
+					t.Errorf("of five calls %v have a stream and %v wait for one", v["streams client"], v["stream_slot_waiters client"])
+				}
+				cancel()
+				c.Close()
+				stop()
+			})
+		})
+	}
+}
+
+// A target of any octets is an endpoint, and takes no scrape from the others.
+func TestFlowControlMonitor_TargetIsNotUTF8(t *testing.T) {
+	r := inspect.NewRegistry()
+	dial(t, r, "passthrough:///a\xff")
+	dial(t, r, "passthrough:///a\xfe")
+	dial(t, r, "passthrough:///b")
+	if v := values(t, metrics.NewFlowControlMonitor(metrics.Options{Registry: r})); v["members client"] != 3 {
+		t.Errorf("three clients are %v", v)
+	}
 }
