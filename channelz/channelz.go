@@ -141,8 +141,8 @@ func notFound(what string, id int64) error {
 }
 
 func channel(c *inspect.Client) *channelzpb.Channel {
-	out := &channelzpb.Channel{Ref: &channelzpb.ChannelRef{ChannelId: c.ID, Name: c.Target}}
-	out.Data = channelData(c.Target, c.State, &c.Counters, c.Since, c.LastCall)
+	out := &channelzpb.Channel{Ref: &channelzpb.ChannelRef{ChannelId: c.ID, Name: text(c.Target)}}
+	out.Data = channelData(text(c.Target), c.State, &c.Counters, c.Since, c.LastCall)
 	out.Data.Trace = trace(c)
 	for i := range c.Subchannels {
 		out.SubchannelRef = append(out.SubchannelRef, subchannelRef(c, &c.Subchannels[i]))
@@ -156,7 +156,7 @@ func subchannelRef(c *inspect.Client, sub *inspect.Subchannel) *channelzpb.Subch
 	if len(sub.Addresses) > 0 {
 		name = strings.Join(sub.Addresses, ", ")
 	}
-	return &channelzpb.SubchannelRef{SubchannelId: sub.ID, Name: name}
+	return &channelzpb.SubchannelRef{SubchannelId: sub.ID, Name: text(name)}
 }
 
 // subchannel is one of c. A trace has that of the Client alone, if it has no other.
@@ -169,7 +169,7 @@ func subchannel(c *inspect.Client, sub *inspect.Subchannel) *channelzpb.Subchann
 	case sub.Err != "":
 		out.Data.Trace.NumEventsLogged = 1
 		out.Data.Trace.Events = []*channelzpb.ChannelTraceEvent{{
-			Description: fmt.Sprintf("the state is %s; the latest failure, %d in a row by now: %s", sub.State, sub.Failures, sub.Err),
+			Description: fmt.Sprintf("the state is %s; the latest failure, %d in a row by now: %s", sub.State, sub.Failures, text(sub.Err)),
 			Severity:    channelzpb.ChannelTraceEvent_CT_WARNING, Timestamp: timestamp(sub.StateSince),
 		}}
 	}
@@ -201,7 +201,7 @@ func trace(c *inspect.Client) *channelzpb.ChannelTrace {
 		if e.Warning {
 			severity = channelzpb.ChannelTraceEvent_CT_WARNING
 		}
-		t.Events = append(t.Events, &channelzpb.ChannelTraceEvent{Description: e.Text, Severity: severity, Timestamp: timestamp(e.Time)})
+		t.Events = append(t.Events, &channelzpb.ChannelTraceEvent{Description: text(e.Text), Severity: severity, Timestamp: timestamp(e.Time)})
 	}
 	return t
 }
@@ -219,7 +219,7 @@ func server(s *inspect.Server) *channelzpb.Server {
 	}
 	for i, l := range s.Listeners {
 		if i == 0 {
-			out.Ref.Name = l.Address.Text
+			out.Ref.Name = text(l.Address.Text)
 		}
 		out.ListenSocket = append(out.ListenSocket, listenerRef(l))
 	}
@@ -227,8 +227,13 @@ func server(s *inspect.Server) *channelzpb.Server {
 }
 
 func listenerRef(l inspect.Listener) *channelzpb.SocketRef {
-	return &channelzpb.SocketRef{SocketId: l.ID, Name: l.Address.Text}
+	return &channelzpb.SocketRef{SocketId: l.ID, Name: text(l.Address.Text)}
 }
+
+// text replaces what is not UTF-8, of errors for example that tell what a peer has
+// sent: protobuf takes no message with such a string, and one Client's would hide
+// all others.
+func text(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
 // timestamp gives nil for the zero Time, which means never.
 func timestamp(t time.Time) *timestamppb.Timestamp {
@@ -244,11 +249,11 @@ func address(a inspect.Address) *channelzpb.Address {
 	case a.Text == "":
 		return nil
 	case strings.HasPrefix(a.Network, "unix"):
-		return &channelzpb.Address{Address: &channelzpb.Address_UdsAddress_{UdsAddress: &channelzpb.Address_UdsAddress{Filename: a.Text}}}
+		return &channelzpb.Address{Address: &channelzpb.Address_UdsAddress_{UdsAddress: &channelzpb.Address_UdsAddress{Filename: text(a.Text)}}}
 	}
 	at, err := netip.ParseAddrPort(a.Text)
 	if err != nil {
-		return &channelzpb.Address{Address: &channelzpb.Address_OtherAddress_{OtherAddress: &channelzpb.Address_OtherAddress{Name: a.Network + " " + a.Text}}}
+		return &channelzpb.Address{Address: &channelzpb.Address_OtherAddress_{OtherAddress: &channelzpb.Address_OtherAddress{Name: text(a.Network + " " + a.Text)}}}
 	}
 	return &channelzpb.Address{Address: &channelzpb.Address_TcpipAddress{TcpipAddress: &channelzpb.Address_TcpIpAddress{
 		IpAddress: at.Addr().Unmap().AsSlice(), Port: int32(at.Port()),

@@ -2,6 +2,7 @@ package channelz_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"maps"
 	"net"
@@ -396,5 +397,32 @@ func TestChannelz_Pages(t *testing.T) {
 	empty, err := z.GetServers(t.Context(), &channelzpb.GetServersRequest{})
 	if err != nil || !empty.GetEnd() || len(empty.GetServer()) != 0 {
 		t.Errorf("no servers: %v, %v", empty, err)
+	}
+}
+
+// Whatever octets are in targets, errors and addresses: what one Client says hides
+// no other.
+func TestChannelz_AnyText(t *testing.T) {
+	r := inspect.NewRegistry()
+	z := channelz.New(r)
+	c, err := weir.NewClient("passthrough:///a\xff", weir.WithTransportCredentials(insecure.NewCredentials()), weir.WithInspectRegistry(r),
+		weir.WithContextDialer(func(context.Context, string) (net.Conn, error) { return nil, errors.New("no \xfe") }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := testpb.NewTestServiceClient(c).EmptyCall(t.Context(), new(testpb.Empty)); status.Code(err) != codes.Unavailable {
+		t.Fatal(err)
+	}
+	all := must[*channelzpb.GetTopChannelsResponse](t)(z.GetTopChannels(t.Context(), new(channelzpb.GetTopChannelsRequest)))
+	id := all.GetChannel()[0].GetSubchannelRef()[0].GetSubchannelId()
+	sub := must[*channelzpb.GetSubchannelResponse](t)(z.GetSubchannel(t.Context(), &channelzpb.GetSubchannelRequest{SubchannelId: id}))
+	for _, m := range []proto.Message{all, sub} {
+		if _, err := proto.Marshal(m); err != nil {
+			t.Errorf("%T: %v", m, err)
+		}
+	}
+	if events := sub.GetSubchannel().GetData().GetTrace().GetEvents(); !strings.Contains(events[len(events)-1].GetDescription(), "no \uFFFD") {
+		t.Errorf("the events are %v", events)
 	}
 }

@@ -14,7 +14,7 @@ import (
 )
 
 func socketRef(c *inspect.Conn) *channelzpb.SocketRef {
-	return &channelzpb.SocketRef{SocketId: c.ID, Name: c.Local.Text + " -> " + c.Remote.Text}
+	return &channelzpb.SocketRef{SocketId: c.ID, Name: text(c.Local.Text + " -> " + c.Remote.Text)}
 }
 
 // socket leaves the socket's options out of a summary.
@@ -39,7 +39,7 @@ func socket(c *inspect.Conn, summary bool) *channelzpb.Socket {
 	}
 	return &channelzpb.Socket{
 		Ref: socketRef(c), Data: data,
-		Local: address(c.Local), Remote: address(c.Remote), RemoteName: c.RemoteName,
+		Local: address(c.Local), Remote: address(c.Remote), RemoteName: text(c.RemoteName),
 		Security: security(&c.Security),
 	}
 }
@@ -51,12 +51,12 @@ func security(s *inspect.Security) *channelzpb.Security {
 		return nil
 	case "tls":
 		return &channelzpb.Security{Model: &channelzpb.Security_Tls_{Tls: &channelzpb.Security_Tls{
-			CipherSuite:       &channelzpb.Security_Tls_StandardName{StandardName: s.CipherSuite},
+			CipherSuite:       &channelzpb.Security_Tls_StandardName{StandardName: text(s.CipherSuite)},
 			LocalCertificate:  s.LocalCertificate,
 			RemoteCertificate: s.RemoteCertificate,
 		}}}
 	}
-	return &channelzpb.Security{Model: &channelzpb.Security_Other{Other: &channelzpb.Security_OtherSecurity{Name: s.Type}}}
+	return &channelzpb.Security{Model: &channelzpb.Security_Other{Other: &channelzpb.Security_OtherSecurity{Name: text(s.Type)}}}
 }
 
 // states are those of TCP as Linux numbers them, from 1 on.

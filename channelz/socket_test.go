@@ -98,3 +98,17 @@ func TestSecurity(t *testing.T) {
 		}
 	}
 }
+
+// A socket of any texts can be sent.
+func TestSocket_AnyText(t *testing.T) {
+	at := inspect.Address{Network: "unix\xff", Text: "/run/\xff"}
+	for _, kind := range []string{"tls", "mine\xff"} {
+		c := &inspect.Conn{RemoteName: "a\xff", Local: at, Remote: inspect.Address{Network: "\xff", Text: "\xff"}, Security: inspect.Security{Type: kind, CipherSuite: "\xff"}}
+		l := inspect.Listener{Address: at}
+		for _, m := range []proto.Message{socket(c, false), listenerRef(l), server(&inspect.Server{Listeners: []inspect.Listener{l}})} {
+			if _, err := proto.Marshal(m); err != nil {
+				t.Errorf("%T: %v", m, err)
+			}
+		}
+	}
+}
