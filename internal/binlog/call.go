@@ -81,7 +81,7 @@ func (c *Call) ClientHeader(ctx context.Context, authority string, md metadata.M
 		return
 	}
 	c.id = lastID.Add(1)
-	h := &pb.ClientHeader{MethodName: c.path, Authority: authority}
+	h := &pb.ClientHeader{MethodName: text(c.path), Authority: text(authority)}
 	if deadline, ok := ctx.Deadline(); ok {
 		if left := time.Until(deadline); left > 0 {
 			h.Timeout = durationpb.New(left)
@@ -187,9 +187,10 @@ func (c *Call) Trailer(md metadata.MD, end *status.Status, from net.Addr) {
 	if c == nil {
 		return
 	}
-	t := &pb.Trailer{StatusCode: uint32(end.Code()), StatusMessage: end.Message()}
+	t := &pb.Trailer{StatusCode: uint32(end.Code()), StatusMessage: text(end.Message())}
 	t.Metadata, _ = logged(md, unlimited)
 	if p := end.Proto(); len(p.GetDetails()) > 0 {
+		p.Message = t.StatusMessage
 		t.StatusDetails, _ = proto.Marshal(p)
 	}
 	c.end(&pb.GrpcLogEntry{

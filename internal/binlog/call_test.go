@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 )
 
 // paper remembers entries, and fails to write them.
@@ -153,6 +154,31 @@ func TestCall_StatusDetails(t *testing.T) {
 	c.Trailer(metadata.Pairs("k", "v"), st, nil)
 	tr := p.entries[1].GetTrailer()
 	if tr.GetStatusCode() != uint32(codes.Aborted) || tr.GetStatusMessage() != "no" || len(tr.GetStatusDetails()) == 0 || len(tr.GetMetadata().GetEntry()) != 1 {
+		t.Errorf("logged %v", tr)
+	}
+}
+
+// Whatever a peer or a handler says, the entry can be written.
+func TestCall_AnyText(t *testing.T) {
+	p := new(paper)
+	l, err := New("*", p, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := l.Call("/a.B/C\xff")
+	odd := metadata.MD{"k\xff": {"v\xff"}}
+	c.ClientHeader(t.Context(), "host\xff", odd, &net.UnixAddr{Net: "unix", Name: "/run/\xff"})
+	st, err := status.New(codes.Aborted, "no \xff").WithDetails(&pb.Address{Address: "here"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Trailer(odd, st, nil)
+	for _, e := range p.entries {
+		if _, err := proto.Marshal(e); err != nil {
+			t.Errorf("%v: %v", e.GetType(), err)
+		}
+	}
+	if tr := p.entries[1].GetTrailer(); tr.GetStatusMessage() != "no \uFFFD" || len(tr.GetStatusDetails()) == 0 {
 		t.Errorf("logged %v", tr)
 	}
 }

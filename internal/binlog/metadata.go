@@ -42,7 +42,7 @@ func logged(md metadata.MD, limit uint64) (out *pb.Metadata, cut bool) {
 					limit -= size
 				}
 			}
-			out.Entry = append(out.Entry, &pb.MetadataEntry{Key: key, Value: []byte(value)})
+			out.Entry = append(out.Entry, &pb.MetadataEntry{Key: text(key), Value: []byte(value)})
 		}
 	}
 	return out, cut
@@ -63,7 +63,11 @@ func address(a net.Addr) *pb.Address {
 		}
 		return &pb.Address{Type: kind, Address: a.IP.String(), IpPort: uint32(a.Port)}
 	case *net.UnixAddr:
-		return &pb.Address{Type: pb.Address_TYPE_UNIX, Address: a.String()}
+		return &pb.Address{Type: pb.Address_TYPE_UNIX, Address: text(a.String())}
 	}
 	return &pb.Address{Type: pb.Address_TYPE_UNKNOWN}
 }
+
+// text replaces what is not UTF-8: protobuf takes no entry with such a string, so
+// that a client could keep its calls out of the log by their :authority.
+func text(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
