@@ -107,16 +107,16 @@ func (w *writer) Close() error {
 // Read reads the next entry of what NewSink, or grpc-go, has written. The error
 // is io.EOF at the end, and io.ErrUnexpectedEOF in the middle of an entry.
 func Read(r io.Reader) (*pb.GrpcLogEntry, error) {
-	var length [4]byte
-	if _, err := io.ReadFull(r, length[:]); err != nil {
+	var prefix [4]byte
+	if _, err := io.ReadFull(r, prefix[:]); err != nil {
 		return nil, err
 	}
-	var b []byte
-	b, err := io.ReadAll(io.LimitReader(r, int64(binary.BigEndian.Uint32(length[:]))))
+	length := int64(binary.BigEndian.Uint32(prefix[:]))
+	b, err := io.ReadAll(io.LimitReader(r, length))
 	if err != nil {
 		return nil, err
 	}
-	if len(b) < int(binary.BigEndian.Uint32(length[:])) {
+	if int64(len(b)) < length {
 		return nil, io.ErrUnexpectedEOF
 	}
 	entry := new(pb.GrpcLogEntry)
