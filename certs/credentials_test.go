@@ -267,6 +267,52 @@ func TestLooks(t *testing.T) {
 	})
 }
 
+// A file that is being written is not used before it is whole: neither some of the
+// authorities, nor a chain without its end.
+func TestLooks_HalfWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca, other := newAuthority(t, "ca"), newAuthority(t, "other")
+		server, client := newSide(t), newSide(t)
+		server.CAFile, client.CertFile, client.KeyFile = "", "", ""
+		var ours, theirs []error
+		server.Changed = func(err error) { ours = append(ours, err) }
+		client.Changed = func(err error) { theirs = append(theirs, err) }
+		server.renew(ca, 1, func() {})
+		client.put(client.CAFile, other.pem, ca.pem)
+		ofServer, err := certs.NewServer(server.Config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ofClient, err := certs.NewClient(client.Config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaf, err := os.ReadFile(server.CertFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range []int{1, 5, 11, 27, 28, 100, len(ca.pem) - 20, len(ca.pem) - 2} {
+			ours, theirs = nil, nil
+			server.put(server.CertFile, leaf, ca.pem[:n])
+			client.put(client.CAFile, other.pem, ca.pem[:n])
+			if _, err := handshake(t, ofClient, ofServer); err != nil {
+				t.Errorf("%d octets of %d: %v", n, len(ca.pem), err)
+			}
+			for name, told := range map[string][]error{server.CertFile: ours, client.CAFile: theirs} {
+				if len(told) != 1 || !strings.Contains(fmt.Sprint(told[0]), name+" breaks off") {
+					t.Errorf("%d octets of %d: Changed was told %v of %s", n, len(ca.pem), told, name)
+				}
+			}
+		}
+		ours, theirs = nil, nil
+		server.put(server.CertFile, []byte("the chain of svc.test\n"), leaf, ca.pem, []byte("-- the end\n"))
+		client.put(client.CAFile, other.pem, []byte("\n- the next -\n"), ca.pem)
+		if _, err := handshake(t, ofClient, ofServer); err != nil || len(ours) != 1 || ours[0] != nil || len(theirs) != 1 || theirs[0] != nil {
+			t.Errorf("with texts around it: %v, %v, %v", err, ours, theirs)
+		}
+	})
+}
+
 // Credentials that cannot work are refused, with the option or the file.
 func TestRefuses(t *testing.T) {
 	ca := newAuthority(t, "ca")

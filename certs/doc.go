@@ -16,10 +16,12 @@
 // time gives connections an age, with keepalive.ServerParameters.
 //
 // Files are rarely replaced all at the same moment. As long as what is in them
-// does not fit together, such as a new certificate and the old key, what was
-// loaded before is used on, and Config.Changed is told. To change an authority,
-// put the new one into CAFile beside the old one first, on both sides, then renew
-// the certificates, and take the old one away in the end.
+// does not fit together, such as a new certificate and the old key, or breaks off,
+// what was loaded before is used on, and Config.Changed is told. That a file is
+// half written cannot be seen between two certificates: who writes several writes
+// them to another file and renames it. To change an authority, put the new one
+// into CAFile beside the old one first, on both sides, then renew the certificates,
+// and take the old one away in the end.
 //
 // The credentials work with any Client and Server of weir, and of grpc-go.
 package certs

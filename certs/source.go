@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,7 +28,7 @@ type source struct {
 
 // loaded is what the files had in them. It is immutable.
 type loaded struct {
-	pem         [3][]byte                        // of the certificate, the key and the authorities
+	files       [3][]byte                        // of the certificate, the key and the authorities
 	credentials credentials.TransportCredentials // one for all connections: sessions resume
 }
 
@@ -38,11 +40,11 @@ func newSource(cfg Config) (*source, error) {
 		cfg.Every = defaultEvery
 	}
 	s := &source{cfg: cfg, looked: time.Now()}
-	pem, err := s.read()
+	files, err := s.read()
 	if err != nil {
 		return nil, err
 	}
-	l, err := s.load(pem)
+	l, err := s.load(files)
 	if err != nil {
 		return nil, err
 	}
@@ -61,13 +63,13 @@ func (s *source) look() *loaded {
 		return s.loaded.Load()
 	}
 	s.looked = now
-	pem, err := s.read()
+	files, err := s.read()
 	if err == nil {
-		if last := s.loaded.Load(); last.has(pem) {
+		if last := s.loaded.Load(); last.has(files) {
 			return last
 		}
 		var l *loaded
-		if l, err = s.load(pem); err == nil {
+		if l, err = s.load(files); err == nil {
 			s.loaded.Store(l)
 		}
 	}
@@ -77,31 +79,36 @@ func (s *source) look() *loaded {
 	return s.loaded.Load()
 }
 
-func (s *source) read() (pem [3][]byte, err error) {
+func (s *source) read() (files [3][]byte, err error) {
 	for i, name := range []string{s.cfg.CertFile, s.cfg.KeyFile, s.cfg.CAFile} {
 		if name == "" {
 			continue
 		}
-		if pem[i], err = os.ReadFile(name); err != nil {
-			return pem, fmt.Errorf("certs: %w", err)
+		if files[i], err = os.ReadFile(name); err != nil {
+			return files, fmt.Errorf("certs: %w", err)
 		}
 	}
-	return pem, nil
+	return files, nil
 }
 
-func (l *loaded) has(pem [3][]byte) bool {
-	for i := range pem {
-		if !bytes.Equal(pem[i], l.pem[i]) {
+func (l *loaded) has(files [3][]byte) bool {
+	for i := range files {
+		if !bytes.Equal(files[i], l.files[i]) {
 			return false
 		}
 	}
 	return true
 }
 
-func (s *source) load(pem [3][]byte) (*loaded, error) {
+func (s *source) load(files [3][]byte) (*loaded, error) {
+	for i, name := range []string{s.cfg.CertFile, "", s.cfg.CAFile} {
+		if breaksOff(files[i]) {
+			return nil, fmt.Errorf("certs: %s breaks off in the middle of a block of PEM: it is half written, or damaged", name)
+		}
+	}
 	cfg := s.cfg.TLS.Clone()
 	if s.cfg.CertFile != "" {
-		pair, err := tls.X509KeyPair(pem[0], pem[1])
+		pair, err := tls.X509KeyPair(files[0], files[1])
 		if err != nil {
 			return nil, fmt.Errorf("certs: the certificate in %s with the key in %s: %w", s.cfg.CertFile, s.cfg.KeyFile, err)
 		}
@@ -109,7 +116,7 @@ func (s *source) load(pem [3][]byte) (*loaded, error) {
 	}
 	if s.cfg.CAFile != "" {
 		pool := x509.NewCertPool()
-		if !pool.AppendCertsFromPEM(pem[2]) {
+		if !pool.AppendCertsFromPEM(files[2]) {
 			return nil, fmt.Errorf("certs: %s has no certificate of an authority in it", s.cfg.CAFile)
 		}
 		cfg.RootCAs, cfg.ClientCAs = pool, pool
@@ -117,5 +124,21 @@ func (s *source) load(pem [3][]byte) (*loaded, error) {
 			cfg.ClientAuth = tls.RequireAndVerifyClientCert
 		}
 	}
-	return &loaded{pem: pem, credentials: credentials.NewTLS(cfg)}, nil
+	return &loaded{files: files, credentials: credentials.NewTLS(cfg)}, nil
+}
+
+// breaksOff reports whether data ends in a block of PEM that has begun. What is
+// before that would do by itself: a chain without its end, or some of the
+// authorities.
+func breaksOff(data []byte) bool {
+	for {
+		block, rest := pem.Decode(data)
+		if block == nil {
+			break
+		}
+		data = rest
+	}
+	const begin = "-----BEGIN "
+	last := data[bytes.LastIndexByte(data, '\n')+1:]
+	return bytes.Contains(data, []byte(begin)) || len(last) > 0 && strings.HasPrefix(begin, string(last))
 }
