@@ -28,6 +28,7 @@ func (s *site) checked() {
 func TestHealth_ShutdownWhileClosing(t *testing.T) {
 	inSite(t, func(t *testing.T, s *site) {
 		s.checked()
+		//nolint:staticcheck // balancers have it
 		sc, err := s.b.cc.NewSubConn(list("a"), balancer.NewSubConnOptions{HealthCheckEnabled: true, StateListener: func(st balancer.SubConnState) {
 			s.b.states = append(s.b.states, st.ConnectivityState)
 		}})
