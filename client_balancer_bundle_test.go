@@ -38,9 +38,9 @@ type bundled struct {
 
 func (b bundled) NewSubConn(at []resolver.Address, o balancer.NewSubConnOptions) (balancer.SubConn, error) {
 	if b.by.only == "" || b.by.only == at[0].Addr {
-		o.CredsBundle = b.by.bundle
+		o.CredsBundle = b.by.bundle //nolint:staticcheck // balancers have it
 	}
-	return b.ClientConn.NewSubConn(at, o)
+	return b.ClientConn.NewSubConn(at, o) //nolint:staticcheck // there are balancers with several
 }
 
 // Feature: a balancer chooses the credentials of a connection (CredsBundle)

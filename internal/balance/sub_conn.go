@@ -56,7 +56,8 @@ type attempt struct {
 var errShutdown = errors.New("the balancer has no use for the connection any more")
 
 func newSubConn(c *child, list []resolver.Address, o balancer.NewSubConnOptions) *subConn {
-	sc := &subConn{child: c, addresses: slices.Clone(list), listener: o.StateListener, bundle: o.CredsBundle, account: newAccount()}
+	sc := &subConn{child: c, addresses: slices.Clone(list), listener: o.StateListener, account: newAccount()}
+	sc.bundle = o.CredsBundle //nolint:staticcheck // balancers have it
 	if sc.bundle != nil {
 		sc.perRPC = sc.bundle.PerRPCCredentials() // once: they may remember their tokens
 	}
