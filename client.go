@@ -387,12 +387,16 @@ func (inv *invocation) take(tr transport.ClientTransport, reply any) error {
 	return nil
 }
 
-// observed begins an attempt for who observes it, and gives its context.
+// observed begins an attempt for who observes it, and gives its context. What is
+// over before it begins is no attempt.
 func (inv *invocation) observed(ctx context.Context, c *Client, method string) context.Context {
 	if c.stats == nil {
 		return ctx
 	}
 	inv.stats = attemptStats{}
+	if ctx.Err() != nil {
+		return ctx
+	}
 	return inv.stats.begin(ctx, c, inv.info.begin(inv.retries.transparent), method)
 }
 

@@ -50,7 +50,7 @@ func (cs *clientStream) open() (*attempt, error) {
 		if cs.retries.attempts > 1 { // the end of the call ends the wait for a connection
 			ctx = cs.lifetime()
 		}
-		if cs.c.stats != nil {
+		if cs.c.stats != nil && cs.parent.Err() == nil { // else it is none
 			begin := cs.info.begin(cs.retries.transparent)
 			begin.IsClientStream, begin.IsServerStream = cs.sends, cs.receives
 			a.stats = new(attemptStats)

@@ -149,6 +149,19 @@ func TestStatsHandler_HearsWhatGRPCGoTells_OfFailures(t *testing.T) {
 			cancel()
 			_, _ = s.Recv()
 		}, nil},
+		{"over before it begins, after another", 1, func(ctx context.Context, c testpb.TestServiceClient) {
+			if _, err := c.UnaryCall(ctx, new(testpb.SimpleRequest)); err != nil {
+				t.Error(err)
+			}
+			ctx, cancel := context.WithCancel(ctx)
+			cancel()
+			if _, err := c.UnaryCall(ctx, new(testpb.SimpleRequest)); status.Code(err) != codes.Canceled {
+				t.Error(err)
+			}
+			if _, err := c.FullDuplexCall(ctx); status.Code(err) != codes.Canceled {
+				t.Error(err)
+			}
+		}, nil},
 		{"a stream that fails", 1, func(ctx context.Context, c testpb.TestServiceClient) {
 			s, _ := c.FullDuplexCall(ctx)
 			_ = s.Send(&testpb.StreamingOutputCallRequest{ResponseStatus: &testpb.EchoStatus{Code: int32(codes.Aborted)}})
