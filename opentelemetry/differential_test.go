@@ -66,7 +66,13 @@ func calls(ctx context.Context, t *testing.T, cc grpc.ClientConnInterface) {
 	unary(&testpb.SimpleRequest{ResponseSize: 5000}, codes.OK)
 	unary(&testpb.SimpleRequest{ResponseSize: 5000, Payload: &testpb.Payload{Body: make([]byte, 2000)}}, codes.OK, grpc.UseCompressor("gzip"))
 	unary(&testpb.SimpleRequest{ResponseStatus: &testpb.EchoStatus{Code: int32(codes.NotFound)}}, codes.NotFound)
+	unary(&testpb.SimpleRequest{ResponseStatus: &testpb.EchoStatus{Code: 200}}, 200)                           // which gRPC has no name for
 	unary(&testpb.SimpleRequest{ResponseStatus: &testpb.EchoStatus{Code: int32(codes.Unavailable)}}, codes.OK) // at the second attempt
+	over, cancel := context.WithCancel(ctx)
+	cancel()
+	if _, err := c.UnaryCall(over, new(testpb.SimpleRequest)); status.Code(err) != codes.Canceled {
+		t.Errorf("a call of a context that has ended gave %v", err)
+	}
 	if _, err := c.EmptyCall(ctx, &testpb.Empty{}); status.Code(err) != codes.Unimplemented {
 		t.Errorf("EmptyCall gave %v", err)
 	}

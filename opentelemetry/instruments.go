@@ -6,6 +6,7 @@ package opentelemetry
 
 import (
 	"context"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -99,7 +100,7 @@ func (i *instruments) end(ctx context.Context, s *span, err error, attributes ..
 
 func statusOf(err error) attribute.KeyValue {
 	code := status.Code(err)
-	name := "CODE(" + code.String() + ")"
+	name := "CODE(" + strconv.FormatUint(uint64(code), 10) + ")"
 	if int(code) < len(names) {
 		name = names[code]
 	}
