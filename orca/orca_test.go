@@ -220,3 +220,15 @@ func TestOutOfBand(t *testing.T) {
 		t.Errorf("the service reports %v, %v", r, err)
 	}
 }
+
+// What a handler has left behind may ask for the recorder while the call ends.
+func TestCallMetricsRecorder_AskedForLate(t *testing.T) {
+	asked := make(chan theirs.CallMetricsRecorder)
+	_, err := orca.UnaryServerInterceptor(nil)(t.Context(), nil, nil, func(ctx context.Context, _ any) (any, error) {
+		go func() { asked <- orca.CallMetricsRecorderFromContext(ctx) }()
+		return nil, nil
+	})
+	if r := <-asked; err != nil || r == nil {
+		t.Errorf("the recorder is %v, %v", r, err)
+	}
+}

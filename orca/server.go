@@ -63,30 +63,36 @@ func CallMetricsRecorderFromContext(ctx context.Context) orca.CallMetricsRecorde
 
 type callKey struct{}
 
-// call has the recorder of a call, once somebody has asked for it.
+// call has the recorder of a call, once somebody has asked for it: the handler, or
+// what it has left behind.
 type call struct {
-	once sync.Once
-	r    orca.CallMetricsRecorder
+	mu sync.Mutex
+	r  orca.CallMetricsRecorder // guarded by mu
 }
 
 func (c *call) recorder() orca.CallMetricsRecorder {
-	c.once.Do(func() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.r == nil {
 		// What grpc-go makes for out-of-band reports is all that a call needs too.
 		c.r, _ = orca.NewServerMetricsRecorder().(orca.CallMetricsRecorder)
-	})
+	}
 	return c.r
 }
 
 // trailer gives what the trailers have of the report, or nil.
 func (c *call) trailer(all orca.ServerMetricsProvider) metadata.MD {
-	if c.r == nil {
+	c.mu.Lock()
+	r := c.r
+	c.mu.Unlock()
+	if r == nil {
 		return nil
 	}
 	var base *orca.ServerMetrics
 	if all != nil {
 		base = all.ServerMetrics()
 	}
-	b, err := proto.Marshal(report(c.r.ServerMetrics(), base))
+	b, err := proto.Marshal(report(r.ServerMetrics(), base))
 	if err != nil {
 		return nil // a name is not UTF-8
 	}
