@@ -15,11 +15,12 @@ const Name = "zstd"
 // Config says how to compress, and how much memory to decompress in.
 type Config struct {
 	// Level is zstd's, 1 to 22, of which there are four steps: 1 and 2, 3 to 5, 6
-	// to 9, and from 10 on. Zero means 3.
+	// to 9, and from 10 on. Zero means 3. An encoder has tables of 0.3, 1.3, 4 and
+	// 34 MiB for them, and there are as many as messages are compressed at a time.
 	Level int
 	// Window is how far back the compressor looks in a message, in octets: a power
-	// of two from 1 KiB to 8 MiB. Zero means 1 MiB. An encoder holds about twice
-	// as much, and there are as many as messages are compressed at a time.
+	// of two from 1 KiB to 8 MiB. Zero means 1 MiB. An encoder may hold that and
+	// half a mebibyte besides its tables, once a message was as large.
 	Window int
 	// MaxWindow is the largest window of messages that are received, in octets,
 	// from 1 KiB to 512 MiB; larger ones are refused before there is memory for
@@ -65,7 +66,7 @@ func New(cfg Config) (encoding.Compressor, error) {
 
 type compressor struct {
 	cfg      Config
-	encoders sync.Pool // *writer
+	encoders sync.Pool // *zstd.Encoder
 	decoders sync.Pool // *zstd.Decoder
 }
 
@@ -74,9 +75,9 @@ func (*compressor) Name() string { return Name }
 
 // Compress implements encoding.Compressor.
 func (c *compressor) Compress(w io.Writer) (io.WriteCloser, error) {
-	if e, ok := c.encoders.Get().(*writer); ok {
+	if e, ok := c.encoders.Get().(*zstd.Encoder); ok {
 		e.Reset(w)
-		return e, nil
+		return &writer{e, &c.encoders}, nil
 	}
 	e, err := zstd.NewWriter(w,
 		zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(c.cfg.Level)),
@@ -90,17 +91,30 @@ func (c *compressor) Compress(w io.Writer) (io.WriteCloser, error) {
 	return &writer{e, &c.encoders}, nil
 }
 
-// writer is an encoder that goes back to its pool when it is closed.
+// writer is an encoder that goes back to its pool when it is closed, once: it may
+// serve another message then.
 type writer struct {
-	*zstd.Encoder
+	e    *zstd.Encoder
 	pool *sync.Pool
+}
+
+// Write compresses more of the message.
+func (w *writer) Write(p []byte) (int, error) {
+	if w.e == nil {
+		return 0, io.ErrClosedPipe
+	}
+	return w.e.Write(p)
 }
 
 // Close ends the message.
 func (w *writer) Close() error {
-	err := w.Encoder.Close()
-	w.Reset(nil)
-	w.pool.Put(w)
+	if w.e == nil {
+		return nil
+	}
+	err := w.e.Close()
+	w.e.Reset(nil)
+	w.pool.Put(w.e)
+	w.e = nil
 	return err
 }
 

@@ -121,6 +121,94 @@ func TestReadersAreLeft(t *testing.T) {
 	}
 }
 
+// A writer that is closed twice, or written to after that, has no part in the next
+// messages.
+func TestWritersAreClosedTwice(t *testing.T) {
+	c := encoding.GetCompressor(Name)
+	var first, second, third bytes.Buffer
+	closed, err := c.Compress(&first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := closed.Write([]byte("first")); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(closed.Close(), closed.Close()); err != nil {
+		t.Error(err)
+	}
+	a, err := c.Compress(&second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := c.Compress(&third)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := closed.Write([]byte("late")); n != 0 || err == nil {
+		t.Errorf("%d octets are written behind Close", n)
+	}
+	_, errA := a.Write([]byte("second"))
+	_, errB := b.Write([]byte("third"))
+	if err := errors.Join(errA, errB, closed.Close(), a.Close(), b.Close()); err != nil {
+		t.Error(err)
+	}
+	for want, buf := range map[string]*bytes.Buffer{"first": &first, "second": &second, "third": &third} {
+		if got, err := unpack(c, buf.Bytes()); err != nil || string(got) != want {
+			t.Errorf("%q comes back as %q, %v", want, got, err)
+		}
+	}
+}
+
+// An encoder holds what Config says: its tables, and a window of a message that
+// was as large.
+func TestEncodersHold(t *testing.T) {
+	for _, tt := range []struct {
+		Config
+
+		size int
+		most float64 // MiB
+	}{
+		{Config{Level: 1}, 100, 0.4},
+		{Config{}, 100, 1.5},
+		{Config{Level: 7}, 100, 4.5},
+		{Config{Level: 22}, 100, 35},
+		{Config{Window: 1 << 10}, 3 << 20, 1.3 + 0.5},
+		{Config{}, 3 << 20, 1.3 + 1 + 0.75},
+		{Config{Window: 8 << 20}, 10 << 20, 1.3 + 8 + 0.75},
+	} {
+		c, err := New(tt.Config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		message := text(tt.size)
+		before := heap()
+		w, err := c.Compress(io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(message); err != nil {
+			t.Fatal(err)
+		}
+		held := (float64(heap()) - float64(before)) / (1 << 20)
+		if held > tt.most || held < tt.most/2 {
+			t.Errorf("%+v: an encoder holds %.1f MiB, about %.1f are said", tt.Config, held, tt.most)
+		}
+		runtime.KeepAlive(message)
+		if err := w.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// heap tells how much of the heap is in use.
+func heap() uint64 {
+	runtime.GC()
+	runtime.GC() // what was in pools
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
 // What is cut off, or was never zstd, fails, and the decoder goes on with the
 // next message.
 func TestBrokenMessages(t *testing.T) {

@@ -11,6 +11,7 @@
 // of its own, for it stands on github.com/klauspost/compress.
 //
 // Encoders and decoders are pooled, have no goroutines, and their memory is
-// bounded by their windows: what a peer sends can demand MaxWindow at most, beside
-// the message, which has the limit of MaxRecvMsgSize when it is decompressed.
+// bounded, by the level and the windows: what a peer sends can demand MaxWindow at
+// most, beside the message, which has the limit of MaxRecvMsgSize when it is
+// decompressed.
 package zstd
