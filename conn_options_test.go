@@ -155,7 +155,7 @@ func TestMaxHeaderListSize(t *testing.T) {
 		p := a.accept()
 		wantRequest(p, 1)
 		p.WriteTrailersOnly(1, codes.OK, "", "big", strings.Repeat("x", 2000))
-		wantText(t, (<-call).err, codes.Internal, "MaxHeaderListSize")
+		wantText(t, (<-call).err, codes.Internal, "(option WithMaxHeaderListSize)")
 		_ = c.Close()
 		p.Close()
 	})

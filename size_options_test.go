@@ -224,7 +224,7 @@ func TestIdleFrameLimit(t *testing.T) {
 					p.WriteTrailers(1, codes.OK, "")
 				}
 				if got := <-call; exceeded {
-					wantText(t, got.err, codes.Unavailable, "option IdleFrameLimit")
+					wantText(t, got.err, codes.Unavailable, "option WithIdleFrameLimit")
 				} else if got.err != nil {
 					t.Error(got.err)
 				}

@@ -93,7 +93,7 @@ func (st *stream) sendHeaderLocked() {
 	st.HeaderSent = true
 	md := st.headers()
 	if limit := headerListLimit(&st.p.cc.ConnConfig); len(st.Headers) > 0 && listSize(md) > limit {
-		st.broken = faultf(codes.Internal, "the server sent a header list of more than %d octets (option MaxHeaderListSize)", limit)
+		st.broken = faultf(codes.Internal, "the server sent a header list of more than %d octets (option WithMaxHeaderListSize)", limit)
 		signal(st.down.news)
 	} else {
 		st.headerMD = md

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -127,6 +128,9 @@ func TestClient_Attacked_EndsTheConnection(t *testing.T) {
 					t.Errorf("the attack reached %+v", got)
 				}
 				wantConnError(t, ct.Err(), ErrCode(tt.code), ByLocal)
+				if err := ct.Err(); tt.code == http2.ErrCodeEnhanceYourCalm && !strings.Contains(err.Error(), "(option WithMaxHeaderListSize ") {
+					t.Errorf("the connection ended with %v", err)
+				}
 				c.wantError(t, codes.Unavailable)
 				_ = a.nc.Close()
 			})

@@ -236,7 +236,7 @@ func (t *http2Client) headers(id uint32, end bool, l *field.List) *frame.Error {
 	var fault *StreamError
 	if l.TooLarge {
 		fault = localErrorf(CodeCancel, codes.Internal,
-			"the server sent a header list of more than %d octets (option MaxHeaderListSize)", t.conn.cfg.maxHeaderListSize())
+			"the server sent a header list of more than %d octets (option WithMaxHeaderListSize)", t.conn.cfg.maxHeaderListSize())
 		st.fail(fault)
 	} else {
 		fault = st.client.response(r, end)

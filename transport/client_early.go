@@ -31,7 +31,7 @@ func (t *http2Client) settingsMissing() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.settings.seen {
-		t.failLocked(&ConnError{By: ByLocal, Reason: noSettings + ", and calls did not wait for them (option EarlyCalls)",
+		t.failLocked(&ConnError{By: ByLocal, Reason: noSettings + ", and calls did not wait for them (option WithEarlyCalls)",
 			Cause: context.DeadlineExceeded})
 	}
 }

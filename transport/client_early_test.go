@@ -201,7 +201,7 @@ func TestEarlyCall_NoSettings(t *testing.T) {
 		{"the end", func(p *h2peer.Peer) { p.Close() },
 			CodeNoError, ByPeer, false, []string{"the peer closed the connection", "before it sent SETTINGS", "EarlyCalls"}},
 		{"nothing", func(*h2peer.Peer) { simnet.Advance(20 * time.Second) },
-			CodeNoError, ByLocal, false, []string{"sent no SETTINGS in time", "EarlyCalls", "may have acted"}},
+			CodeNoError, ByLocal, false, []string{"sent no SETTINGS in time", "(option WithEarlyCalls)", "may have acted"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

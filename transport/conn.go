@@ -131,6 +131,14 @@ type conn struct {
 	recvWindow, recvWindowMax uint32
 }
 
+// option gives the name that an option of both sides has on this one, for errors.
+func (c *conn) option(name string) string {
+	if c.client {
+		return "With" + name
+	}
+	return name
+}
+
 // peerSettings are the values that the peer announced.
 type peerSettings struct {
 	seen              bool

@@ -84,7 +84,7 @@ func TestServerDrain_StuckClient_IsBounded(t *testing.T) {
 		if took := time.Since(began); took > 2*DefaultWriteTimeout+lastWordsTimeout {
 			t.Errorf("a client that does not read held the drain for %v", took)
 		}
-		wantStalled(t, ts.sv.Err())
+		wantStalled(t, ts.sv.Err(), "WriteTimeout")
 		ts.client.resume()
 	}, window(1<<30))
 	for name, tt := range map[string]struct {

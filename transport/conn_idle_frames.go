@@ -161,5 +161,5 @@ func (c *conn) spend() error {
 		}
 	}
 	return &ConnError{Code: CodeEnhanceYourCalm, By: ByLocal, Cause: ErrFlood, Reason: fmt.Sprintf(
-		"too many %s: more than %d frames that do no work for a call, and than %d of them a second (option IdleFrameLimit)", idleNames[most], bound.burst(), bound.rate())}
+		"too many %s: more than %d frames that do no work for a call, and than %d of them a second (option %s)", idleNames[most], bound.burst(), bound.rate(), c.option("IdleFrameLimit"))}
 }

@@ -126,7 +126,7 @@ func (c *conn) readError(err error) *ConnError {
 			what += " in the middle of a frame"
 		}
 		if t, ok := c.role.(*http2Client); ok && t.cfg.EarlyCalls && !c.gotSetting {
-			what += " before it sent SETTINGS, for which calls did not wait (option EarlyCalls)"
+			what += " before it sent SETTINGS, for which calls did not wait (option WithEarlyCalls)"
 		}
 		if before := c.drainReason(); c.client && before != "" {
 			what += ", and before " + before
@@ -425,7 +425,7 @@ func (c *conn) headerFragment(f *frame.Frame) *frame.Error {
 		b.frames++
 		if octets, frames := c.cfg.headerBounds(); uint64(len(b.octets)+len(f.Payload)) > octets || b.frames > frames {
 			return &frame.Error{Code: CodeEnhanceYourCalm, Reason: fmt.Sprintf(
-				"a header block of more than %d octets or %d frames (option MaxHeaderListSize here bounds the list)", octets, frames)}
+				"the peer sent a header block of more than %d octets or %d frames (option %s bounds the list in it)", octets, frames, c.option("MaxHeaderListSize"))}
 		}
 		b.octets = append(b.octets, f.Payload...)
 		if !last {

@@ -44,7 +44,7 @@ func (c *conn) announceLocked(credit uint32) {
 // https://www.rfc-editor.org/rfc/rfc9113#section-6.5.3
 func (c *conn) settingsTimedOut() {
 	c.fail(&ConnError{Code: CodeSettingsTimeout, By: ByLocal,
-		Reason: "the peer did not acknowledge our SETTINGS within " + c.cfg.settingsTimeout().String() + " (option SettingsTimeout)"})
+		Reason: "the peer did not acknowledge our SETTINGS within " + c.cfg.settingsTimeout().String() + " (option " + c.option("SettingsTimeout") + ")"})
 }
 
 // handleSettings applies the peer's SETTINGS and acknowledges them, in this

@@ -101,7 +101,7 @@ func TestSettings_NotAcknowledged_EndTheConnection(t *testing.T) {
 			t.Fatalf("ended early: %v, %v", m.err, m.ct.Err())
 		}
 		simnet.Advance(1)
-		if g := p.WantGoAway("the time is over", http2.ErrCodeSettingsTimeout); !strings.Contains(g.Debug, "SettingsTimeout") {
+		if g := p.WantGoAway("the time is over", http2.ErrCodeSettingsTimeout); !strings.Contains(g.Debug, "(option WithSettingsTimeout)") {
 			t.Errorf("GOAWAY says %q", g.Debug)
 		}
 		<-m.ct.Done()

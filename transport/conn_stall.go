@@ -65,6 +65,6 @@ func (c *conn) lookForStall() {
 		w.timer.Reset(c.cfg.writeTimeout())
 	default:
 		c.failLocked(&ConnError{By: ByLocal, Cause: ErrWriteTimeout, Reason: fmt.Sprintf(
-			"the peer has taken none of the octets that wait for it in %v (option WriteTimeout)", c.cfg.writeTimeout())})
+			"the peer has taken none of the octets that wait for it in %v (option %s)", c.cfg.writeTimeout(), c.option("WriteTimeout"))})
 	}
 }

@@ -16,11 +16,12 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// wantStalled wants err to say that the peer did not read.
-func wantStalled(t *testing.T, err error) {
+// wantStalled wants err to say that the peer did not read, and which option of this
+// side bounds that.
+func wantStalled(t *testing.T, err error, option string) {
 	t.Helper()
 	wantConnError(t, err, CodeNoError, ByLocal)
-	if !errors.Is(err, ErrWriteTimeout) || !strings.Contains(err.Error(), "option WriteTimeout") {
+	if !errors.Is(err, ErrWriteTimeout) || !strings.Contains(err.Error(), "(option "+option+")") {
 		t.Errorf("the connection ended with %v", err)
 	}
 }
@@ -52,7 +53,7 @@ func TestWriteTimeout_PeerDoesNotRead_EndsTheConnection(t *testing.T) {
 					t.Errorf("the connection ended early: %v", err)
 				}
 				simnet.Advance(tt.want + time.Second)
-				wantStalled(t, ts.sv.Err())
+				wantStalled(t, ts.sv.Err(), "WriteTimeout")
 				wantStreamError(t, st.Send(octets(1)), CodeNoError, ByLocal)
 				simnet.Advance(lastWordsTimeout)
 				<-ts.sv.Done()
@@ -93,9 +94,9 @@ func TestWriteTimeout_ServerDoesNotRead_EndsTheConnection(t *testing.T) {
 		if took := time.Since(began); took < DefaultWriteTimeout || took > 2*DefaultWriteTimeout {
 			t.Errorf("Send ended after %v", took)
 		}
-		wantStalled(t, ct.Err())
+		wantStalled(t, ct.Err(), "WithWriteTimeout")
 		_, err := cs.Recv()
-		wantLost(t, "Recv", err, "option WriteTimeout", false)
+		wantLost(t, "Recv", err, "option WithWriteTimeout", false)
 		<-ct.Done()
 		server.resume()
 		p.Close()
@@ -176,7 +177,7 @@ func TestWriteTimeout_Sockets_EndsTheConnection(t *testing.T) {
 				})
 			})
 			askAndDoNotRead(t, a)
-			wantStalled(t, <-result)
+			wantStalled(t, <-result, "WriteTimeout")
 		})
 	}
 }
