@@ -48,8 +48,9 @@ var _ grpc.ClientConnInterface = (*Client)(nil)
 var errNoCredentials = errors.New("weir: no transport security is set: use WithTransportCredentials(insecure.NewCredentials()) to say that there is none, or set credentials")
 
 // NewClient makes a Client for target, as in grpc.NewClient: a host and port,
-// or a URI of the scheme dns, passthrough, unix or unix-abstract, or of one that
-// WithResolvers or resolver.Register know. It does no I/O: the first call connects.
+// or a URI of the scheme dns, passthrough, unix or unix-abstract, or of a
+// scheme of WithResolvers or resolver.Register. It does no I/O, and fails only
+// if the target or an option is wrong: the first call connects.
 func NewClient(target string, opts ...DialOption) (*Client, error) {
 	cfg := clientConfig{network: network{idle: defaultIdleTimeout}}
 	if err := cfg.take(opts); err != nil {
@@ -164,9 +165,9 @@ func NewClient(target string, opts ...DialOption) (*Client, error) {
 func (c *Client) Target() string { return c.target }
 
 // Close ends every connection and every call, and with them the contexts of
-// streams. Calls on a connection fail with UNAVAILABLE, those that wait for one
-// and all later ones with CANCELLED. The error is a status CANCELLED if the
-// Client was closed already.
+// streams. Calls on a connection fail with UNAVAILABLE; those that wait for a
+// connection, and all later ones, fail with CANCELLED. If the Client was closed
+// already, Close gives an error with the status CANCELLED.
 func (c *Client) Close() error {
 	if c.bridge != nil {
 		_ = c.bridge.conn.Close()
@@ -223,8 +224,8 @@ type invocation struct {
 // invocations hold nothing of a Client or a call between two.
 var invocations sync.Pool // *invocation
 
-// Invoke makes a unary call: it sends args and fills reply. The error is
-// compatible with the status package.
+// Invoke makes a unary call: it sends args and fills reply. status.FromError
+// reads its errors.
 func (c *Client) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
 	if c.bridge != nil {
 		return c.bridge.conn.Invoke(ctx, method, args, reply, opts...)
@@ -448,7 +449,8 @@ func recvLimit(n int) int {
 
 func noMetadata() metadata.MD { return nil }
 
-// NewStream opens a stream. See grpc.ClientConnInterface.
+// NewStream opens a stream. The caller has to end it, as
+// grpc.ClientConnInterface says: by receiving until an error, or by ending ctx.
 func (c *Client) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	if c.bridge != nil {
 		return c.bridge.conn.NewStream(ctx, desc, method, opts...)

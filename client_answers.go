@@ -18,26 +18,30 @@ const (
 	minAnswerTimeout     = 200 * time.Millisecond
 )
 
-// WithAnswerTimeout sets how long nothing at all may come from a server while calls
-// wait for it: then new calls go elsewhere, to another connection or to another
-// server, and the calls that are open there fail with UNAVAILABLE a quarter of the
-// time later. It finds servers whose packets get lost. Half of the time before or a
-// little more, the server is asked with a PING, so that one that is there, and takes
-// its time for calls, is not left; a quarter before, a connection to take the place
-// of this one is looked for. So a time of 1.5 s leaves a server that is gone within
-// 1.5 s, and fails its calls within 2 s. It should be ten round trips at least; less
-// than 200 ms counts as that, and zero and less as never.
+// WithAnswerTimeout sets when the Client leaves a server from which nothing at
+// all comes while calls wait for it: one whose packets get lost. Counted from
+// the last octet that came, this happens:
 //
-// Without the option it is 20 s, or never if WithKeepaliveParams is set, whose PING
-// frames find such a server too: at Time and Timeout, of 10 s at least. The calls
-// that are open are left to TCP then, where it is known to end a connection that
-// acknowledges nothing for 20 s (Linux, and connections that are *net.TCPConn):
-// so a server that is stopped in a debugger keeps them.
+//	at 3/8 to 1/2 of d   a PING frame asks the server, so that one that is there and
+//	                     takes its time for calls is not left
+//	at 5/8 to 3/4        another connection is looked for, to take the place of this
+//	at 7/8 to 1          new calls go to another connection, or to another server
+//	at 9/8 to 5/4        the calls that are still open here fail with UNAVAILABLE
 //
-// The PING frames are permitted by servers whatever their enforcement policy is:
-// there is one until a call is answered, and another if a call is begun meanwhile.
-// Where there are more silent streams than answers, only TCP and keepalive find a
-// server gone. grpc-go has no such option, and waits for ever without keepalive.
+// So with 1.5 s a server that is gone is left within 1.5 s, and its calls fail
+// within 2 s. d should be ten round trips at least. Less than 200 ms counts as
+// 200 ms; zero and less mean never.
+//
+// Without the option d is 20 s, or never if WithKeepaliveParams is set, whose
+// PING frames find such a server too, after Time and Timeout. By default the
+// open calls are left to TCP where it is known to end a connection on which
+// nothing was acknowledged for 20 s (Linux, with a *net.TCPConn): so a server
+// that is stopped in a debugger keeps its calls.
+//
+// No server's enforcement policy is offended by these PING frames: there is one
+// until a call is answered, and another if a call is begun meanwhile. After
+// that, only TCP and keepalive find out that a server is gone whose streams are
+// all silent. grpc-go has no such option, and waits for ever without keepalive.
 func WithAnswerTimeout(d time.Duration) DialOption {
 	return dialOption(func(c *clientConfig) { c.answers = answerOptions{set: true, timeout: d} })
 }

@@ -7,13 +7,13 @@ import (
 )
 
 // WithCredentialsBundle takes the credentials for connections and those for
-// calls from a bundle, in the place of WithTransportCredentials; NewClient fails
-// with both. What else WithPerRPCCredentials adds comes before the bundle's.
+// calls from a bundle, in the place of WithTransportCredentials; NewClient
+// fails with both. What WithPerRPCCredentials adds comes before the bundle's.
 //
-// The Client does not call NewWithMode of the bundle: its modes are for balancers
-// that grpc-go brings along, which choose another bundle for some of their
-// connections (CredsBundle of balancer.NewSubConnOptions). That counts there in the
-// place of this one, and its connections are secured by it in the place of
+// The Client does not call NewWithMode of the bundle: its modes are for
+// balancers of grpc-go that choose another bundle for some of their connections
+// (CredsBundle of balancer.NewSubConnOptions). Such a bundle counts there in
+// place of this one, and secures those connections in place of
 // WithTransportCredentials. Balancers and resolvers get the bundle as it is.
 func WithCredentialsBundle(b credentials.Bundle) DialOption {
 	return dialOption(func(c *clientConfig) { c.bundle = b })

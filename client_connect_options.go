@@ -10,16 +10,17 @@ import (
 type connectParams grpc.ConnectParams
 
 // WithConnectParams sets how long the Client waits between attempts to connect,
-// and how long an attempt may take. As zero values of grpc.ConnectParams are
-// easily left by mistake and would make it try without a pause, they mean the
-// defaults here: a Backoff that is all zero, its BaseDelay (1 s), Multiplier
-// (1.6) and MaxDelay (120 s), and MinConnectTimeout (20 s). Where Backoff is
-// not all zero, a Jitter of zero is none; the default is 0.2.
+// and how long an attempt may take. Fields that are zero mean the defaults, for
+// they are easily left out by mistake and would make it try without a pause: a
+// BaseDelay of 1 s, a Multiplier of 1.6, a MaxDelay of 120 s, a
+// MinConnectTimeout of 20 s, and, if all of Backoff is zero, a Jitter of 0.2.
+// Beside other values a Jitter of zero is none. NewClient fails with negative
+// values, and with a Jitter of more than 1.
 //
-// The time is that between the beginnings of two attempts. It starts anew when
-// a connection is READY, which it is when the server's SETTINGS have arrived.
-// Connecting to an address may take MinConnectTimeout or the time until the
-// next attempt, whichever is longer.
+// The wait is the time between the beginnings of two attempts. It starts from
+// BaseDelay again when a connection is READY, that is, when the server's
+// SETTINGS have arrived. Connecting to an address may take MinConnectTimeout or
+// the time until the next attempt, whichever is longer.
 func WithConnectParams(p grpc.ConnectParams) DialOption {
 	return dialOption(func(c *clientConfig) { c.connect = connectParams(p) })
 }

@@ -16,11 +16,12 @@ import (
 )
 
 // WithPerRPCCredentials adds credentials that put metadata on each call, a
-// token, say. Several of them add up, and so do those that a call has besides
-// (grpc.PerRPCCredentials). Their GetRequestMetadata is called for each call,
-// with the call's context, where credentials.RequestInfoFromContext finds
-// method and connection. A status that it gives is the call's, as gRFC A54
-// allows, and any other error makes the call fail with UNAUTHENTICATED.
+// token for example. Several of them add up, and so do those of the call itself
+// (grpc.PerRPCCredentials). GetRequestMetadata is called for each call, with
+// the call's context, in which credentials.RequestInfoFromContext finds the
+// method and the connection. If it gives an error with a status, that is the
+// call's, as far as gRFC A54 allows; another error fails the call with
+// UNAUTHENTICATED.
 //
 // NewClient fails if they require transport security and there is none.
 func WithPerRPCCredentials(creds credentials.PerRPCCredentials) DialOption {

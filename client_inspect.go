@@ -10,9 +10,9 @@ type inspectConfig struct {
 	registry *inspect.Registry
 }
 
-// WithInspectRegistry has the Client in r, where package inspect shows it, and
-// through it channelz and metrics do, until Close. Without the option it is in
-// inspect.Default. With nil it is nowhere.
+// WithInspectRegistry puts the Client in r, where package inspect, and through
+// it channelz and metrics, show it until Close. Without the option it is in
+// inspect.Default. With nil it is in none.
 func WithInspectRegistry(r *inspect.Registry) DialOption {
 	return dialOption(func(c *clientConfig) { c.inspect = inspectConfig{true, r} })
 }

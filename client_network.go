@@ -35,43 +35,47 @@ func (c *clientConfig) proxy() channel.Proxy {
 	return p
 }
 
-// WithNoProxy makes the Client connect without a proxy, whatever the environment
-// and WithProxy say.
+// WithNoProxy makes the Client connect without a proxy, whatever the
+// environment and WithProxy say.
 func WithNoProxy() DialOption {
 	return dialOption(func(c *clientConfig) { c.network.noProxy = true })
 }
 
-// WithProxy sets the function that gives the proxy for an address, in place of
-// HTTPS_PROXY and NO_PROXY of the environment: a URL http://host:port (which is
-// sent CONNECT requests), https://host:port (the same over TLS: WithProxyTLS),
-// socks5://host:port or socks5h://host:port, with user:password@ before the host
-// if the proxy wants that; or nil for no proxy. Without a port it is 80, 443 or
-// 1080. nil, which is the default, leaves it to the environment.
+// WithProxy sets the function that gives the proxy for an address. Without it,
+// and with nil, that is what HTTPS_PROXY and NO_PROXY of the environment say.
+// The function gives nil for no proxy, or a URL:
 //
-// The function is asked whenever a connection is made, by several goroutines at a
-// time: about the host and port of a dns target as they are in the target, and
-// else about the address. It is not asked about unix sockets. An error of it is
-// one of the connection. The proxy looks the host of a dns target up, unless
-// WithLocalDNSResolution is set.
+//	http://host:port     a proxy that takes CONNECT requests
+//	https://host:port    the same over TLS: see WithProxyTLS
+//	socks5://host:port   SOCKS5; socks5h:// is the same
 //
-// Under WithContextDialer the environment's proxy is not used, as in grpc-go. That
-// of WithProxy is: the dialer gets the proxy's host and port then. grpc-go has no
-// such option, and knows HTTP proxies without TLS only.
+// A port that is left out is 80, 443 or 1080. user:password@ stands before the
+// host if the proxy wants it.
+//
+// The function is asked whenever a connection is made, by several goroutines at
+// a time: about the host and port of a dns target as they are in the target,
+// and else about the address. It is not asked about unix sockets. If it gives
+// an error, there is no connection. The proxy looks the host of a dns target
+// up, unless WithLocalDNSResolution is set.
+//
+// With WithContextDialer the environment's proxy is not used, as in grpc-go.
+// That of WithProxy is: the dialer then gets the proxy's host and port. grpc-go
+// has no such option, and knows only HTTP proxies without TLS.
 func WithProxy(find func(address string) (*url.URL, error)) DialOption {
 	return dialOption(func(c *clientConfig) { c.network.find = find })
 }
 
-// WithProxyTLS sets the configuration of TLS with proxies whose URL has the scheme
-// https. Without it, or with nil, they are checked for the name in the URL with the
-// system's certificates. The connection to the server behind the proxy is not
-// concerned. grpc-go has no such proxies.
+// WithProxyTLS sets the TLS configuration for proxies whose URL has the scheme
+// https. Without it, and with nil, the proxy's certificate has to be for the
+// host in the URL, by an authority that the system trusts. It has no effect on
+// the connection to the server behind the proxy. grpc-go has no such proxies.
 func WithProxyTLS(cfg *tls.Config) DialOption {
 	return dialOption(func(c *clientConfig) { c.network.proxyTLS = cfg.Clone() })
 }
 
-// WithLocalDNSResolution makes the Client look the host of a dns target up also if
-// its connections go through a proxy, which then gets an IP address. Without it
-// the proxy looks the host up. Without a proxy it means nothing.
+// WithLocalDNSResolution makes the Client look the host of a dns target up also
+// if its connections go through a proxy, which then gets an IP address. Without
+// it the proxy looks the host up. Without a proxy it has no effect.
 func WithLocalDNSResolution() DialOption {
 	return dialOption(func(c *clientConfig) { c.network.localDNS = true })
 }
@@ -79,12 +83,13 @@ func WithLocalDNSResolution() DialOption {
 // defaultIdleTimeout is grpc-go's.
 const defaultIdleTimeout = 30 * time.Minute
 
-// WithIdleTimeout sets how long the Client may be without calls until it ends its
-// connection, or its attempts to make one, and is IDLE: 30 minutes without it, as
-// in grpc-go. The next call connects. Zero, and less, is never. A stream that is
-// open is a call; it takes up to an eighth of the time longer. The state observer
-// is told transport.ErrIdle. What WithTransport connects ends as its function has
-// it.
+// WithIdleTimeout sets how long the Client may be without calls before it
+// closes its connection, or stops trying to make one, and is IDLE. The next
+// call connects. The default is 30 minutes, as in grpc-go; zero and less mean
+// never. An open stream is a call. It takes up to an eighth of the time longer,
+// and with a balancer up to twice the time. The state observer is told
+// transport.ErrIdle. A connection of WithTransport ends as its function
+// decides.
 func WithIdleTimeout(d time.Duration) DialOption {
 	return dialOption(func(c *clientConfig) { c.network.idle = max(d, 0) })
 }

@@ -66,16 +66,18 @@ func (c *clientConfig) take(opts []DialOption) error {
 	return c.fault.err
 }
 
-// WithTransportCredentials sets how connections are secured. It is required:
-// insecure.NewCredentials() says that they are not.
+// WithTransportCredentials sets how connections are secured: credentials.NewTLS
+// encrypts them, insecure.NewCredentials() says that nothing does. NewClient
+// fails without it, unless WithCredentialsBundle or WithTransport is given.
 func WithTransportCredentials(creds credentials.TransportCredentials) DialOption {
 	return dialOption(func(c *clientConfig) { c.creds = creds })
 }
 
 // WithAuthority sets the :authority of calls, which is also the name that the
-// server's certificate is checked for: without it the target's host and port.
-// NewClient fails if the credentials set another name. A call may set its own
-// with grpc.CallAuthority, if the credentials find it valid.
+// server's certificate is checked for. Without it that is the server name that
+// the credentials set, else the target's host and port. NewClient fails if this
+// option and the credentials set different names. A call may set its own with
+// grpc.CallAuthority, if the credentials find it valid.
 func WithAuthority(authority string) DialOption {
 	return dialOption(func(c *clientConfig) { c.authority = authority })
 }
@@ -105,8 +107,8 @@ func (c *clientConfig) authorityFor(t channel.Target) (string, error) {
 	return "", fmt.Errorf("weir: WithAuthority says %q and the credentials have the server name %q: leave one of them out", c.authority, name)
 }
 
-// WithUnaryInterceptor sets the outermost interceptor of unary calls. The last
-// one that is set counts; WithChainUnaryInterceptor is for several.
+// WithUnaryInterceptor sets the outermost interceptor of unary calls. Given
+// twice, the last one counts; WithChainUnaryInterceptor is for several.
 //
 // Interceptors get a *grpc.ClientConn. Its Target, Invoke and NewStream are the
 // Client's; a call that an interceptor makes with them passes all interceptors
@@ -116,8 +118,8 @@ func WithUnaryInterceptor(f grpc.UnaryClientInterceptor) DialOption {
 	return dialOption(func(c *clientConfig) { c.intercept(grpc.WithUnaryInterceptor(f)) })
 }
 
-// WithChainUnaryInterceptor adds interceptors of unary calls. The first is the
-// outermost, but for that of WithUnaryInterceptor.
+// WithChainUnaryInterceptor adds interceptors of unary calls. The first one is
+// the outermost, but inside that of WithUnaryInterceptor.
 func WithChainUnaryInterceptor(fs ...grpc.UnaryClientInterceptor) DialOption {
 	return dialOption(func(c *clientConfig) {
 		c.intercept(grpc.WithChainUnaryInterceptor(chained(&c.fault, "WithChainUnaryInterceptor", fs)...))
@@ -130,8 +132,8 @@ func WithStreamInterceptor(f grpc.StreamClientInterceptor) DialOption {
 	return dialOption(func(c *clientConfig) { c.intercept(grpc.WithStreamInterceptor(f)) })
 }
 
-// WithChainStreamInterceptor adds interceptors of streams. The first is the
-// outermost, but for that of WithStreamInterceptor.
+// WithChainStreamInterceptor adds interceptors of streams. The first one is the
+// outermost, but inside that of WithStreamInterceptor.
 func WithChainStreamInterceptor(fs ...grpc.StreamClientInterceptor) DialOption {
 	return dialOption(func(c *clientConfig) {
 		c.intercept(grpc.WithChainStreamInterceptor(chained(&c.fault, "WithChainStreamInterceptor", fs)...))
@@ -140,39 +142,48 @@ func WithChainStreamInterceptor(fs ...grpc.StreamClientInterceptor) DialOption {
 
 func (c *clientConfig) intercept(o grpc.DialOption) { c.interceptors = append(c.interceptors, o) }
 
-// WithDefaultCallOptions sets options for every call, before the call's own.
+// WithDefaultCallOptions sets options for every call. They are applied before
+// the call's own, which therefore count more. Given several times, they add up.
 func WithDefaultCallOptions(opts ...grpc.CallOption) DialOption {
 	return dialOption(func(c *clientConfig) { c.callOpts = append(c.callOpts, opts...) })
 }
 
-// WithContextDialer sets how connections are made. As in grpc-go the function
-// gets the endpoint of a passthrough target as it is, an address of a dns
-// target after its host was resolved, and a unix socket as unix:///absolute or
-// unix:relative. Its context ends with the connect timeout and with the Client.
-// The connection of a function that does not heed it is closed when it comes.
+// WithContextDialer sets the function that makes connections. Without it the
+// Client dials TCP and unix sockets itself. As in grpc-go the function gets the
+// endpoint of a passthrough target as it is, an address of a dns target after
+// its host was resolved, and a unix socket as unix:///absolute or
+// unix:relative. Its context ends with the connect timeout (WithConnectParams)
+// and with the Client. If the function does not heed that, its connection is
+// closed when it comes.
 func WithContextDialer(dial func(ctx context.Context, address string) (net.Conn, error)) DialOption {
 	return dialOption(func(c *clientConfig) { c.dial = dial })
 }
 
-// WithUserAgent puts a name in front of weir's own in the user-agent.
+// WithUserAgent puts a name in front of weir's own user-agent, "grpc-go-weir/"
+// and the version, which is all of it without the option.
 func WithUserAgent(name string) DialOption {
 	return dialOption(func(c *clientConfig) { c.userAgent = name })
 }
 
-// WithKeepaliveParams makes the Client ask a server from which nothing has come
-// for Time, by a PING frame, and give the connection up if nothing comes for
-// Timeout after that: its calls then fail with UNAVAILABLE, and the next one
-// connects. As in grpc-go, a Time of less than 10 s counts as 10 s, so does the
-// zero value, and a Timeout of zero is 20 s. Without this option, or while there
-// is no call and PermitWithoutStream is false, nothing is asked.
+// WithKeepaliveParams switches keepalive on: if nothing has come from the
+// server for Time, the Client sends a PING frame, and if nothing comes for
+// Timeout after that, it gives the connection up. Its calls then fail with
+// UNAVAILABLE, and the next call connects. As in grpc-go, a Time of less than
+// 10 s or zero counts as 10 s, a Timeout of zero is 20 s, and while there is no
+// call nothing is sent unless PermitWithoutStream is set.
 //
-// Timeout is TCP_USER_TIMEOUT too, on Linux: how long what is sent may go
-// unacknowledged. That is 20 s without this option, unless the function of
-// WithContextDialer gives a *net.TCPConn that has another already.
+// Without this option there is no keepalive. A silent server is then asked
+// while calls wait for it: see WithAnswerTimeout, which this option switches
+// off unless that one is given, too.
 //
-// Time should not be less than what the server permits by its
-// KeepaliveEnforcementPolicy: a server that gets too many PING frames ends the
-// connection, and the Client's next one has twice the Time.
+// On Linux, Timeout is also TCP_USER_TIMEOUT: how long what was sent may stay
+// unacknowledged. Without this option that is 20 s. A *net.TCPConn of
+// WithContextDialer that has a user timeout already keeps it.
+//
+// Time should not be less than the MinTime of the server's
+// KeepaliveEnforcementPolicy, 5 min by default: a server that gets too many
+// PING frames ends the connection, and the Client's next one has twice the
+// Time.
 func WithKeepaliveParams(p keepalive.ClientParameters) DialOption {
 	p.Time = max(p.Time, minKeepaliveTime)
 	return dialOption(func(c *clientConfig) { c.keepalive = p })

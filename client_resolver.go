@@ -9,24 +9,29 @@ import (
 	"google.golang.org/grpc/resolver"
 )
 
-// WithResolvers adds resolvers that this Client knows, by their schemes, beside
-// those of resolver.Register. They come first, before weir's own of the same scheme
-// too: dns, passthrough, unix and unix-abstract, which are not grpc-go's (a
-// resolver.Register of these four has no effect). Given twice, all count, and of
-// those of one scheme the first.
+// WithResolvers adds resolvers for this Client, each for targets of its scheme.
+// They come before those of resolver.Register, and before weir's own for the
+// schemes dns, passthrough, unix and unix-abstract, which a resolver.Register
+// does not replace. Given twice, all count; of several with one scheme the
+// first does.
 //
-// The resolver of a target is built when the Client connects, and closed with the
-// Client or after WithIdleTimeout. Its addresses are tried in their order, IPv4 and
-// IPv6 in turns, until one is connected; the Client stays there until the address
-// is no more on the list, then the calls under way finish and it connects anew.
-// ResolveNow is called when a connection ends or could not be made. Calls wait for
-// what the resolver says first. If that is an error they fail with UNAVAILABLE and
-// its text, unless they wait for ready; later errors do no harm while there are
-// addresses. The service config that it gives counts, unless
-// WithDisableServiceConfig is set. If it names a balancer, that one connects: see
-// WithDefaultServiceConfig. Attributes of addresses are for credentials
-// (credentials.ClientHandshakeInfoFromContext). SetConfigSelector says more of calls.
-// grpc-go's resolver for the scheme xds needs the module github.com/weir-rpc/weir/xds.
+// The resolver of a target is built when the Client connects, and closed with
+// the Client or after WithIdleTimeout. Without a balancer its addresses are
+// tried in their order, IPv4 and IPv6 in turns, until one is connected. The
+// Client stays there until that address leaves the list; then the calls under
+// way finish, and it connects anew. ResolveNow is called when a connection ends
+// or could not be made.
+//
+// Calls wait for the first word of the resolver. If that is an error they fail
+// with UNAVAILABLE and its text, unless they wait for ready; later errors do no
+// harm while there are addresses. The service config that it gives is in
+// effect, unless WithDisableServiceConfig is set. If that names a balancer, the
+// balancer connects: see WithDefaultServiceConfig. Attributes of addresses are
+// for credentials (credentials.ClientHandshakeInfoFromContext). With
+// SetConfigSelector a resolver decides about each call.
+//
+// grpc-go's resolver for the scheme xds needs the module
+// github.com/weir-rpc/weir/xds.
 func WithResolvers(rs ...resolver.Builder) DialOption {
 	return dialOption(func(c *clientConfig) {
 		if i := slices.Index(rs, nil); i >= 0 {

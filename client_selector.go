@@ -15,16 +15,16 @@ import (
 )
 
 // A ConfigSelector says of each call, when it begins, how it is to be made. A
-// resolver gives one with the addresses: see SetConfigSelector. grpc-go has the same
-// for its own resolvers only.
+// resolver gives one with its addresses: see SetConfigSelector. grpc-go has the
+// same for its own resolvers only.
 //
 // https://github.com/grpc/proposal/blob/master/A31-xds-timeout-support-and-config-selector.md
 type ConfigSelector interface {
-	// SelectConfig is called once for each call, retries and hedges not counted, by
-	// the goroutine that makes it, and for several calls at a time. It must not
-	// wait. An error ends the call: with the code of its status, else with UNKNOWN.
-	// Codes that are for servers to give become INTERNAL (gRFC A54). No error and a
-	// nil *RPCConfig is one without fields.
+	// SelectConfig is called once for each call, not for its retries and hedges, by
+	// the goroutine that makes the call, and by several at a time. It must not
+	// wait. An error ends the call, with the code of its status, or with UNKNOWN if
+	// it has none; codes that only servers may give become INTERNAL (gRFC A54). A
+	// nil *RPCConfig without an error is one without fields.
 	SelectConfig(RPCInfo) (*RPCConfig, error)
 }
 
@@ -44,31 +44,33 @@ type RPCConfig struct {
 	// Context is that of the rest of the call, for balancers among others. It must
 	// be derived from RPCInfo.Context. Nil is that one.
 	Context context.Context
-	// MethodConfig is in the place of what the service config says of the method,
-	// hedging too. Nil leaves that. Its retry policy is not limited by
-	// WithMaxCallAttempts, but ended by WithDisableRetry; the example of
-	// SetConfigSelector shows how to make one.
+	// MethodConfig takes the place of what the service config says of the method,
+	// its hedging policy too. Nil leaves that in effect. Its retry policy is not
+	// bounded by WithMaxCallAttempts, but switched off by WithDisableRetry. The
+	// example of SetConfigSelector shows how to make one.
 	MethodConfig *grpc.MethodConfig //nolint:staticcheck // what GetMethodConfig gives
-	// OnCommitted is called once, when no further attempt of the call can be made: at
-	// its end at the latest. It may be nil, and must not wait.
+	// OnCommitted is called once, when no further attempt of the call can be made,
+	// at the end of the call at the latest. It may be nil, and must not wait.
 	OnCommitted func()
-	// Interceptor opens the stream of the call, unary calls too: by open, with its
-	// context and options or others, before it returns or later, or not at all if
-	// it has an answer itself: those of opts that are a grpc.OnFinishCallOption are its to
-	// call then. It stands behind the interceptors of the Client, and
-	// before retries: it is called once for each call. An error ends the call, as
-	// one of SelectConfig does but with any code. It may be nil.
+	// Interceptor opens the stream of the call, of unary calls too. It calls open,
+	// with its own context and options or others, before it returns or later; or it
+	// does not call open at all, if it has an answer itself, and then has to call
+	// those of opts that are a grpc.OnFinishCallOption. It stands behind the
+	// interceptors of the Client and before retries, so that it is called once for
+	// each call. An error ends the call, as one of SelectConfig does, but with any
+	// code. It may be nil.
 	Interceptor func(ctx context.Context, open func(context.Context, ...grpc.CallOption) (grpc.ClientStream, error), opts ...grpc.CallOption) (grpc.ClientStream, error)
 }
 
 // selectorKey is of the attributes of a resolver.State.
 type selectorKey struct{}
 
-// SetConfigSelector gives the state of a resolver with a ConfigSelector, for the
-// resolver to pass to UpdateState. Calls ask it that begin while the state is the
-// latest. It takes effect with the service config of the state: not if that is
-// wrong, nor with WithDisableServiceConfig. When UpdateState returns, no call asks
-// the one before any more. Other clients than weir's take no notice of it.
+// SetConfigSelector adds a ConfigSelector to the state of a resolver, which the
+// resolver then passes to UpdateState. It is asked by the calls that begin
+// while this state is the latest. It takes effect together with the service
+// config of the state: not if that is wrong, nor with WithDisableServiceConfig.
+// When UpdateState returns, no call asks the selector before it any more. Other
+// clients than weir's ignore it.
 func SetConfigSelector(s resolver.State, cs ConfigSelector) resolver.State {
 	s.Attributes = s.Attributes.WithValue(selectorKey{}, cs)
 	return s

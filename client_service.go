@@ -24,24 +24,26 @@ type serviceOptions struct {
 	health   healthOptions
 }
 
-// WithDefaultServiceConfig sets the service config, as JSON, of a Client whose
-// resolver gives none: the balancer (see below), timeouts, wait-for-ready, message
-// sizes, retry and hedging policies of methods, the throttling of retries, and how
-// many connections there may be to an address (see WithMaxConnectionsPerAddress).
-// Of resolvers only those of WithResolvers and resolver.Register give one, and dns
-// if WithDNS has it. What is wrong with it NewClient says, with the path of the
-// field. Without this option nothing is configured.
+// WithDefaultServiceConfig sets the service config, as JSON, that is in effect
+// when the resolver gives none. Resolvers of WithResolvers and
+// resolver.Register may give one, and so may DNS with the TXTServiceConfig of
+// WithDNS. It says which balancer there is (see below), the timeouts,
+// wait-for-ready, message sizes, retry and hedging policies of methods, how
+// retries are throttled, and how many connections there may be to an address
+// (see WithMaxConnectionsPerAddress). If something in it is wrong, NewClient
+// fails and names the path of the field. Without this option nothing is
+// configured.
 //
-// A hedgingPolicy, which grpc-go does not know, is
+// A hedgingPolicy stands in the place of a retryPolicy, and is for methods that
+// may be executed several times. grpc-go does not know it:
 //
 //	{"maxAttempts": 3, "hedgingDelay": "0.1s", "nonFatalStatusCodes": ["UNAVAILABLE"]}
 //
-// and is for methods that may be executed several times.
-//
 // The balancer is the first in loadBalancingConfig that is registered:
-// pick_first, which is also that of who names none, round_robin, or one whose
-// package was imported or that balancer.Register knows. It is grpc-go's own, or
-// the user's, over connections of weir, and NewClient fails if there is none:
+// pick_first, which is the default, round_robin, one whose package was
+// imported, or one of balancer.Register. But for weir's own pick_first they are
+// grpc-go's or yours, over connections of weir. NewClient fails if none in the
+// list is registered:
 //
 //	{"loadBalancingConfig": [{"round_robin": {}}]}
 //
@@ -51,21 +53,21 @@ func WithDefaultServiceConfig(js string) DialOption {
 }
 
 // WithDisableServiceConfig makes the Client ignore the service config of its
-// resolver. That of WithDefaultServiceConfig counts all the same.
+// resolver, which otherwise counts before that of WithDefaultServiceConfig.
 func WithDisableServiceConfig() DialOption {
 	return dialOption(func(c *clientConfig) { c.service.disabled = true })
 }
 
 // WithDisableRetry disables the retry and hedging policies of service configs:
-// each call is attempted once. What the server has certainly not acted on is
-// attempted again all the same, as ever.
+// each call is attempted once. A call that the server has certainly not acted
+// on is still attempted again, as in grpc-go.
 func WithDisableRetry() DialOption {
 	return dialOption(func(c *clientConfig) { c.service.noRetry = true })
 }
 
-// WithMaxCallAttempts sets how many attempts of a call a policy of a service
-// config makes at most, with the first: 5 without this option or if n is less
-// than 2. A policy that says more gets n.
+// WithMaxCallAttempts bounds the attempts of a call by the retry and hedging
+// policies of a service config, the first attempt included. The default is 5,
+// also if n is less than 2. A policy that asks for more gets n.
 func WithMaxCallAttempts(n int) DialOption {
 	if n < 2 {
 		n = defaultMaxCallAttempts

@@ -8,18 +8,22 @@ import (
 )
 
 // A ConnectError says why there is no connection to an address. errors.As finds
-// it in what a state observer is told, and in the errors of calls that failed for
-// want of a connection; its Permanent tells a certificate that is refused, say,
-// from a server that is down.
+// it in what a state observer is told, and in the errors of calls that failed
+// for want of a connection. It has these fields:
+//
+//	Address   string // what was dialed, or the host name if it was not found
+//	Proxy     string // the proxy on the way there, as a URL without a password; may be empty
+//	Permanent bool   // time alone will not mend it: a certificate is refused, for example
+//	Err       error  // the cause, which Unwrap gives
 type ConnectError = channel.ConnectError
 
-// WithStateObserver sets a function that is told of each change of state: of
-// all of them, in their order, one at a time, on a goroutine of its own without
-// any lock, so that it may call what it likes, Close too. The state may have
-// changed again meanwhile. The error is why the connection ended if the Client
-// became IDLE, and why there is none if it is in TRANSIENT_FAILURE, else nil.
-// Changes wait for a function that takes its time, and calls do not. Close does
-// not wait for it.
+// WithStateObserver sets a function that is told of each change of the Client's
+// state: of all of them, in their order, one at a time. It is called on a
+// goroutine of its own and without a lock, so that it may call what it likes,
+// Close too. The state may have changed again meanwhile. If the Client became
+// IDLE, the error is why the connection ended; in TRANSIENT_FAILURE it is why
+// there is none; else it is nil. A function that takes its time holds up
+// further changes, and no calls. Close does not wait for it.
 func WithStateObserver(f func(from, to connectivity.State, err error)) DialOption {
 	return dialOption(func(c *clientConfig) { c.observer = f })
 }
@@ -34,8 +38,8 @@ func WithStateObserver(f func(from, to connectivity.State, err error)) DialOptio
 //	SHUTDOWN           the Client is closed
 func (c *Client) GetState() connectivity.State { return c.ch.State() }
 
-// WaitForStateChange waits until the state is another than source, or was for
-// some time after the call began. It reports false if ctx ended before that.
+// WaitForStateChange waits until the state is another one than source, or has
+// been for a moment since the call began. It reports false if ctx ended first.
 func (c *Client) WaitForStateChange(ctx context.Context, source connectivity.State) bool {
 	return c.ch.WaitForStateChange(ctx, source)
 }
@@ -44,9 +48,9 @@ func (c *Client) WaitForStateChange(ctx context.Context, source connectivity.Sta
 // does nothing in another state.
 func (c *Client) Connect() { c.ch.Connect() }
 
-// ResetConnectBackoff makes the Client try again at once if it waits to do so,
-// and the time between attempts start from its base. It is for programs that
-// know that the network is back.
+// ResetConnectBackoff makes the Client try again at once if it waits before the
+// next attempt to connect, and lets the waits start from the BaseDelay again.
+// It is for programs that know that the network is back.
 func (c *Client) ResetConnectBackoff() { c.ch.ResetConnectBackoff() }
 
 // CanonicalTarget gives the target with its scheme, as scheme://authority/endpoint:

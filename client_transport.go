@@ -9,19 +9,20 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-// A TransportFunc makes the connection to an address that a Client's target
-// stands for. Its context ends with the connect timeout and with the Client,
-// and it must heed that. cfg is what the Client's options say, and the
-// user-agent and authority of its calls. The Client owns the connection.
+// A TransportFunc makes the connection to one address of a Client's target. Its
+// context ends with the connect timeout and with the Client, and it must heed
+// that. cfg has what the Client's options say, and the user-agent and authority
+// of its calls. The connection belongs to the Client.
 type TransportFunc func(ctx context.Context, address string, cfg transport.ClientConfig) (transport.ClientTransport, error)
 
-// WithTransport has the Client make its connections with f instead of dialing
+// WithTransport makes the Client get its connections from f instead of dialing
 // them: a connection that is there already (transport.NewHTTP2Client), one
-// without a socket (package inproc), or a proxy's. When one ends, the next call
-// makes another, with the pauses of WithConnectParams if f fails. What secures
-// it is up to f, so that WithTransportCredentials is not required and has no
-// effect but its name for the server; WithContextDialer has none. grpc-go has
-// no such option.
+// without a socket (package inproc), or one through a proxy of your own. When a
+// connection ends, the next call makes another, with the pauses of
+// WithConnectParams if f fails. How it is secured is for f to decide:
+// WithTransportCredentials is not required, and nothing of it is used but its
+// name for the server. WithContextDialer has no effect. grpc-go has no such
+// option.
 func WithTransport(f TransportFunc) DialOption {
 	return dialOption(func(c *clientConfig) {
 		c.transport = f

@@ -1,10 +1,10 @@
-// Package weir runs gRPC services over a transport of its own.
+// Package weir runs gRPC clients and servers over an HTTP/2 transport of its own.
 //
 // NewClient and NewServer take the place of grpc.NewClient and grpc.NewServer.
 // Everything else stays: the code that protoc-gen-go-grpc generates, status
 // codes, metadata, credentials, codecs and compressors are those of
-// google.golang.org/grpc, and options have its names, meanings and defaults, but
-// for what docs/migrating.md says.
+// google.golang.org/grpc. Options have its names, meanings and defaults;
+// docs/migrating.md lists the few that differ, and those that only weir has.
 //
 //	conn, err := weir.NewClient("dns:///svc:443", weir.WithTransportCredentials(creds))
 //	if err != nil {
@@ -17,8 +17,10 @@
 //	pb.RegisterEchoServer(srv, impl)
 //	return srv.Serve(listener)
 //
-// When calls hang or fail, package inspect says what each of them waits for; see
-// docs/observe.md.
+// One Client is enough for any number of calls at a time. Options whose names begin
+// with With are for a Client, the others for a Server. Sizes are in octets.
 //
-// The transport itself is the package transport, which stands alone.
+// When calls hang or fail, package inspect says what each of them waits for; see
+// docs/observe.md. Package transport is the transport alone, without names,
+// balancers and codecs.
 package weir

@@ -9,9 +9,9 @@ import (
 )
 
 // Encoded is a message that is encoded once, however many streams send it: a
-// server that tells a thousand clients the same does the work of one. It goes
-// wherever a message goes as an any, and to any number of streams and unary
-// calls of any Client or Server, by several goroutines at a time:
+// server that tells a thousand clients the same does the work of one. It is
+// passed as the message to any number of streams and unary calls of any Client
+// or Server, by several goroutines at a time:
 //
 //	m := weir.NewEncoded(update)
 //	for _, s := range subscribers {
@@ -20,13 +20,13 @@ import (
 //	}
 //
 // It is encoded when it is first sent with a codec, and compressed when it is
-// first sent with a compressor, so that streams which differ in them can share
-// one. Streams refer to what was encoded and do not copy it, but for small
+// first sent with a compressor, so that streams which differ in these can share
+// one. Streams refer to what was encoded and do not copy it, except small
 // messages, which are put together with others. The memory is free when nothing
 // refers to the Encoded any more and all of it is sent.
 //
 // It does what grpc.PreparedMsg does, which is made for one stream, and whose
-// Encode works on none of weir's. RecvMsg does not take it, and interceptors see
+// Encode works on none of weir's. It cannot be received into. Interceptors see
 // the Encoded, stats handlers its message.
 type Encoded struct {
 	message any

@@ -9,19 +9,19 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// WithHandOver has protobuf messages handed over without being marshalled where
-// both ends are in this process: over the connections of package inproc. The
-// receiver's message is a shallow copy of the sender's. What that points to
-// belongs to both from then on: submessages, lists, maps and the octets of bytes
-// fields. Neither may change them, the sender not after the call either, which
-// is what makes it unfit for code that does not know of it. A receiver whose
-// type of the message is another gets it marshalled.
+// WithHandOver hands protobuf messages over without marshalling them where both
+// ends are in this process, that is over the connections of package inproc. It
+// is off by default, for it shares memory: the receiver's message is a shallow
+// copy of the sender's, and what that points to, submessages, lists, maps and
+// the octets of bytes fields, belongs to both from then on. Neither may change
+// it, the sender not after the call either. A receiver whose message is of
+// another type gets it marshalled.
 //
 // Limits of message sizes do not count then, nothing is compressed, and stats
-// handlers hear of sizes of zero. A stream that has sent is not retried, nor is
-// it opened again transparently. Calls with a codec of their own, calls that are
-// logged to a binary log, and Raw and Encoded messages are as without the option.
-// Calls fail over connections that cannot do it. grpc-go has no such option.
+// handlers hear of sizes of zero. A stream that has sent something is not
+// retried, not even transparently. Calls with a codec of their own, calls that
+// are logged to a binary log, and Raw and Encoded messages are as without the
+// option. Over other connections calls fail. grpc-go has no such option.
 func WithHandOver() DialOption {
 	return dialOption(func(c *clientConfig) { c.handOver = true })
 }

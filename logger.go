@@ -11,21 +11,21 @@ import (
 	"google.golang.org/grpc/connectivity"
 )
 
-// WithLogger has the Client tell l what becomes of its connections: that one
-// begins or ends in order on the level debug, changes of state as information,
-// what is wrong, with its reason, as warnings. Nothing is logged for a call.
-// Without it, and with nil, nothing is logged at all; the environment variables
-// of grpc-go's logger have no effect on weir.
+// WithLogger makes the Client log its connections to l: one that begins or ends
+// in order at the level debug, changes of state at info, and what is wrong,
+// with its reason, at warn. Calls are not logged. Without the option, and with
+// nil, nothing is logged; the environment variables of grpc-go's logger have no
+// effect on weir.
 func WithLogger(l *slog.Logger) DialOption {
 	return dialOption(func(c *clientConfig) { c.telemetry.logger = l })
 }
 
-// Logger has the Server tell l what becomes of it and of its connections: that
-// one begins or ends in order on the level debug, that it serves, drains and
-// stops as information, connections that are refused or broken, with the reason,
-// as warnings, of refusals one a second, and panics of handlers as errors, with
-// their stack, before they end the program. Nothing is logged for a call that
-// goes well or fails. Without it, and with nil, nothing is logged at all.
+// Logger makes the Server log to l: connections that begin or end in order at
+// the level debug; that it serves, drains and stops at info; connections that
+// are refused or broken, with the reason, at warn, one refusal a second at
+// most; and panics of handlers, with their stack, at error, before they end the
+// program. Calls are not logged. Without the option, and with nil, nothing is
+// logged.
 func Logger(l *slog.Logger) ServerOption {
 	return serverOption(func(c *serverConfig) {
 		c.telemetry.logger = l
@@ -33,11 +33,12 @@ func Logger(l *slog.Logger) ServerOption {
 	})
 }
 
-// GoroutineLabels gives the goroutine of a handler, while it runs, the profiler's
-// label "grpc.method" with the full method, so that profiles of CPU time and
-// goroutines can be told by method. Goroutines that a handler starts inherit it;
-// its context has it too, for pprof.Label. What labels a handler sets of its own
-// end with it. grpc-go has GRPC_GO_SERVER_GOROUTINE_LABELS for it.
+// GoroutineLabels gives the goroutine of a handler, while it runs, the
+// profiler's label "grpc.method" with the full method, so that profiles can be
+// read by method. It is off by default. Goroutines that a handler starts
+// inherit the label, and its context has it too, for pprof.Label. Labels that a
+// handler sets itself end with it. In grpc-go this is
+// GRPC_GO_SERVER_GOROUTINE_LABELS.
 func GoroutineLabels(on bool) ServerOption {
 	return serverOption(func(c *serverConfig) {
 		c.telemetry.labels = on

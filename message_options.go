@@ -26,41 +26,45 @@ type acceptList struct {
 }
 
 // WithMinCompressSize leaves messages of fewer than n octets uncompressed,
-// whatever the compressor of their call: small ones rarely get smaller. Zero,
-// which is the default, compresses all but the empty ones. grpc-go has no such
+// whatever the compressor of their call: small ones rarely get smaller. The
+// default is zero, which compresses all but empty messages. grpc-go has no such
 // option.
 func WithMinCompressSize(n int) DialOption {
 	return dialOption(func(c *clientConfig) { c.messages.least = n })
 }
 
-// MinCompressSize leaves messages of fewer than n octets uncompressed. See
+// MinCompressSize leaves messages of fewer than n octets uncompressed. The
+// default is zero, which compresses all but empty messages. See
 // WithMinCompressSize.
 func MinCompressSize(n int) ServerOption {
 	return serverOption(func(c *serverConfig) { c.messages.least = n })
 }
 
 // WithVTProto encodes and decodes messages by the methods that vtprotobuf
-// generates, SizeVT, MarshalToSizedBufferVT and UnmarshalVT, where they have
-// them, and as ever where they do not. It holds for calls with the codec that
-// grpc-go registers as "proto", not for those with another. These methods do not
-// check that strings are UTF-8. A message that is received into is reset first.
+// generates, SizeVT, MarshalToSizedBufferVT and UnmarshalVT, where a message
+// has them; other messages are encoded as without the option. It is off by
+// default. It holds for calls with the codec that grpc-go registers as "proto",
+// not for those with another. These methods do not check that strings are
+// UTF-8. A message that is received into is reset first.
 func WithVTProto() DialOption {
 	return dialOption(func(c *clientConfig) { c.messages.vt = true })
 }
 
-// VTProto encodes and decodes messages by the methods that vtprotobuf generates.
-// See WithVTProto.
+// VTProto encodes and decodes messages by the methods that vtprotobuf
+// generates, where a message has them. It is off by default. See WithVTProto.
 func VTProto() ServerOption {
 	return serverOption(func(c *serverConfig) { c.messages.vt = true })
 }
 
 // WithAcceptCompressors sets what servers may compress their answers with
-// (grpc-accept-encoding), in the order of preference; NewClient fails if one of
-// the names is not registered (encoding.RegisterCompressor). With no names they
-// may not compress. An answer that is compressed otherwise fails its call with
-// INTERNAL. Without the option it is what is registered of gzip, zstd, snappy
-// and deflate that is offered, and whatever is registered that is taken, so that
-// a compressor of another name needs it. grpc-go offers all that is registered.
+// (grpc-accept-encoding), in the order of preference. NewClient fails if one of
+// the names is not registered (encoding.RegisterCompressor). With no names
+// answers may not be compressed. An answer that is compressed otherwise fails
+// its call with INTERNAL.
+//
+// Without the option the Client offers those of gzip, zstd, snappy and deflate
+// that are registered, and takes whatever is registered. So a compressor of
+// another name needs the option. grpc-go offers all that is registered.
 //
 // The call option experimental.AcceptCompressors counts more for its call.
 func WithAcceptCompressors(names ...string) DialOption {

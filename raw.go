@@ -8,17 +8,17 @@ import (
 	"google.golang.org/grpc/mem"
 )
 
-// A Raw is a message that nothing decodes: its octets, as a proxy hands them on.
-// Clients and servers take a *Raw for a message of any type with any codec:
-// SendMsg and Invoke send its octets, RecvMsg and Invoke put those that came
-// there, decompressed.
+// A Raw is a message as octets, which nothing decodes: a proxy hands it on.
+// Clients and servers take a *Raw in place of a message of any type, with any
+// codec: SendMsg and Invoke send its octets, RecvMsg and Invoke store in it
+// what has come, decompressed.
 //
-// SendMsg of a stream gives the octets away, whatever comes of it: the Raw is
-// empty then. So a message that is received into a Raw and sent from it is
-// copied once. Invoke keeps them.
+// SendMsg of a stream takes the octets away, even if it fails: the Raw is empty
+// then. So a message that is received into a Raw and sent from it is copied
+// once. Invoke leaves them.
 //
-// The zero Raw is an empty message, and so is one that was freed. It must not be
-// copied, nor be used by two goroutines at a time.
+// The zero Raw is an empty message, and so is one that was freed. It must not
+// be copied, nor be used by two goroutines at a time.
 type Raw struct{ b transport.Buffer }
 
 // NewRaw makes a Raw that holds a copy of p.
@@ -32,10 +32,11 @@ func NewRaw(p []byte) *Raw {
 // sent on a stream, received into, or freed.
 func (r *Raw) Bytes() []byte { return r.b.Bytes() }
 
-// Len gives their number.
+// Len gives the number of octets.
 func (r *Raw) Len() int { return r.b.Len() }
 
-// Free gives the memory back. Without it the garbage collector does.
+// Free gives the memory back, so that it is used again. Without it the garbage
+// collector frees it.
 func (r *Raw) Free() { r.b.Free() }
 
 // set makes r a copy of p.
@@ -57,10 +58,11 @@ func (r *Raw) marshal(away bool) transport.Buffer {
 	return b
 }
 
-// RawCodec is a codec that knows no message but *Raw, for calls of any
-// content-subtype: a proxy's client needs it, by grpc.ForceCodecV2, for those
-// whose codec it does not have; grpc.CallContentSubtype says which. A server
-// uses it by itself for calls of an UnknownServiceHandler.
+// RawCodec is a codec for *Raw and nothing else, for calls of any
+// content-subtype. The client of a proxy needs it, by grpc.ForceCodecV2, for
+// content-subtypes whose codec the proxy does not have; grpc.CallContentSubtype
+// names the content-subtype. A server uses it by itself for the calls of an
+// UnknownServiceHandler.
 type RawCodec struct{}
 
 var _ encoding.CodecV2 = RawCodec{}
@@ -88,7 +90,8 @@ func (RawCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	return nil
 }
 
-// Name gives "proto": what the octets are where nobody says otherwise.
+// Name gives "proto", the content-subtype where grpc.CallContentSubtype sets no
+// other.
 func (RawCodec) Name() string { return "proto" }
 
 func notRaw(v any) error {

@@ -9,25 +9,25 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// ErrNotSent is what errors.Is finds in the error of SendMsgContext if the message
-// was not sent and nothing else happened.
+// ErrNotSent is found by errors.Is in the error of SendMsgContext if nothing of
+// the message was sent because ctx ended first. The stream goes on.
 var ErrNotSent = errors.New("weir: the message was not sent: the peer takes what was sent before too slowly")
 
-// SendMsgContext is stream.SendMsg(message), of a ClientStream or a ServerStream,
-// that waits no longer than ctx allows while flow control holds it up: until less
-// than 64 KiB of what was sent before waits on this side. If ctx ends first,
-// errors.Is finds ErrNotSent and what ended ctx in the error, whose status is
-// DEADLINE_EXCEEDED or CANCELLED; nothing of the message was sent then, and the
-// stream goes on as if nothing had been tried: the same or another message can be
-// sent, and messages be received. Other errors are those of SendMsg. With ctx that
-// has ended it does not wait: see TrySend.
+// SendMsgContext is stream.SendMsg(message), of a ClientStream or a
+// ServerStream, with a bound for the time that flow control holds it up: it
+// waits until less than 64 KiB of what was sent before waits on this side, or
+// until ctx ends. If ctx ends first, errors.Is finds ErrNotSent and the cause
+// of ctx in the error, whose status is DEADLINE_EXCEEDED or CANCELLED. Nothing
+// of the message was sent then, and the stream goes on: the same or another
+// message can be sent, and messages be received. Other errors are those of
+// SendMsg. If ctx has ended already it does not wait: see TrySend.
 //
-// A message that is sent is on its way as with SendMsg, and is not taken back when
-// ctx ends afterwards. As with SendMsg, one goroutine at a time may send.
+// A message that is sent is on its way as with SendMsg, and is not taken back
+// when ctx ends afterwards. As with SendMsg, one goroutine at a time may send.
 //
-// The message reaches the stream through all interceptors, in a wrapper that is a
-// proto.Message if the message is one. On streams that are not weir's, such as
-// those of a grpc.ClientConn, ctx has no effect.
+// The message passes all interceptors, in a wrapper that is a proto.Message if
+// the message is one. On streams that are not weir's, such as those of a
+// grpc.ClientConn, ctx has no effect.
 func SendMsgContext(ctx context.Context, stream interface{ SendMsg(message any) error }, message any) error {
 	if m, ok := message.(proto.Message); ok {
 		return stream.SendMsg(&boundedProto{m, ctx})

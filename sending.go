@@ -48,12 +48,12 @@ func (o *sending) tooLarge(n int) error {
 }
 
 // Uncompressed gives a message that is sent like message, but never compressed,
-// whatever the compressor of its call: for what does not get smaller by it, such
-// as pictures, and for secrets that must not share a compressed message with
-// what others may choose. It goes wherever a message goes as an any: SendMsg of
-// a stream of either side, ClientConnInterface.Invoke, the result of a unary
-// handler behind an interceptor. Interceptors see the wrapped message, stats
-// handlers the message itself. RecvMsg does not take it. grpc-go has no such
+// whatever the compressor of its call: for what compression does not make
+// smaller, such as pictures, and for secrets that must not share a compressed
+// message with what others may choose. It is passed in place of the message to
+// SendMsg of a stream of either side, to Invoke, or as the result of a unary
+// handler behind an interceptor. It cannot be received into. Interceptors see
+// the wrapped message, stats handlers the message itself. grpc-go has no such
 // thing.
 func Uncompressed(message any) any { return uncompressed{message} }
 

@@ -142,15 +142,20 @@ func (s *Server) GetServiceInfo() map[string]grpc.ServiceInfo {
 	return maps.Clone(s.services)
 }
 
-// ErrServerStopped is what Serve returns after Stop or GracefulStop.
+// ErrServerStopped is the error of a Serve or ServeTransport that is called
+// after Stop, GracefulStop or Shutdown, and of a Shutdown that Stop has cut
+// short.
 var ErrServerStopped = grpc.ErrServerStopped
 
 // Serve accepts connections on lis and serves them until lis fails or the
-// server stops. It may be called for several listeners. It closes lis. The
-// connections that a listener of package net accepts are the Server's: the end
-// of one that somebody else closes, as credentials could, may go unnoticed until
-// it is used. When Stop, GracefulStop or Shutdown has ended, Serve returns nil;
-// if it is called after one of them, ErrServerStopped.
+// server stops. It may be called for several listeners, and closes lis in the
+// end. It returns nil when Stop, GracefulStop or Shutdown has ended,
+// ErrServerStopped if one of them was called before, and else the error of lis
+// or of an option that is wrong.
+//
+// The connections that a listener of package net accepts belong to the Server.
+// If somebody else closes one, as credentials could, that may go unnoticed
+// until it is used.
 func (s *Server) Serve(lis net.Listener) error {
 	if err := checkFrameSize("MaxFrameSize", s.cfg.conn.MaxFrameSize); err != nil {
 		_ = lis.Close()

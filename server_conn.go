@@ -35,7 +35,7 @@ type ServerConn struct {
 	told    ConnState  // guarded by telling
 }
 
-// ConnState is how far a connection of a Server has come. It only ever rises.
+// ConnState is how far a connection of a Server has come. It only goes forward.
 type ConnState uint8
 
 // The states of a connection.
@@ -61,13 +61,14 @@ func (s ConnState) String() string {
 	return "unknown"
 }
 
-// OnConnState sets a function that hears of each new state of each connection.
-// The states of one connection come one after the other, in order, but for those
-// it has passed by: the function holds up what comes next for its connection, the
-// handshakes, the first calls and the end of Stop, GracefulStop and Shutdown,
-// which it must not call. A connection that a limit keeps out is ConnClosed at
-// once, and Err says so. Whether calls are open is no state, for that changes with
-// every call: see ServerConn.OpenCalls.
+// OnConnState sets a function that is told of each new state of each
+// connection. The states of one connection come one after the other, in order,
+// without those that it has skipped. While the function runs, what comes next
+// waits for that connection: the handshakes, the first calls, and the end of
+// Stop, GracefulStop and Shutdown, which the function must not call. A
+// connection that a limit refuses is ConnClosed at once, and its Err says why.
+// Whether calls are open is no state, for that changes with every call: see
+// ServerConn.OpenCalls.
 func OnConnState(f func(c *ServerConn, state ConnState)) ServerOption {
 	return serverOption(func(c *serverConfig) { c.intake.connState = f })
 }
@@ -99,9 +100,9 @@ func (s *Server) Conn(id int64) *ServerConn {
 
 type serverConnKey struct{}
 
-// ServerConnFromContext gives the connection of a call from the context of its
-// handler, interceptors, tap and stats handlers; of the latter from that of the
-// connection too.
+// ServerConnFromContext gives the connection of a call, from the context of its
+// handler, of an interceptor, of the tap or of a stats handler. A stats handler
+// has it in the context of the connection, too.
 func ServerConnFromContext(ctx context.Context) (*ServerConn, bool) {
 	c, ok := ctx.Value(serverConnKey{}).(*ServerConn)
 	return c, ok

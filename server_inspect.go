@@ -9,9 +9,9 @@ import (
 	"github.com/weir-rpc/weir/transport"
 )
 
-// InspectRegistry has the Server in r, where package inspect shows it, and
-// through it channelz and metrics do, until it has stopped. Without the option
-// it is in inspect.Default. With nil it is nowhere.
+// InspectRegistry puts the Server in r, where package inspect, and through it
+// channelz and metrics, show it until it has stopped. Without the option it is
+// in inspect.Default. With nil it is in none.
 func InspectRegistry(r *inspect.Registry) ServerOption {
 	return serverOption(func(c *serverConfig) { c.inspect = inspectConfig{true, r} })
 }

@@ -22,25 +22,27 @@ type intakeConfig struct {
 	maxQueueAge     time.Duration
 }
 
-// WaitForHandlers makes Stop wait for the handlers that still run, and Shutdown
-// when its context has ended: without it they wait for the connections alone,
-// as grpc-go does. It matters to handlers that use what the program closes
-// after Stop. Their contexts have ended; one that does not heed that holds Stop
-// up.
+// WaitForHandlers makes Stop, and Shutdown when its context has ended, wait for
+// the handlers that still run. By default they wait for the connections alone,
+// as in grpc-go. It matters to handlers that use what the program closes after
+// Stop. Their contexts have ended by then; a handler that does not heed that
+// holds Stop up.
 func WaitForHandlers(wait bool) ServerOption {
 	return serverOption(func(c *serverConfig) { c.intake.waitForHandlers = wait })
 }
 
 // InTapHandle sets a function that sees each call before anything is done for
 // it: before stats handlers, codecs and interceptors. The context that it gives
-// is the call's from there on; it must derive from the one that it got. An error
-// ends the call with its status, PERMISSION_DENIED if it has none and is not
-// that of the context, and no stats handler hears of the call.
+// is the call's from there on, and must derive from the one that it got. An
+// error ends the call with its status. An error without a status ends it with
+// PERMISSION_DENIED, but for the error of a context that has ended, which ends
+// it with DEADLINE_EXCEEDED or CANCELLED. No stats handler hears of such a
+// call.
 //
-// It runs where the handler would: on a goroutine of a stream's own, or of the
-// connection's unary calls, of which each comes when its request is complete. So
-// it may wait, where grpc-go's holds the whole connection up, and it is called by
-// several goroutines at a time.
+// It runs where the handler would run: on the goroutine of a stream, or on one
+// of those for unary calls, whose request has then come whole. So it may wait,
+// where grpc-go's would hold up the whole connection, and several goroutines
+// call it at a time.
 func InTapHandle(h tap.ServerInHandle) ServerOption {
 	return serverOption(func(c *serverConfig) { c.intake.tap = h })
 }
@@ -59,13 +61,13 @@ func (s *Server) tapped(ctx context.Context, st transport.ServerStream) (context
 	return nil, refused
 }
 
-// MaxQueueAge refuses unary calls that could not begin in time: whose request
-// has been here, whole, for longer than d before the handler and its interceptors
-// get it, and so most likely is of no use to its client any more. They end with
-// RESOURCE_EXHAUSTED, and no handler sees them. A server that has more to do than
-// it can spends its time on those calls then that it can still answer. What an
-// InTapHandle waits for counts. Streams have no queue. Zero, which is the default,
-// and less mean no bound. grpc-go has no such option.
+// MaxQueueAge refuses unary calls that could not begin in time: those whose
+// request has been here, whole, for longer than d before its handler and
+// interceptors get it, and whose answer most likely is of no use any more. They
+// end with RESOURCE_EXHAUSTED, and no handler sees them. So a server that has
+// more to do than it can spends its time on the calls that it can still answer.
+// The time that an InTapHandle takes counts. Streams have no queue. The default
+// is zero, which like less means no bound. grpc-go has no such option.
 func MaxQueueAge(d time.Duration) ServerOption {
 	return serverOption(func(c *serverConfig) { c.intake.maxQueueAge = d })
 }

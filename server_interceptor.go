@@ -6,9 +6,9 @@ import (
 	"google.golang.org/grpc"
 )
 
-// UnaryInterceptor sets an interceptor of unary calls. It is the outermost:
-// those of ChainUnaryInterceptor are inside it. As in grpc-go, NewServer
-// panics if it is set twice.
+// UnaryInterceptor sets the outermost interceptor of unary calls: those of
+// ChainUnaryInterceptor are inside it. As in grpc-go, NewServer panics if it is
+// set twice.
 func UnaryInterceptor(i grpc.UnaryServerInterceptor) ServerOption {
 	return serverOption(func(c *serverConfig) {
 		if c.unaryOutermost != nil {
@@ -26,9 +26,9 @@ func ChainUnaryInterceptor(is ...grpc.UnaryServerInterceptor) ServerOption {
 	})
 }
 
-// StreamInterceptor sets an interceptor of streaming calls. It is the
-// outermost: those of ChainStreamInterceptor are inside it. As in grpc-go,
-// NewServer panics if it is set twice.
+// StreamInterceptor sets the outermost interceptor of streaming calls: those of
+// ChainStreamInterceptor are inside it. As in grpc-go, NewServer panics if it
+// is set twice.
 func StreamInterceptor(i grpc.StreamServerInterceptor) ServerOption {
 	return serverOption(func(c *serverConfig) {
 		if c.streamOutermost != nil {

@@ -8,10 +8,10 @@ import (
 )
 
 // MaxConnections bounds the connections that the listeners of the Server have
-// given and that have not ended, those in their handshakes among them. One that
-// comes beyond is closed at once, before its handshakes: a client that is told
-// so goes elsewhere, where one that is left in the listener's backlog would wait
-// for its own timeout. Zero, which is the default, and less mean no bound, as in
+// accepted and that have not ended; those in their handshakes count. One more
+// is closed at once, before its handshakes: a client that is told so goes
+// elsewhere, where one that is left in the listener's backlog would wait for
+// its own timeout. The default is zero, which like less means no bound, as in
 // grpc-go.
 //
 // Connections of ServeTransport do not count, here and for MaxConnectionsPerIP:
@@ -22,19 +22,20 @@ func MaxConnections(n int) ServerOption {
 	return serverOption(func(c *serverConfig) { c.intake.maxConns = n })
 }
 
-// MaxConnectionsPerIP is MaxConnections for those that come from one address of
-// IPv4, or from one network of IPv6 with a prefix of 64 bits: a single host has
-// all the addresses of such a network to choose from. Clients behind the same
-// proxy, load balancer or NAT share an address, and the hosts of one link or the
-// pods of one node often a network. An address of IPv4 that is written as one of
-// IPv6 (::ffff:192.0.2.1) is one of IPv4. Connections of other kinds, such as unix
-// sockets, do not count. Zero, which is the default, and less mean no bound.
+// MaxConnectionsPerIP is MaxConnections for the connections from one IPv4
+// address, or from one IPv6 network with a prefix of 64 bits: a single host can
+// choose among all the addresses of such a network. Clients behind the same
+// proxy, load balancer or NAT share an address, and the hosts of one link or
+// the pods of one node often share a network. An IPv4 address that is written
+// as one of IPv6 (::ffff:192.0.2.1) is one of IPv4. Connections of other kinds,
+// such as unix sockets, do not count. The default is zero, which like less
+// means no bound.
 func MaxConnectionsPerIP(n int) ServerOption {
 	return serverOption(func(c *serverConfig) { c.intake.maxConnsPerIP = n })
 }
 
 // ErrTooManyConnections is what ServerConn.Err wraps for a connection that
-// MaxConnections or MaxConnectionsPerIP kept out.
+// MaxConnections or MaxConnectionsPerIP has refused.
 var ErrTooManyConnections = errors.New("too many connections")
 
 // admission counts connections that were accepted. Guarded by Server.mu.

@@ -50,26 +50,30 @@ func (c *serverConfig) take(opts []ServerOption) {
 	}
 }
 
-// Creds sets how connections are secured. Without it they are not.
+// Creds sets how connections are secured. Without it they are not secured.
 func Creds(creds credentials.TransportCredentials) ServerOption {
 	return serverOption(func(c *serverConfig) { c.creds = creds })
 }
 
-// MaxRecvMsgSize bounds the messages that the server receives, in octets: 4 MiB
-// without it, as in grpc-go.
+// MaxRecvMsgSize bounds the messages that the server receives, in octets,
+// before and after they are decompressed. The default is 4 MiB, as in grpc-go.
+// Zero takes empty messages only. A call with a larger message ends with
+// RESOURCE_EXHAUSTED.
 func MaxRecvMsgSize(n int) ServerOption {
 	return serverOption(func(c *serverConfig) { c.maxRecv = n })
 }
 
-// MaxSendMsgSize bounds the messages that the server sends, in octets: 2^31-1
-// without it, as in grpc-go.
+// MaxSendMsgSize bounds the messages that the server sends, in octets as they
+// are sent, compressed or not. The default is 2^31-1, as in grpc-go. A call
+// whose handler sends a larger one ends with RESOURCE_EXHAUSTED.
 func MaxSendMsgSize(n int) ServerOption {
 	return serverOption(func(c *serverConfig) { c.maxSend = n })
 }
 
 // MaxConcurrentStreams bounds the calls that a client may have open at a time
-// on one connection: 1,000 without it, where grpc-go has no bound. Zero and
-// math.MaxUint32 mean no bound, as in grpc-go.
+// on one connection; further calls wait on the client's side. The default is
+// 1,000, where grpc-go has no bound. Zero and math.MaxUint32 mean no bound, as
+// in grpc-go.
 func MaxConcurrentStreams(n uint32) ServerOption {
 	return serverOption(func(c *serverConfig) {
 		if n == 0 {
@@ -80,43 +84,46 @@ func MaxConcurrentStreams(n uint32) ServerOption {
 }
 
 // ConnectionTimeout bounds the time from the acceptance of a connection to the
-// end of its handshakes, TLS and the preface of HTTP/2 with SETTINGS together:
-// 120 seconds without it, as in grpc-go. Zero and less leave no time at all.
+// end of its handshakes, which are TLS and HTTP/2's preface with SETTINGS,
+// together. The default is 120 seconds, as in grpc-go. Zero and less leave no
+// time at all: no connection comes about.
 func ConnectionTimeout(d time.Duration) ServerOption {
 	return serverOption(func(c *serverConfig) { c.connectionTimeout = d })
 }
 
 // UnknownServiceHandler sets what handles calls of services and methods that
-// are not registered, which end as UNIMPLEMENTED without it. Each is a stream
-// in both directions to it, and to the interceptors; grpc.MethodFromServerStream
-// tells the method. The srv that it gets is nil. A path that is not of the form
-// /service/method does not come to it.
+// are not registered, which end with UNIMPLEMENTED without it. To the handler,
+// and to the interceptors, each is a stream in both directions;
+// grpc.MethodFromServerStream tells the method. The srv that it gets is nil. A
+// path that is not of the form /service/method does not come to it.
 func UnknownServiceHandler(h grpc.StreamHandler) ServerOption {
 	return serverOption(func(c *serverConfig) { c.unknown = h })
 }
 
-// KeepaliveParams sets when the Server asks a client from which nothing comes
-// whether it lives, by a PING frame, and how long connections last. As in
-// grpc-go, zero means a Time of 2 h, a Timeout of 20 s, and no end for
-// MaxConnectionIdle, MaxConnectionAge and MaxConnectionAgeGrace; a Time of less
-// than 1 s counts as 1 s. A negative Time asks nobody.
+// KeepaliveParams sets when the Server asks by a PING frame whether a client
+// lives from which nothing comes, and how long connections last. As in grpc-go,
+// zero, which is the default, means a Time of 2 h, a Timeout of 20 s, and no
+// end for MaxConnectionIdle, MaxConnectionAge and MaxConnectionAgeGrace; a Time
+// of less than 1 s counts as 1 s. A negative Time asks nobody.
 //
-// Timeout is TCP_USER_TIMEOUT too, on Linux, and 20 s if Time is negative, unless
-// the listener gives a *net.TCPConn that has another already.
+// On Linux, Timeout is also TCP_USER_TIMEOUT: how long what was sent may stay
+// unacknowledged. It is 20 s if Time is negative. A *net.TCPConn of the
+// listener that has a user timeout already keeps it.
 //
 // Connections that are idle or old are drained: their calls go on, for
-// MaxConnectionAgeGrace at most if they are old, and new ones go elsewhere. The
-// age is longer or shorter by up to a tenth, by chance, so that connections that
-// came together do not go together.
+// MaxConnectionAgeGrace at most if they are old, and new ones go elsewhere.
+// Each age is longer or shorter by up to a tenth, by chance, so that
+// connections that came together do not go together.
 func KeepaliveParams(p keepalive.ServerParameters) ServerOption {
 	return serverOption(func(c *serverConfig) { c.keepalive = p })
 }
 
 // KeepaliveEnforcementPolicy sets how often clients may send PING frames
-// without being sent HEADERS or DATA in between: not more often than every
-// MinTime, 5 min if it is zero, and, unless PermitWithoutStream, every two hours
-// while they have no call. A client that does it for the third time loses the
-// connection, with GOAWAY "too_many_pings", and should double its Time.
+// without being sent HEADERS or DATA in between: once in MinTime, which is 5
+// min by default and if it is zero. While they have no call it is once in two
+// hours, unless PermitWithoutStream is set. A client that sends the third one
+// too early loses the connection, with GOAWAY "too_many_pings", and should
+// double its Time.
 func KeepaliveEnforcementPolicy(p keepalive.EnforcementPolicy) ServerOption {
 	return serverOption(func(c *serverConfig) { c.enforcement = p })
 }

@@ -7,10 +7,10 @@ import (
 	"google.golang.org/grpc/stats"
 )
 
-// TransportConfig gives what a connection of this Server is made with, for who
-// makes connections other than by Serve: with transport.NewServerTransport, or
-// a ServerTransport of another kind. ServeTransport then serves them. AuthInfo
-// is the caller's to set.
+// TransportConfig gives the configuration for a connection of this Server that
+// is not made by Serve, but with transport.NewServerTransport or another
+// ServerTransport. ServeTransport then serves it. AuthInfo is for the caller to
+// set.
 func (s *Server) TransportConfig() transport.ServerConfig {
 	return transport.ServerConfig{
 		ConnConfig:           s.cfg.conn,

@@ -38,53 +38,56 @@ func (f sizeOption) server() ServerOption {
 	return serverOption(func(c *serverConfig) { f(&c.sizes) })
 }
 
-// WithInitialStreamWindowSize sets how many octets a server may send on a stream
-// that nobody reads, at first: 128 KiB without it. From there on the window
-// follows the bandwidth and the delay of the connection, up to 16 MiB, and never
-// below n. Less than the default leaves the default. A window that
-// WithStaticStreamWindowSize or WithStaticConnWindowSize fixes stays fixed.
+// WithInitialStreamWindowSize sets the window that a stream begins with: how
+// many octets a server may send on it before the program reads them. The
+// default, and the least, is 128 KiB. From there the window follows the
+// bandwidth and the delay of the connection, up to 16 MiB, and never goes below
+// n. It has no effect if WithStaticStreamWindowSize or WithStaticConnWindowSize
+// fixes the windows.
 //
-// It is for programs that know their way: package tuning computes n from its
-// round-trip time and bandwidth. Each stream may have n octets in the Client's
-// memory when nobody reads.
+// It is for programs that know their network path: package tuning computes n
+// from the round-trip time and the bandwidth. Each stream that nobody reads may
+// hold n octets of memory.
 func WithInitialStreamWindowSize(n int32) DialOption {
 	return sizeOption(func(s *sizes) { s.stream = n }).client()
 }
 
-// InitialStreamWindowSize sets how many octets a client may send on a stream
-// that nobody reads, at first. See WithInitialStreamWindowSize.
+// InitialStreamWindowSize sets the window that a stream begins with: how many
+// octets a client may send on it before the handler reads them. The default,
+// and the least, is 128 KiB. See WithInitialStreamWindowSize.
 func InitialStreamWindowSize(n int32) ServerOption {
 	return sizeOption(func(s *sizes) { s.stream = n }).server()
 }
 
-// WithInitialConnWindowSize sets how many octets a server may have in flight on
-// a connection, at first: 256 KiB without it, or the window of a stream if that
-// is larger. From there on the window follows the bandwidth and the delay of the
-// connection, and never goes below n. Less than the default, or than the window
-// of a stream, leaves it at that.
-// A window that is fixed stays fixed. grpc-go up to v1.85 fixes the window by this
-// option, which WithStaticConnWindowSize does.
+// WithInitialConnWindowSize sets the window that a connection begins with: how
+// many octets a server may have in flight on all its streams together. The
+// default, and the least, is 256 KiB, or the window of a stream if that is
+// larger. From there the window follows the bandwidth and the delay of the
+// connection, and never goes below n. It has no effect on windows that are
+// fixed. grpc-go up to v1.85 fixes the window by the option of this name, which
+// WithStaticConnWindowSize does here.
 func WithInitialConnWindowSize(n int32) DialOption {
 	return sizeOption(func(s *sizes) { s.conn = n }).client()
 }
 
-// InitialConnWindowSize sets how many octets a client may have in flight on a
-// connection, at first. See WithInitialConnWindowSize.
+// InitialConnWindowSize sets the window that a connection begins with: how many
+// octets a client may have in flight on all its streams together. The default,
+// and the least, is 256 KiB, or the window of a stream if that is larger. See
+// WithInitialConnWindowSize.
 func InitialConnWindowSize(n int32) ServerOption {
 	return sizeOption(func(s *sizes) { s.conn = n }).server()
 }
 
-// WithReadBufferSize sets how many octets the Client reads from a connection at
-// once, at most: 32 KiB without it. Less than 16 KiB counts as that, more than
-// 8 MiB as that, and zero and less leave the default. The buffer comes from a
-// pool when there is something to read, and goes back, so that only busy
-// connections hold one.
+// WithReadBufferSize sets how many octets one read from a connection takes at
+// most: 16 KiB to 8 MiB; less and more count as those. The default, also for
+// zero and less, is 32 KiB. The buffer comes from a pool when there is
+// something to read, and goes back, so that only busy connections hold one.
 func WithReadBufferSize(n int) DialOption {
 	return sizeOption(func(s *sizes) { s.tuning.ReadBufferSize = n }).client()
 }
 
-// ReadBufferSize sets how many octets the Server reads from a connection at
-// once, at most. See WithReadBufferSize.
+// ReadBufferSize sets how many octets one read from a connection takes at most.
+// The default is 32 KiB. See WithReadBufferSize.
 func ReadBufferSize(n int) ServerOption {
 	return sizeOption(func(s *sizes) { s.tuning.ReadBufferSize = n }).server()
 }
@@ -97,66 +100,70 @@ func WithWriteBufferSize(int) DialOption { return dialOption(func(*clientConfig)
 // WriteBufferSize has no effect. See WithWriteBufferSize.
 func WriteBufferSize(int) ServerOption { return serverOption(func(*serverConfig) {}) }
 
-// WithBufferPool sets where the memory is from in which a codec of the second
-// kind gets messages, any but grpc-go's own for protobuf: as encoding.CodecV2 has
-// it, it must take a reference to what it keeps. Without the option, and with nil,
-// each message has memory of its own, which is the garbage collector's. All other
-// buffers are of weir's own pool, which the connections of a process share;
-// grpc-go takes the option's for those too.
+// WithBufferPool sets the pool whose memory an encoding.CodecV2 is given
+// messages in. As that interface has it, the codec must take a reference to
+// what it keeps. Without the option, and with nil, each message has memory of
+// its own, which the garbage collector frees. It has no effect on grpc-go's own
+// codec for protobuf, which is not called. All other buffers come from weir's
+// own pool, which the connections of a process share; grpc-go takes the
+// option's for those too.
 func WithBufferPool(pool mem.BufferPool) DialOption {
 	return dialOption(func(c *clientConfig) { c.messages.pool = pool })
 }
 
-// BufferPool sets where the memory is from in which a codec of the second kind
-// gets messages. See WithBufferPool.
+// BufferPool sets the pool whose memory an encoding.CodecV2 is given messages
+// in. Without it each message has memory of its own. See WithBufferPool.
 func BufferPool(pool mem.BufferPool) ServerOption {
 	return serverOption(func(c *serverConfig) { c.messages.pool = pool })
 }
 
 // WithChannelzParentID has no effect, and is there for programs that set it in
-// grpc-go, to whose own channelz the identifier belongs.
+// grpc-go: the identifier belongs to grpc-go's own channelz.
 func WithChannelzParentID(channelz.Identifier) DialOption {
 	return dialOption(func(*clientConfig) {})
 }
 
-// NumStreamWorkers sets how many goroutines the Server keeps for unary handlers
-// to come, once they have run one: 8 for each processor without it, where grpc-go
-// keeps none. More calls at a time have goroutines all the same, which end with
-// them. Zero leaves the default.
+// NumStreamWorkers sets how many goroutines the Server keeps for further unary
+// handlers when they have run one. The default, and zero, is 8 for each
+// processor; grpc-go keeps none. It is no bound: more calls at a time run on
+// goroutines that end with them.
 func NumStreamWorkers(n uint32) ServerOption {
 	return serverOption(func(c *serverConfig) { c.sizes.workers = int(min(n, 1<<31-1)) })
 }
 
 // WithSettingsTimeout bounds how long a server may take to acknowledge the
-// Client's SETTINGS: 10 seconds without it; zero means that, and a negative value
-// no bound. A connection that takes longer ends, and its calls fail. grpc-go has
-// no such bound.
+// Client's SETTINGS. A connection that takes longer ends, and its calls fail.
+// The default, and zero, is 10 seconds; a negative value is no bound. grpc-go
+// has no such bound.
 func WithSettingsTimeout(d time.Duration) DialOption {
 	return connOption(func(c *transport.ConnConfig) { c.SettingsTimeout = d }).client()
 }
 
 // SettingsTimeout bounds how long a client may take to acknowledge the Server's
-// SETTINGS. See WithSettingsTimeout.
+// SETTINGS. The default, and zero, is 10 seconds; a negative value is no bound.
+// See WithSettingsTimeout.
 func SettingsTimeout(d time.Duration) ServerOption {
 	return connOption(func(c *transport.ConnConfig) { c.SettingsTimeout = d }).server()
 }
 
-// WithIdleFrameLimit bounds the frames of a server that do no work for a call by
-// themselves: PING, SETTINGS, RST_STREAM, WINDOW_UPDATE, empty DATA and the like.
-// As many as burst may come at any time, 20,000 if it is zero, and a second gives
-// perSecond of them back, 5,000 if it is zero; calls that are answered and
-// messages that are sent give back some besides. A connection that exceeds it
-// ends with ENHANCE_YOUR_CALM, and the error of its calls names the most frequent
-// kind. A negative burst is no bound, a negative perSecond gives nothing back.
+// WithIdleFrameLimit bounds the frames of a server that do no work for a call
+// by themselves: PING, SETTINGS, RST_STREAM, WINDOW_UPDATE, empty DATA and the
+// like. They are paid from a budget: burst of them at first and at most, 20,000
+// by default and if it is zero, to which each second adds perSecond, 5,000 by
+// default and if it is zero. Calls that are answered and messages that are sent
+// add some, too. A connection that exceeds it ends with ENHANCE_YOUR_CALM, and
+// the error of its calls names the most frequent kind. A negative burst is no
+// bound, a negative perSecond adds nothing.
 //
-// The defaults are far from what calls need. It is for the operator who finds a
-// peer that is cut off and cannot be changed.
+// The defaults are far above what calls need. The option is for who finds that
+// a peer is cut off which cannot be changed.
 func WithIdleFrameLimit(burst, perSecond int) DialOption {
 	return idleFrameLimit(burst, perSecond).client()
 }
 
 // IdleFrameLimit bounds the frames of a client that do no work for a call by
-// themselves. See WithIdleFrameLimit.
+// themselves: burst of them at first and at most, 20,000 by default, and
+// perSecond more each second, 5,000 by default. See WithIdleFrameLimit.
 func IdleFrameLimit(burst, perSecond int) ServerOption {
 	return idleFrameLimit(burst, perSecond).server()
 }

@@ -8,22 +8,23 @@ import (
 )
 
 // WithStatsHandler adds a handler that is told of every connection and of every
-// attempt of every call: what the context that its TagRPC gives carries, also
+// attempt of every call. What the context carries that its TagRPC gives, also
 // as outgoing metadata, belongs to that attempt. The events of an attempt come
-// in the order Begin, OutHeader, then OutPayload beside InHeader and InPayload,
-// InTrailer, End; those of one direction come one at a time. They come from the
-// goroutines of the caller, never from the one that reads the connection. The
-// WireLength of headers and trailers is zero.
+// in the order Begin, DelayedPickComplete if it had to wait for a connection,
+// OutHeader, then OutPayload beside InHeader and InPayload, InTrailer, End;
+// those of one direction come one at a time. They come from the goroutines of
+// the caller, never from the one that reads the connection. The WireLength of
+// headers and trailers is zero.
 func WithStatsHandler(h stats.Handler) DialOption {
 	return dialOption(func(c *clientConfig) { c.stats = c.stats.with(h) })
 }
 
 // StatsHandler adds a handler that is told of every connection and every call.
-// The contexts that it gives are those of the handlers. The events of a call
-// come in the order InHeader, Begin, then InPayload beside OutHeader and
-// OutPayload, OutTrailer, End. A call of a method that is not there has no
-// Begin and no End, as in grpc-go. The WireLength of headers and trailers is
-// zero.
+// The contexts that its TagRPC gives are those of the calls' handlers. The
+// events of a call come in the order InHeader, Begin, then InPayload beside
+// OutHeader and OutPayload, OutTrailer, End. A call of a method that is not
+// registered has no Begin and no End, as in grpc-go. The WireLength of headers
+// and trailers is zero.
 func StatsHandler(h stats.Handler) ServerOption {
 	return serverOption(func(c *serverConfig) { c.stats = c.stats.with(h) })
 }

@@ -19,35 +19,40 @@ type telemetryConfig struct {
 
 // WithBinaryLog logs the calls that filter names to sink, as gRPC's proposal
 // A16 has it: headers, messages, half-closes, trailers and cancellations, each
-// as an entry of grpc.binarylog.v1. Call ids are those of the process, so that
-// Clients and Servers may share a sink, which stays the caller's to close. The
-// filter is what grpc-go reads from GRPC_BINARY_LOG_FILTER, which has no effect
-// on weir: rules with commas between them, of which the most specific counts for
-// a method.
+// as an entry of grpc.binarylog.v1. Nothing is logged without it. Call ids are
+// unique in the process, so that Clients and Servers may share a sink, which
+// stays the caller's to close. The filter has the syntax of
+// GRPC_BINARY_LOG_FILTER, a variable of grpc-go's that has no effect on weir:
+// rules with commas between them, of which the most specific one counts for a
+// method.
 //
-//   - all methods
-//     package.Service/*        those of one service
-//     package.Service/Method   one method
-//     -package.Service/Method  all but that, of what the others name
+//	package.Service/Method   one method
+//	package.Service/*        all of a service
+//	*                        all
+//	-package.Service/Method  not this one, though another rule names it
 //
-// Limits may follow all rules but the last kind, in octets: {h:256} logs that
+// All but the last kind may be followed by limits, in octets: {h:256} logs that
 // much of the metadata of each header, with keys, and nothing of messages;
 // {m:1024} that much of each message and no metadata; {h:256;m:1024} both. {h}
-// and {m} have no limit. An empty filter or a nil sink logs nothing; NewClient
-// fails if the filter is wrong. Only the last WithBinaryLog counts.
+// and {m} have no limit. Nothing is logged if the filter is empty or the sink
+// is nil, else NewClient fails if the filter is wrong. Given twice, the last
+// option counts.
 //
-// Metadata is logged as it is sent, in the order of its keys, without
-// credentials of calls and what is gRPC's own: authorization, user-agent,
-// lb-token and what begins with grpc-. An attempt that is repeated is not logged
-// again. A call that never gets to a server is not logged at all, as in grpc-go.
+// Metadata is logged as it is sent, in the order of its keys, without the
+// credentials of calls and without what is gRPC's own: authorization,
+// user-agent, lb-token and what begins with grpc-. An attempt that is repeated
+// is not logged again. A call that never gets to a server is not logged at all,
+// as in grpc-go.
 func WithBinaryLog(filter string, sink binarylog.Sink) DialOption {
 	return dialOption(func(c *clientConfig) { c.telemetry.logFilter, c.telemetry.logSink = filter, sink })
 }
 
 // BinaryLog logs the calls of registered methods that filter names to sink. See
-// WithBinaryLog; it is Serve or ServeTransport that fails if the filter is wrong.
-// As in grpc-go, the end of the client's messages is logged when a streaming
-// handler comes to it, and the trailer when the handler has returned, whether the
+// BinaryLog logs the calls of registered methods that filter names to sink. See
+// WithBinaryLog, but if the filter is wrong it is Serve or ServeTransport that
+// fails. As in grpc-go, the end of the client's messages is logged when a
+// streaming handler comes to it, and the trailer when the handler has returned,
+// whether the
 // client gets it or not.
 func BinaryLog(filter string, sink binarylog.Sink) ServerOption {
 	return serverOption(func(c *serverConfig) { c.telemetry.logFilter, c.telemetry.logSink = filter, sink })

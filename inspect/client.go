@@ -14,11 +14,11 @@ const (
 
 // A Client is the snapshot of a Client.
 type Client struct {
-	ID     int64
-	Target string
-	// Balancer is the name of what chooses connections for calls: "pick_first" unless
-	// the service config says otherwise. It is empty while there is none: before the
-	// first call, or when the Client is idle.
+	ID     int64  // of NextID: unique in the process
+	Target string // as it was given to NewClient
+	// Balancer is the name of what chooses the connection of a call: "pick_first",
+	// unless the service config says otherwise. It is empty while there is none,
+	// before the first call and when the Client is idle.
 	Balancer string
 	// State is one of gRPC's connectivity states: "IDLE", "CONNECTING", "READY",
 	// "TRANSIENT_FAILURE" or "SHUTDOWN", and StateSince when it began. Err is the
@@ -32,19 +32,18 @@ type Client struct {
 	Counters
 	// LastCall is when the latest stream was opened, the zero Time if none was.
 	LastCall time.Time
-	Open     Open
+	Open     Open // the sums over the open streams of all connections
 	// SlotWaiters are calls that wait for a stream slot of any of several connections
 	// to an address. Where there is one to each, Conn.SlotWaiters counts them.
 	SlotWaiters int
 	// Connections are those that have not ended, the oldest first. There may be
 	// several: one that drains stays until its last call is over.
 	Connections []Conn
-	// Subchannels are what the balancer chooses from, by their ids, if connections
-	// were asked for: those of its addresses, or one if it is the Client's own
-	// pick_first.
+	// Subchannels are what the balancer chooses from, ordered by their ids, if
+	// connections were asked for. The Client's own pick_first has one.
 	Subchannels []Subchannel
-	// Events are the latest changes of state, at most 30, the oldest first, of
-	// EventsCount altogether.
+	// Events are the latest changes of state, at most 30, the oldest first.
+	// EventsCount is how many there have been altogether.
 	Events      []Event
 	EventsCount int
 }
@@ -52,31 +51,31 @@ type Client struct {
 // An Event is something that happened to a Client.
 type Event struct {
 	Time    time.Time
-	Text    string
-	Warning bool // it is a failure
+	Text    string // what happened, for people to read
+	Warning bool   // it is a failure
 }
 
 // A Server is the snapshot of a Server.
 type Server struct {
-	ID    int64
+	ID    int64     // of NextID: unique in the process
 	Since time.Time // when the Server was made
 	// State is "idle" before Serve, "serving", "draining" from GracefulStop on, or
 	// "stopped".
 	State     string
-	Listeners []Listener
+	Listeners []Listener // those of Serve that have not ended
 	// Counters are the sums of all its connections.
 	Counters
 	// LastCall is when the latest stream was opened, the zero Time if none was.
 	LastCall time.Time
-	Open     Open
-	// Connections are those that have not ended, by their ids.
+	Open     Open // the sums over the open streams of all connections
+	// Connections are those that have not ended, ordered by their ids.
 	Connections []Conn
-	// Handshakes are connections that were accepted and are not ready.
+	// Handshakes is how many connections were accepted and are not ready.
 	Handshakes int
 }
 
 // A Listener is one that a Server serves.
 type Listener struct {
-	ID      int64
-	Address Address
+	ID      int64   // of NextID: unique in the process
+	Address Address // where it listens
 }

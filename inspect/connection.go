@@ -2,9 +2,10 @@ package inspect
 
 import "time"
 
-// A Connection tells of itself. Those of package transport do, of either side.
+// A Connection can be asked for a snapshot. Those of package transport can, on either
+// side.
 type Connection interface {
-	// InspectID gives what tells the connection from all others of the process.
+	// InspectID gives the id of the connection, unique in the process: see NextID.
 	InspectID() int64
 	// Inspect takes a snapshot, with Streams if streams is set.
 	Inspect(streams bool) Conn
@@ -12,8 +13,8 @@ type Connection interface {
 
 // A Conn is the snapshot of a connection.
 type Conn struct {
-	ID     int64
-	Client bool // this side is the client
+	ID     int64 // of NextID: unique in the process
+	Client bool  // this side is the client
 	// State is "open"; "draining" when no new streams are opened; or "closed",
 	// and Err says why.
 	State string
@@ -31,14 +32,14 @@ type Conn struct {
 	RemoteName string
 	Security   Security
 	Counters
-	Window Window
+	Window Window // of the connection
 	// Pending are the octets that are framed and wait for the socket: up to some
 	// 64 KiB, and what waits beyond does so in its stream.
 	Pending int
 	// RoundTrip is the shortest that PING frames measured of late, and BDP the
 	// bandwidth-delay product of the latest sample, in octets of DATA that came in.
-	// They are measured only while the peer sends much; else 0, as they are if the
-	// windows are static. See Socket for the operating system's.
+	// They are measured only while the peer sends much, and never if the windows are
+	// static: they are 0 then. Socket has what the operating system measures.
 	RoundTrip time.Duration
 	BDP       int64
 	// MaxStreams is how many streams the client may have open: the server's
@@ -46,12 +47,12 @@ type Conn struct {
 	MaxStreams uint32
 	// SlotWaiters are calls that wait for one of the open streams to end.
 	SlotWaiters int
-	// Open sums the open streams up.
+	// Open has the sums over the open streams.
 	Open Open
-	// Streams are the open streams by their ids, if they were asked for.
+	// Streams are the open streams, ordered by their ids, if they were asked for.
 	Streams []Stream
-	// Socket is what the operating system says; nil if it was not asked, as it is
-	// for Clients and Servers, or is none of Linux.
+	// Socket is what the operating system says. It is nil on other systems than
+	// Linux, and in the snapshot of a Client or Server: Registry.Conn asks.
 	Socket *Socket
 }
 
@@ -87,21 +88,21 @@ type Window struct {
 
 // Open sums up the open streams of a connection, or of several.
 type Open struct {
-	Streams int
+	Streams int // how many are open
 	// SendMin, SendMax and SendSum are of the Window.Send of the streams; 0 if
 	// there are none.
 	SendMin, SendMax, SendSum int64
-	// Queued are the octets of messages that are not framed, and Unread those that
-	// have come and the application has not taken.
+	// Queued are the octets of messages that are not framed yet, and Unread those
+	// that have come and that the application has not taken.
 	Queued, Unread int64
-	// Waits are the streams by what they wait for.
+	// Waits counts the streams by what they wait for.
 	Waits Waits
 }
 
 // Waits counts streams by what they wait for. See Stream.Waits.
 type Waits struct{ StreamWindow, ConnWindow, Socket, Peer, Application int }
 
-// Add adds the streams of o.
+// Add adds the streams of p.
 func (o *Open) Add(p Open) {
 	switch {
 	case p.Streams == 0:
@@ -123,11 +124,11 @@ func (o *Open) Add(p Open) {
 
 // A Stream is the snapshot of an open stream.
 type Stream struct {
-	ID     uint32
-	Method string // "/package.Service/Method"
-	State  string // as RFC 9113 has it: "open", "half-closed (local)" or "(remote)"
-	Since  time.Time
-	Window Window
+	ID     uint32    // of HTTP/2
+	Method string    // "/package.Service/Method"
+	State  string    // as RFC 9113 has it: "open", "half-closed (local)" or "(remote)"
+	Since  time.Time // when it was opened
+	Window Window    // of the stream
 	// Queued are the octets of messages that are not framed, Unread those that have
 	// come and the application has not taken.
 	Queued, Unread int64
@@ -170,14 +171,14 @@ func (o *Open) Note(st *Stream) {
 
 // A Socket is what Linux says of a TCP socket (TCP_INFO), and options of it.
 type Socket struct {
-	State                                 string // as in RFC 9293: "ESTABLISHED"
-	RoundTrip, RoundTripVar, RoundTripMin time.Duration
+	State                                 string        // as in RFC 9293: "ESTABLISHED"
+	RoundTrip, RoundTripVar, RoundTripMin time.Duration // smoothed, its variation, the least of late
 	RetransmitTimeout                     time.Duration
 	LastSent, LastReceived                time.Duration // how long ago data was
 	CongestionWindow                      uint32        // segments
 	SegmentSize, PathMTU                  uint32        // octets
 	Unacked, Lost, Retrans                uint32        // segments
-	TotalRetrans                          uint32
+	TotalRetrans                          uint32        // segments, since the connection was made
 	NotSent                               uint32        // octets that were written and not sent
 	DeliveryRate                          uint64        // octets a second
 	UserTimeout                           time.Duration // TCP_USER_TIMEOUT

@@ -11,9 +11,9 @@ import (
 // connections of a Client or Server together, those that have ended among them.
 // They never fall.
 type Counters struct {
-	Calls Calls
-	// StreamsFinished are those that the server ended with END_STREAM, whatever the
-	// status.
+	Calls Calls // attempts of calls
+	// StreamsFinished are the streams that the server ended with END_STREAM,
+	// whatever the status.
 	StreamsFinished uint64
 	// Octets are those of HTTP/2, without those of TLS. What is sent was given to
 	// the operating system.
@@ -23,9 +23,10 @@ type Counters struct {
 	FramesIn, FramesOut uint64
 	// Messages are those of gRPC. One that is sent counts when it is queued, one
 	// that is received when it has come whole.
-	MessagesIn, MessagesOut           uint64
+	MessagesIn, MessagesOut uint64
+	// WindowUpdates are WINDOW_UPDATE frames.
 	WindowUpdatesIn, WindowUpdatesOut WindowUpdates
-	// Resets are RST_STREAM frames.
+	// Resets are RST_STREAM frames, GoAways are GOAWAY frames.
 	ResetsIn, ResetsOut   ByCode
 	GoAwaysIn, GoAwaysOut ByCode
 	// Pings are PING frames that are no acknowledgements.
@@ -37,16 +38,16 @@ type Counters struct {
 // Calls are the attempts that reached a connection: a call that is retried
 // counts for each.
 type Calls struct {
-	Started uint64
-	// Succeeded are those whose server sent the status OK, and Failed all others
-	// that are over. What is neither is open.
-	Succeeded, Failed uint64
+	// Started are all of them. Succeeded are those whose server sent the status OK,
+	// and Failed all others that are over. What is neither is open.
+	Started, Succeeded, Failed uint64
 }
 
 // WindowUpdates are WINDOW_UPDATE frames by what they grant credit for.
 type WindowUpdates struct{ Connection, Stream uint64 }
 
-// ByCode counts by the error code of HTTP/2: what it does not know is the last.
+// ByCode counts by the error code of HTTP/2. The last element counts the codes that
+// RFC 9113 does not have.
 type ByCode [frame.Codes + 1]uint64
 
 // Count counts one of the code.

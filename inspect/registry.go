@@ -11,19 +11,19 @@ import (
 
 var lastID atomic.Int64
 
-// NextID gives an id that nothing of the process has yet, from 1 on. It is for
-// implementations of Connection.
+// NextID gives an id that nothing else in the process has: 1, then 2 and so on. It is
+// for implementations of Connection.
 func NextID() int64 { return lastID.Add(1) }
 
 // A ClientSource is a Client as its Registry sees it.
 type ClientSource interface {
-	InspectClient(Detail) Client
+	InspectClient(Detail) Client      // takes a snapshot
 	InspectConnections() []Connection // that have not ended
 }
 
 // A ServerSource is a Server as its Registry sees it.
 type ServerSource interface {
-	InspectServer(Detail) Server
+	InspectServer(Detail) Server      // takes a snapshot
 	InspectConnections() []Connection // that have not ended
 }
 

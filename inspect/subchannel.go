@@ -2,14 +2,13 @@ package inspect
 
 import "time"
 
-// A Subchannel is the snapshot of what a balancer has calls made over: the
-// connections to one of its addresses, of which there is one at a time, or several
-// if the Client may have that.
+// A Subchannel is the snapshot of what a balancer chooses for a call: the
+// connections to one of its addresses. There is one at a time, or several with
+// weir.WithMaxConnectionsPerAddress.
 type Subchannel struct {
-	ID int64
-	// Addresses are those of which one is connected to, in the order in which they
-	// are tried. That of the Client's own pick_first is the one that it is connected
-	// to, if it is.
+	ID int64 // of NextID: unique in the process
+	// Addresses are tried in this order until one is connected. The Client's own
+	// pick_first has the one that it is connected to, or none.
 	Addresses []string
 	// State is that of the connection: one of gRPC's connectivity states, as of a
 	// Client. StateSince is when it began, and Err the latest reason why there was no
@@ -17,10 +16,10 @@ type Subchannel struct {
 	State      string
 	StateSince time.Time
 	Err        string
-	// Failures are the attempts to connect that have failed since there was a
-	// connection. Retry is when the next may begin, in TRANSIENT_FAILURE, else the
-	// zero Time. The Client's own pick_first is in that state while the next goes on,
-	// too, and has none then.
+	// Failures is how many attempts to connect have failed since there was a
+	// connection. Retry is when the next one may begin, in TRANSIENT_FAILURE, and
+	// the zero Time in other states. The Client's own pick_first remains in that
+	// state while the next attempt goes on, and has the zero Time then, too.
 	Failures int
 	Retry    time.Time
 	Since    time.Time // when it was made
@@ -28,8 +27,8 @@ type Subchannel struct {
 	Counters
 	// LastCall is when the latest stream was opened, the zero Time if none was.
 	LastCall time.Time
-	Open     Open
-	// Connections are the ids of those that have not ended, the oldest first. They are
-	// among the Connections of the Client.
+	Open     Open // the sums over the open streams of its connections
+	// Connections are the ids of its connections that have not ended, the oldest
+	// first. They are among the Connections of the Client.
 	Connections []int64
 }

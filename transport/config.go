@@ -88,8 +88,8 @@ type ConnConfig struct {
 	// for the call's deadline. Zero means DefaultWriteTimeout, a negative value
 	// no bound.
 	WriteTimeout time.Duration
-	// Tuning is what is seldom set. Nil means the defaults. It is not changed, and
-	// connections may share it.
+	// Tuning has what is seldom set. Nil means the defaults. It is not changed, and
+	// several connections may share it.
 	Tuning *ConnTuning
 	// AuthInfo is what the security handshake found out about the peer. It may
 	// be nil.
@@ -117,14 +117,14 @@ type ConnTuning struct {
 
 // IdleFrames is a budget for frames of the peer that do no work for a call by
 // themselves: PING, SETTINGS, PRIORITY, RST_STREAM, WINDOW_UPDATE, empty DATA
-// and the like. Calls earn the peer some besides. Who exceeds it loses the
+// and the like. Calls add some to it. A peer that exceeds it loses the
 // connection, with ENHANCE_YOUR_CALM.
 type IdleFrames struct {
-	// Burst is how many may come at any time. Zero means 20,000, a negative value
-	// no bound.
+	// Burst is the budget at first, and the most that time makes of it. Zero means
+	// 20,000, a negative value no bound.
 	Burst int
-	// PerSecond is how many of them a second gives back. Zero means 5,000, a
-	// negative value none.
+	// PerSecond is how many frames each second adds. Zero means 5,000, a negative
+	// value none.
 	PerSecond int
 }
 
@@ -236,19 +236,19 @@ type ClientConfig struct {
 	Authority string
 	// UserAgent is the whole user-agent field. Empty means "grpc-go-weir".
 	UserAgent string
-	// EarlyCalls makes NewHTTP2Client return as soon as the preface is on its way:
-	// calls then go behind it instead of waiting for the server's SETTINGS, which
-	// saves a connection's first calls a round trip. Until those come the initial
-	// values of RFC 9113 count: windows of 65,535 octets, no bound of header
-	// lists, and 100 streams at a time, which is what it recommends servers to
-	// allow. A server that allows less may refuse calls, which fail as
-	// Unprocessed then.
+	// EarlyCalls makes NewHTTP2Client return as soon as the preface is on its way.
+	// Calls then go behind it instead of waiting for the server's SETTINGS, which
+	// saves a connection's first calls a round trip. Until the SETTINGS come the
+	// initial values of RFC 9113 hold: windows of 65,535 octets, no bound of header
+	// lists, and 100 streams at a time, the least that it recommends servers to
+	// allow. A server that allows fewer may refuse calls, which fail as Unprocessed
+	// then.
 	//
-	// The SETTINGS have to come until the deadline of NewHTTP2Client's context,
-	// or within SettingsTimeout if it has none: else the connection ends, as it
+	// The SETTINGS have to come by the deadline of NewHTTP2Client's context, or
+	// within SettingsTimeout if it has none. Otherwise the connection ends, as it
 	// does if the server turns out not to speak HTTP/2, and its calls fail. They
-	// are Unprocessed only where that is certain: when the server speaks HTTP/1
-	// or TLS, and when they waited for a stream slot.
+	// are Unprocessed only where that is certain: when the server speaks HTTP/1 or
+	// TLS, and when they waited for a stream slot.
 	EarlyCalls bool
 	// AcceptEncoding is the grpc-accept-encoding field: names of compressors,
 	// comma-separated. Empty sends none.
@@ -275,16 +275,17 @@ type ClientConfig struct {
 // An AnswerPolicy says when a client leaves a server that does not answer.
 type AnswerPolicy struct {
 	// Timeout is how long nothing at all may come from the server while calls are
-	// open. When half of it is left, or a little more, the server is asked with a
-	// PING, and when a quarter is left the owner is asked for another connection (see
-	// Replaceable). When it is over Draining is closed, and a quarter of it later the
-	// connection ends with the calls that are open. It should be many round trips; less
-	// than 8 ms counts as that. Zero and less are no bound.
+	// open. A PING asks the server when between 3/8 and 1/2 of it are over. Between
+	// 5/8 and 3/4 the owner is asked for another connection (see Replaceable),
+	// between 7/8 and the whole Draining is closed, and a quarter of it later the
+	// connection ends with the calls that are open. It should be many round trips;
+	// less than 8 ms counts as that. Zero and less are no bound.
 	//
-	// Servers that end connections for too many PING frames, as grpc-go's do, have no
-	// reason to: there are two at most until a call is answered.
+	// Servers that end connections for too many PING frames, as grpc-go's do, have
+	// no reason to: there are two at most until a call is answered.
 	Timeout time.Duration
-	// PatientCalls lets the calls that are open wait on when Timeout is over.
+	// PatientCalls leaves the calls that are open as they are when Timeout is over:
+	// the connection does not end.
 	PatientCalls bool
 }
 

@@ -87,9 +87,9 @@ func (c *conn) completeLocked(e *ConnError) *ConnError {
 // that ended with the connection.
 type ConnError struct {
 	Code   ErrCode // of the GOAWAY frame that was sent or received
-	By     By
-	Reason string
-	Cause  error // what the network or the context said; may be nil
+	By     By      // who ended the connection
+	Reason string  // why, in words
+	Cause  error   // what the network or the context said; may be nil
 
 	// GoAway is what the peer's GOAWAY frame said, its code and the text that
 	// came with it. Empty if none came.

@@ -11,8 +11,9 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// An ErrCode is an HTTP/2 error code. It is deliberately not an error: the
-// errors that carry one also say who failed.
+// An ErrCode is an error code of HTTP/2, a number whose String is the name in
+// RFC 9113: "PROTOCOL_ERROR" for CodeProtocol. It is deliberately not an error:
+// the errors that carry one also say who failed.
 //
 // https://www.rfc-editor.org/rfc/rfc9113#section-7
 type ErrCode = frame.ErrCode

@@ -36,10 +36,13 @@ func (c *ServerContext) End(cause *StreamError) { c.cancel(cause) }
 // Deadline gives the client's deadline.
 func (c *ServerContext) Deadline() (time.Time, bool) { return c.deadline, !c.deadline.IsZero() }
 
-// Done gives a channel that is closed when the stream ends.
+// Done gives a channel that is closed when the stream ends, or when the
+// deadline passes.
 func (c *ServerContext) Done() <-chan struct{} { return c.standard(c.deadline).Done() }
 
-// Value answers as serverContext.Value does.
+// Value gives the peer and the metadata of the call, then what
+// ServerConfig.ContextValue knows, then the values of the context that Begin
+// was given.
 func (c *ServerContext) Value(key any) any {
 	switch key {
 	case keys.peer:

@@ -100,8 +100,8 @@ func (m Buffer) Message() Message {
 // A Message is one message received. Its Data are valid until Free, or until
 // the next Recv of the stream that it came from.
 type Message struct {
-	Data       []byte
-	Compressed bool // with the peer's grpc-encoding
+	Data       []byte // without the prefix of gRPC
+	Compressed bool   // with the peer's grpc-encoding
 	number     uint32
 	inbox      *inbox
 	buf        *[]byte // of a Buffer; nil if there is an inbox
