@@ -8,7 +8,7 @@ import (
 	"github.com/weir-rpc/weir/internal/frame"
 )
 
-// bdpState fits the windows that we give to the way that octets take. Owned by
+// bdpState fits the windows that we give to the path that octets take. Owned by
 // the reader.
 //
 //	DATA, a WINDOW_UPDATE is due ──► PING behind it ──► its ACK ends the sample ──► SETTINGS and WINDOW_UPDATE, or nothing
