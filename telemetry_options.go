@@ -48,12 +48,10 @@ func WithBinaryLog(filter string, sink binarylog.Sink) DialOption {
 }
 
 // BinaryLog logs the calls of registered methods that filter names to sink. See
-// BinaryLog logs the calls of registered methods that filter names to sink. See
 // WithBinaryLog, but if the filter is wrong it is Serve or ServeTransport that
 // fails. As in grpc-go, the end of the client's messages is logged when a
 // streaming handler comes to it, and the trailer when the handler has returned,
-// whether the
-// client gets it or not.
+// whether the client gets it or not.
 func BinaryLog(filter string, sink binarylog.Sink) ServerOption {
 	return serverOption(func(c *serverConfig) { c.telemetry.logFilter, c.telemetry.logSink = filter, sink })
 }
