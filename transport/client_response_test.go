@@ -108,10 +108,16 @@ var badResponses = map[string]struct {
 	"only trailers": {func(p *h2peer.Peer) { p.WriteTrailersOnly(1, codes.OK, "") },
 		codes.Unimplemented, "cardinality", 0},
 	"two messages": {func(p *h2peer.Peer) {
+		p.Batch(func() {
+			p.WriteResponse(1, []byte("one"))
+			p.WriteMessage(1, false, []byte("two"))
+			p.WriteTrailers(1, codes.OK, "")
+		})
+	}, codes.Unimplemented, "cardinality", 0},
+	"two messages, and no end": {func(p *h2peer.Peer) {
 		p.WriteResponse(1, []byte("one"))
 		p.WriteMessage(1, false, []byte("two"))
-		p.WriteTrailers(1, codes.OK, "")
-	}, codes.Unimplemented, "cardinality", 0},
+	}, codes.Unimplemented, "cardinality", http2.ErrCodeCancel},
 }
 
 // https://www.rfc-editor.org/rfc/rfc9113#section-8.2.2

@@ -373,8 +373,6 @@ func (cs *http2ClientStream) reply(reply *Reply) error {
 	case !ok:
 		// https://grpc.github.io/grpc/core/md_doc_statuscodes.html
 		return localErrorf(CodeCancel, codes.Unimplemented, "cardinality violation: the server ended a unary call with status OK and without a message")
-	case in.count > 0:
-		return localErrorf(CodeCancel, codes.Unimplemented, "cardinality violation: the server sent more than one message in a unary call")
 	}
 	return nil
 }
@@ -390,6 +388,7 @@ func (t *http2Client) unaryStream(limit uint32) *stream {
 	cs := &http2ClientStream{t: t, unary: true, header: &noResponse, trailer: &noResponse}
 	cs.client = cs
 	cs.stream.init(&t.conn, limit, true)
+	cs.in.single = true
 	return &cs.stream
 }
 

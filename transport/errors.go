@@ -91,6 +91,17 @@ func localErrorf(h2 ErrCode, c codes.Code, format string, args ...any) *StreamEr
 	return &StreamError{Code: h2, By: ByLocal, Status: status.Newf(c, format, args...)}
 }
 
+// manyMessages is how a unary call ends whose peer sends a second message.
+//
+// https://grpc.github.io/grpc/core/md_doc_statuscodes.html
+func manyMessages(client bool) *StreamError {
+	text := "the client sent more than one message in a unary call"
+	if client {
+		text = "the server sent more than one message in a unary call"
+	}
+	return localErrorf(CodeCancel, codes.Unimplemented, "cardinality violation: %s", text)
+}
+
 // contextError is how a call ends whose context has ended.
 func contextError(ctx context.Context) *StreamError {
 	err, cause := ctx.Err(), context.Cause(ctx)

@@ -38,6 +38,7 @@ type inbox struct {
 	fault *StreamError // why it ended, if not by END_STREAM
 
 	client bool // immutable: it receives what a server sends
+	single bool // immutable: there is to be one message, and nobody takes it before the end
 
 	inUse   bool
 	keeps   bool // the stream serves one unary call after the other
@@ -122,8 +123,12 @@ func (in *inbox) data(f *frame.Frame, end bool) (update uint32, partial, ok bool
 		update += in.flow.Raise(missing)
 		partial = true
 	}
-	if end && in.fault == nil {
+	switch {
+	case in.fault != nil:
+	case end:
 		in.end()
+	case in.single && in.messages > 1 && in.flow.Window() <= 0:
+		in.stop(manyMessages(in.client)) // more cannot come, nor can the end behind it
 	}
 	in.over = in.ended
 	return update, partial, true
@@ -146,6 +151,9 @@ func (in *inbox) take(part grpcwire.Part) {
 		ch.done = len(*ch.b)
 		in.count++
 		in.messages++
+		if in.single && in.client && in.messages > 1 {
+			in.stop(manyMessages(true))
+		}
 	}
 }
 

@@ -64,7 +64,7 @@ func newServerStream(s *http2Server, r *request, deadline time.Time) *http2Serve
 		st.stream = new(stream)
 	}
 	st.stream.init(&s.conn, s.limit, !r.unary) // a complete request waits for nothing
-	st.in.keeps = r.unary
+	st.in.keeps, st.in.single = r.unary, r.unary
 	st.server = st
 	st.ctx.st = st
 	return st

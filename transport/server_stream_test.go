@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/weir-rpc/weir/internal/h2peer"
 	"github.com/weir-rpc/weir/internal/simnet"
 	"golang.org/x/net/http2"
 	"google.golang.org/grpc/codes"
@@ -270,6 +271,34 @@ func TestRequest_NotOneMessage_IsAnError(t *testing.T) {
 			<-ts.streams
 			ts.peer.WantTrailers("an answer", id, codes.OK)
 		}
+	})
+}
+
+// A client that goes on and on is not waited for when its window is full: nobody
+// reads before the end, which cannot come.
+func TestRequest_ManyMessagesWithoutEnd_IsAnswered(t *testing.T) {
+	cfg := ServerConfig{ConnConfig: ConnConfig{InitialWindowSize: 1000}}
+	inServer(t, cfg, func(t *testing.T, ts *testServer) {
+		ts.handle(func(st ServerStream) {
+			m, err := st.Request()
+			if !errors.Is(err, ErrManyMessages) {
+				t.Errorf("Request gave %v", err)
+			}
+			m.Free()
+			st.WriteStatus(status.New(codes.Unimplemented, "one is enough"))
+		})
+		ts.peer.Ignore(http2.FrameWindowUpdate)
+		ts.peer.WriteHeaders(1, false, good...)
+		msg := h2peer.Message(make([]byte, 395))
+		ts.peer.WriteData(1, false, msg)
+		ts.peer.WriteData(1, false, msg)
+		ts.peer.WriteData(1, false, msg[:200])
+		ts.peer.WantIdle("it may end")
+		ts.peer.WriteData(1, false, msg[200:])
+		ts.peer.WantTrailers("an answer", 1, codes.Unimplemented)
+		ts.peer.WantReset("and no more is read", 1, http2.ErrCodeNo)
+		<-ts.streams
+		ts.wantUnharmed(3)
 	})
 }
 
