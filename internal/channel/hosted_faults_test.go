@@ -250,6 +250,7 @@ func TestHosted_EndsAfterTheNextHasSpoken(t *testing.T) {
 	withNaming(t, n, held.adapt, func(t *testing.T, w *world) {
 		w.serve("a")
 		w.mustConnect()
+		synctest.Wait() // who connected looks at the addresses once more
 		h := w.ch.first.hosted
 		end := h.detach()
 		if _, err := h.open(); err != nil {
