@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 
 	"github.com/weir-rpc/weir/internal/h2peer"
+	"github.com/weir-rpc/weir/internal/simnet"
 	"golang.org/x/net/http2"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -400,9 +401,19 @@ func TestCredit_OfAStreamThatEnds_IsDropped(t *testing.T) {
 // MUST minimally process and then discard any frames it receives in this state."
 // https://www.rfc-editor.org/rfc/rfc9113#section-5.1
 func TestLateData_OfManyStreams_IsNobodysFault(t *testing.T) {
+	for name, cut := range map[string]int{"whole": 0, "in pieces": 7} {
+		t.Run(name, func(t *testing.T) { lateData(t, cut) })
+	}
+}
+
+// lateData has many streams cancelled that get frames, of which no more than cut
+// octets come at once.
+func lateData(t *testing.T, cut int) {
+	t.Helper()
 	const streams, messages = 1000, 40
 	synctest.Test(t, func(t *testing.T) {
-		ct, a := clientAttacked(t)
+		nc, served := simnet.Pipe(simnet.Link{})
+		ct, a := clientAttackedOver(t, nc, newAttacker(t, served))
 		ctx, cancel := context.WithCancel(t.Context())
 		for id := uint32(1); id < 2*streams; id += 2 {
 			if _, err := ct.NewStream(ctx, &Call{Method: "/s/Stream", Authority: "sim"}); err != nil {
@@ -414,10 +425,14 @@ func TestLateData_OfManyStreams_IsNobodysFault(t *testing.T) {
 		synctest.Wait()
 		cancel()
 		synctest.Wait()
+		nc.(*simnet.Conn).CutRead(cut)
 		for range messages {
 			for id := uint32(1); id < 2*streams; id += 2 {
 				_ = a.fr.WriteData(id, false, []byte{0, 0, 0, 0, 1, 'x'})
 			}
+		}
+		for id := uint32(1); id < 2*streams; id += 2 {
+			_ = a.fr.WriteData(id, true, nil)
 		}
 		a.send()
 		synctest.Wait()

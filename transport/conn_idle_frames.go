@@ -113,16 +113,18 @@ func (c *conn) idleData(f *frame.Frame) {
 
 // lateDataLocked notes DATA of a stream that is closed, and reports whether it is
 // to be expected: what was on its way is nobody's fault, however many frames and
-// streams it is of.
-func (c *conn) lateDataLocked(f *frame.Frame) bool {
-	switch n := f.FlowLen; {
-	case n >= tinyData && n <= c.budget.late:
-		c.budget.late -= n
-		return true
-	case f.First && n < earnedOctets:
+// streams it is of, and however it is read. Frames of next to nothing have their
+// price all the same.
+func (c *conn) lateDataLocked(f *frame.Frame) (expected bool) {
+	late := &c.budget.late
+	expected = *late > 0 && f.FlowLen <= *late
+	switch {
+	case expected && f.Length >= tinyData:
+		*late -= f.FlowLen
+	case f.First && f.FlowLen < earnedOctets:
 		c.idleFrame(idleLate, 1)
 	}
-	return false
+	return expected
 }
 
 // leftOpenLocked says that a stream left the table on which the peer may be
