@@ -35,10 +35,10 @@ const flushInterval = time.Second
 // errClosed is what Write says after Close.
 var errClosed = errors.New("binarylog: the sink is closed")
 
-// NewSink makes a Sink that writes to w, in the format of grpc-go's files: each
+// NewSink makes a Sink that writes to w in the format of grpc-go's files: each
 // entry as protobuf, after its length in four octets, big-endian. It writes
-// through a buffer, which is emptied within a second. Close closes w, and tells
-// the first error that writing gave.
+// through a buffer, which is emptied within a second. Its Close closes w, and
+// gives the first error of a write. Several goroutines may use it at a time.
 func NewSink(w io.WriteCloser) Sink {
 	return &writer{to: w, buf: bufio.NewWriter(w)}
 }

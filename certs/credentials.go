@@ -10,35 +10,36 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-// Config says what files there are. CertFile and KeyFile go together.
+// Config says which files there are. CertFile and KeyFile go together.
 type Config struct {
-	// CertFile has this side's certificate in PEM, then those that lead from it
-	// to the authority's. A client that has none shows none.
+	// CertFile is the path of this side's certificate in PEM, followed by the
+	// intermediate certificates. A client without one shows none.
 	CertFile string
-	// KeyFile has the private key of the first certificate, in PEM.
+	// KeyFile is the path of the private key of the first certificate, in PEM.
 	KeyFile string
-	// CAFile has the certificates, in PEM, of the authorities that the other
-	// side's certificate must come from. If it is empty, a client trusts those of
-	// TLS.RootCAs, or of the system, and a server asks clients for a certificate
-	// only if TLS.ClientAuth says so. A server that has the file demands one of
-	// its clients, unless TLS.ClientAuth says otherwise.
+	// CAFile is the path of the certificates, in PEM, of the authorities that the
+	// other side's certificate must come from. If it is empty, a client trusts
+	// those of TLS.RootCAs, or of the system, and a server asks clients for a
+	// certificate only if TLS.ClientAuth says so. A server that has the file
+	// demands a certificate of its clients, unless TLS.ClientAuth says otherwise.
 	CAFile string
 
-	// TLS is the rest of the configuration. Nil is that of credentials.NewTLS.
+	// TLS is the rest of the configuration. Nil means that of credentials.NewTLS.
 	// It is not changed, and must not be changed later.
 	TLS *tls.Config
-	// Every is how often the files are looked at, at most. Zero means a second;
-	// less than zero, with every connection.
+	// Every is the least time between two looks at the files. Zero means a second;
+	// with a negative value they are looked at with every connection.
 	Every time.Duration
-	// Changed, if it is not nil, is called each time that a look finds files which
-	// changed: with nil if they are in use now, else with what is wrong with them,
-	// at each look until that is mended. It is called by whoever makes a
-	// connection, one at a time, and must not wait.
+	// Changed, if it is not nil, is called each time that a look finds changed
+	// files: with nil if they are in use from now on, else with what is wrong with
+	// them, again at each look until that is mended. It is called on the goroutine
+	// that makes a connection, one call at a time, and must not wait.
 	Changed func(error)
 }
 
 // NewClient makes credentials of a client. It fails if the files cannot be
-// loaded. Such credentials, and their Clones, can be used by several goroutines.
+// loaded, or if there are none. Such credentials, and their Clones, may be used
+// by several goroutines at a time.
 func NewClient(cfg Config) (credentials.TransportCredentials, error) {
 	if cfg.CertFile == "" && cfg.CAFile == "" {
 		return nil, errors.New("certs: NewClient with no files: credentials.NewTLS does without; or set CAFile, or CertFile and KeyFile")
@@ -46,7 +47,8 @@ func NewClient(cfg Config) (credentials.TransportCredentials, error) {
 	return newCredentials(cfg)
 }
 
-// NewServer makes credentials of a server. See NewClient.
+// NewServer makes credentials of a server. It fails if the files cannot be
+// loaded, or without CertFile and KeyFile. See NewClient.
 func NewServer(cfg Config) (credentials.TransportCredentials, error) {
 	if cfg.CertFile == "" {
 		return nil, errors.New("certs: NewServer without a certificate: set CertFile and KeyFile")

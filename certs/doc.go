@@ -9,19 +9,20 @@
 //	})
 //	srv := weir.NewServer(weir.Creds(creds))
 //
-// The files are looked at when a connection is made, at most once a second, and
-// no goroutine waits for them to change. What is in them then holds for that
-// connection and those after it; connections that are open already go on as they
-// are. A server that wants to see the new certificates of its clients within a
-// time gives connections an age, with keepalive.ServerParameters.
+// The files are looked at when a connection is made, but not more often than
+// Config.Every, and no goroutine waits for them to change. What is in them is
+// then used for that connection and those after it; open connections go on as
+// they are. A server that wants to see renewed certificates of its clients
+// within some time gives connections an age, with the MaxConnectionAge of
+// keepalive.ServerParameters.
 //
-// Files are rarely replaced all at the same moment. As long as what is in them
-// does not fit together, such as a new certificate and the old key, or breaks off,
-// what was loaded before is used on, and Config.Changed is told. That a file is
-// half written cannot be seen between two certificates: who writes several writes
-// them to another file and renames it. To change an authority, put the new one
-// into CAFile beside the old one first, on both sides, then renew the certificates,
-// and take the old one away in the end.
+// Files are rarely all replaced at the same moment. As long as they do not fit
+// together, such as a new certificate and the old key, or a file breaks off,
+// what was loaded before stays in use, and Config.Changed is told. A file that
+// breaks off between two certificates looks whole: to write several, write
+// another file and rename it. To change an authority, first put the new one
+// into CAFile beside the old one, on both sides; then renew the certificates;
+// then take the old one away.
 //
 // The credentials work with any Client and Server of weir, and of grpc-go.
 package certs

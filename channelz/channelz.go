@@ -30,14 +30,16 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// Register adds the service to s, a Server of weir or of grpc-go. It shows what
-// is in inspect.Default: addresses, methods and certificates of the whole
-// process, so that not everybody should reach it.
+// Register adds the service to s, a Server of weir or of grpc-go, before it
+// serves. The service shows what is in inspect.Default: addresses, methods and
+// certificates of the whole process. So not everybody should be able to reach
+// it.
 func Register(s grpc.ServiceRegistrar) {
 	channelzpb.RegisterChannelzServer(s, New(inspect.Default))
 }
 
-// New gives a service that shows what is in r, for RegisterChannelzServer.
+// New gives a service that shows the Clients and Servers in r, for
+// RegisterChannelzServer.
 func New(r *inspect.Registry) channelzpb.ChannelzServer { return &service{r: r} }
 
 type service struct {

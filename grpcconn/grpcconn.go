@@ -28,7 +28,8 @@ import (
 	"google.golang.org/grpc/resolver"
 )
 
-// New makes a Client and gives a *grpc.ClientConn of it. See Of.
+// New makes a Client and gives a *grpc.ClientConn of it, whose Close closes the
+// Client. See Of.
 func New(target string, opts ...weir.DialOption) (*grpc.ClientConn, error) {
 	c, err := weir.NewClient(target, opts...)
 	if err != nil {
@@ -42,10 +43,10 @@ func New(target string, opts ...weir.DialOption) (*grpc.ClientConn, error) {
 	return conn, nil
 }
 
-// Of gives a *grpc.ClientConn whose calls are those of c. Its Close closes c. Of
-// opts, which are grpc-go's own and opaque, those for interceptors and default
-// call options count, and are applied before those of c; the others mean nothing
-// to a conn that makes no connections. As in grpc-go, some of them are errors
+// Of gives a *grpc.ClientConn whose calls are those of c. Its Close closes c.
+// Of opts, which are grpc-go's own, those for interceptors and default call
+// options count, and are applied before those of c; the others have no effect
+// on a conn that makes no connections. As in grpc-go, some of them are errors
 // without others: see grpc.NewClient.
 func Of(c *weir.Client, opts ...grpc.DialOption) (*grpc.ClientConn, error) {
 	m := &mirror{client: c}

@@ -10,11 +10,11 @@ import (
 )
 
 // NewClient makes a Client of srv within this process. Its target is inproc,
-// which is also the :authority of calls unless an option says otherwise. It
-// connects with the first call, like every Client, and srv counts the
-// connection among its own: GracefulStop waits for its calls. When srv has
-// stopped, calls fail with UNAVAILABLE. Options that are about sockets have no
-// effect. Close it as any other Client.
+// which is also the :authority of calls unless an option says otherwise. Like
+// every Client it connects with the first call, and srv counts the connection
+// among its own: GracefulStop waits for its calls. When srv has stopped, calls
+// fail with UNAVAILABLE. Options about sockets have no effect, and credentials
+// for connections are not needed. Close the Client like any other.
 func NewClient(srv *weir.Server, opts ...weir.DialOption) (*weir.Client, error) {
 	if srv == nil {
 		return nil, errors.New("weir: inproc.NewClient: the server is nil")
@@ -27,7 +27,7 @@ func NewClient(srv *weir.Server, opts ...weir.DialOption) (*weir.Client, error) 
 	return weir.NewClient("passthrough:///inproc", append([]weir.DialOption{weir.WithTransport(To(srv))}, opts...)...)
 }
 
-// To gives what weir.WithTransport needs for a Client of srv: a function that
+// To gives the function that weir.WithTransport needs for a Client of srv: it
 // makes a Pipe, one end of which srv serves.
 func To(srv *weir.Server) weir.TransportFunc {
 	return func(_ context.Context, _ string, cfg transport.ClientConfig) (transport.ClientTransport, error) {

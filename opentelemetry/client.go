@@ -20,9 +20,10 @@ import (
 //	grpc.client.attempt.rcvd_total_compressed_message_size
 //	grpc.client.call.duration
 //
-// with the attributes grpc.method, grpc.target and, but for started,
-// grpc.status, and Metrics besides. They bring interceptors, of which those before them in NewClient's
-// options are outside, and their time not part of a call's.
+// with the attributes grpc.method, grpc.target and, except started,
+// grpc.status; and the metrics that Options.Metrics names. The options have
+// interceptors: interceptors that stand before them in NewClient's options are
+// outside, and their time is not part of a call's.
 func ClientOptions(o Options) []weir.DialOption {
 	m := o.meter()
 	c := &client{attempts: newInstruments(m, "grpc.client.attempt", "attempt"), duration: newDuration(m, "grpc.client.call")}

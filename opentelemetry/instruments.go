@@ -20,20 +20,23 @@ import (
 
 // Options say what is measured, and where to.
 type Options struct {
-	// MeterProvider has the instruments. Nil measures nothing.
+	// MeterProvider makes the instruments. Nil measures nothing.
 	MeterProvider metric.MeterProvider
-	// MethodFilter says of which methods a server tells the name, "/service/method";
-	// the others are "other", as are those that are not registered. Nil is all. A
-	// client tells the names that generated code has, as it marks them with
-	// grpc.StaticMethod, and calls those "other" that a program makes up.
+	// MethodFilter reports whether a server tells the name of a method,
+	// "/service/method". Other methods are "other", as are those that are not
+	// registered. Nil tells all names. A client tells the names in generated code,
+	// which marks them with grpc.StaticMethod; names that a program makes up are
+	// "other".
 	MethodFilter func(method string) bool
-	// Metrics are the names of those that a client measures besides those of calls:
-	// of connections ("grpc.subchannel."), of balancers ("grpc.lb.") and of xDS
-	// ("grpc.xds_client."). Their packages register them when they are imported. Nil
-	// is those that are registered as on by default: of grpc-go v1.85 none.
+	// Metrics are the names of further metrics that a client measures: of
+	// connections ("grpc.subchannel."), of balancers ("grpc.lb.") and of xDS
+	// ("grpc.xds_client."). Their packages register them when they are imported.
+	// Nil means those that are registered as on by default, of which grpc-go v1.85
+	// has none.
 	Metrics []string
-	// OptionalLabels are the names of the attributes that such metrics have if they
-	// are wanted, "grpc.disconnect_error" for example.
+	// OptionalLabels are the names of optional attributes that these further
+	// metrics shall have, "grpc.disconnect_error" for example. By default they have
+	// none of them.
 	OptionalLabels []string
 }
 

@@ -19,9 +19,10 @@ import (
 //	grpc.server.call.sent_total_compressed_message_size
 //	grpc.server.call.rcvd_total_compressed_message_size
 //
-// with the attributes grpc.method and, but for started, grpc.status. They stand
-// before other interceptors of streams: a stream that one before them refuses has
-// the method "other", since whether it is registered is not known then.
+// with the attributes grpc.method and, except started, grpc.status. Put them
+// before other interceptors of streams: a stream that an interceptor before
+// them refuses gets the method "other", because it is not known then whether
+// the method is registered.
 func ServerOptions(o Options) []weir.ServerOption {
 	s := &server{calls: newInstruments(o.meter(), "grpc.server.call", "call"), filter: o.MethodFilter}
 	return []weir.ServerOption{weir.StatsHandler(s), weir.ChainStreamInterceptor(s.stream)}

@@ -12,8 +12,9 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// FromTrailer reads the report that came with a call's trailers, those of the
-// call option grpc.Trailer, say. It is nil, without an error, if none came.
+// FromTrailer reads the report in the trailers of a call, those of the call
+// option grpc.Trailer for example. It gives nil without an error if there is
+// none.
 func FromTrailer(md metadata.MD) (*pb.OrcaLoadReport, error) {
 	values := md.Get(TrailerKey)
 	switch len(values) {
@@ -30,9 +31,9 @@ func FromTrailer(md metadata.MD) (*pb.OrcaLoadReport, error) {
 	return r, nil
 }
 
-// WithReports has a Client tell f of each report that comes with a call: which
-// server it is from, and the report. The context is that of the call's attempt.
-// Reports that cannot be read are left out. The function is called by the
+// WithReports makes a Client tell f of each report that comes with a call:
+// which server it is from, and the report. The context is that of the call's
+// attempt. Reports that cannot be read are left out. f is called by the
 // goroutine that ends the call, which waits for it, and by several at a time.
 func WithReports(f func(ctx context.Context, server net.Addr, report *pb.OrcaLoadReport)) weir.DialOption {
 	return weir.WithStatsHandler(reports{f})

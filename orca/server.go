@@ -19,12 +19,12 @@ import (
 // TrailerKey is the key of the report in the trailers of a call.
 const TrailerKey = "endpoint-load-metrics-bin"
 
-// UnaryServerInterceptor has the handlers of unary calls report: what they set
-// on the recorder that CallMetricsRecorderFromContext gives goes with the
-// trailers, together with what all has, which may be nil, where the recorder
-// has nothing. A call whose handler asks for no recorder reports nothing. It is
-// one half of orca.CallMetricsServerOption, whose value is opaque to weir;
-// StreamServerInterceptor is the other. It works on grpc-go's Server too, and
+// UnaryServerInterceptor makes an interceptor with which unary handlers report
+// load. What a handler sets on the recorder of CallMetricsRecorderFromContext
+// goes with the trailers, completed by what all has, which may be nil. A call
+// whose handler asks for no recorder reports nothing. Together with
+// StreamServerInterceptor it does what orca.CallMetricsServerOption does in
+// grpc-go, whose value weir cannot read. It works on grpc-go's Server, too, and
 // belongs first in the chain.
 func UnaryServerInterceptor(all orca.ServerMetricsProvider) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
@@ -49,10 +49,11 @@ func StreamServerInterceptor(all orca.ServerMetricsProvider) grpc.StreamServerIn
 	}
 }
 
-// CallMetricsRecorderFromContext gives what a handler sets the load of its call
-// on, or nil if the interceptor for it is not there. It takes the place of
-// grpc-go's function of this name, which knows grpc-go's own interceptors only.
-// The recorder may be used by several goroutines at a time, one of which sets.
+// CallMetricsRecorderFromContext gives the recorder on which a handler sets the
+// load of its call, or nil if the Server has no interceptor of this package. It
+// takes the place of grpc-go's function of this name, which knows grpc-go's own
+// interceptors only. Several goroutines may use the recorder at a time, if one
+// of them sets.
 func CallMetricsRecorderFromContext(ctx context.Context) orca.CallMetricsRecorder {
 	c, ok := ctx.Value(callKey{}).(*call)
 	if !ok {

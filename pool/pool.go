@@ -21,20 +21,21 @@ const (
 
 // Config configures a ConnectionPool. The zero value means the defaults.
 type Config struct {
-	// MaxClients is how many Clients there are at a time. Get waits for one that
-	// can go when all are in use. Zero means DefaultMaxClients, a negative value
-	// no bound.
+	// MaxClients is how many Clients there are at most. Get waits for one that can
+	// go when all are in use. Zero means DefaultMaxClients, a negative value no
+	// bound.
 	MaxClients int
 	// IdleTimeout is how long a Client that nobody uses is kept. Zero means
-	// DefaultIdleTimeout, a negative value until another takes its place.
+	// DefaultIdleTimeout; with a negative value it is kept until another takes its
+	// place.
 	IdleTimeout time.Duration
 }
 
-// A Profile is a set of options, under which Clients are shared: Get with the
-// same target and the same Profile gives the same Client, and two Profiles never
-// share one, though their options be equal. Options are functions, credentials
-// among them, that cannot be compared: so whoever makes a Profile says what is
-// the same, once, and not by a name that another might use for something else.
+// A Profile is a set of options that Clients are shared under: Get with the
+// same target and the same *Profile gives the same Client. Two Profiles never
+// share a Client, even if their options are equal, because options are
+// functions, credentials among them, which cannot be compared. So make one
+// Profile for each set of options, once, and keep it.
 type Profile struct{ options []weir.DialOption }
 
 // NewProfile makes a Profile of the options that weir.NewClient takes.
@@ -101,12 +102,14 @@ func New(cfg Config) *ConnectionPool {
 }
 
 // Get gives the Client of a target under a Profile, and makes it if there is
-// none. It does no I/O: the first call connects. While the pool is full and all
-// of it in use, Get waits, first come first served, as long as ctx allows. What
-// weir.NewClient finds wrong it returns at once. The Conn must be closed.
+// none. It does no I/O: the first call connects. While the pool is full and
+// every Client is in use, Get waits, first come first served, as long as ctx
+// allows; its error then wraps that of ctx. An error of weir.NewClient is
+// returned at once. The Conn must be closed.
 //
-// A Client whose server cannot be reached is shared like any other, as it tries
-// again by itself: another would fail as well, and knock more often.
+// A Client whose server cannot be reached is shared like any other, because it
+// tries again by itself: a second one would fail as well, and only try more
+// often.
 func (p *ConnectionPool) Get(ctx context.Context, target string, profile *Profile) (*Conn, error) {
 	if profile == nil {
 		return nil, errNoProfile

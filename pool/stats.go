@@ -5,27 +5,26 @@ import "google.golang.org/grpc/connectivity"
 // counts are those of a pool's life.
 type counts struct{ created, reused, failed, evicted, expired uint64 }
 
-// Stats is what a pool counts. The first group adds up at any time: Clients is
-// InUse and Idle together.
+// Stats is what a pool counts. Clients is always the sum of InUse and Idle.
 type Stats struct {
-	Clients int // in the pool
-	InUse   int // of them, that have an open Conn or a call that runs
-	Idle    int // of them, that nobody uses
-	Closing int // that have left the pool and have connections yet
-	Calls   int // that run
-	Waiting int // in Get
+	Clients int // Clients in the pool
+	InUse   int // Clients with an open Conn or a call that runs
+	Idle    int // Clients that nobody uses
+	Closing int // Clients that have left the pool and still have connections
+	Calls   int // calls that run
+	Waiting int // callers that wait in Get
 
 	// States tells how many of Clients are in each state of connectivity.
 	States map[connectivity.State]int
 
-	Created uint64 // Clients that were made,
-	Failed  uint64 // or could not be, since their options are wrong
+	Created uint64 // Clients that were made
+	Failed  uint64 // Clients that could not be made, because target or options are wrong
 	Reused  uint64 // times that Get gave a Client which was there
 	Evicted uint64 // Clients that made room for another
 	Expired uint64 // Clients that nobody used for Config.IdleTimeout
 }
 
-// Stats tells how the pool is, at this moment.
+// Stats gives the counters of the pool at this moment.
 func (p *ConnectionPool) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()

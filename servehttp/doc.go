@@ -17,26 +17,26 @@
 //
 // # What is net/http's
 //
-// The connection and its HTTP/2 are net/http's: how it is secured, flow control,
-// keepalive, the number of streams (http.Server.HTTP2) and the size of headers
-// (http.Server.MaxHeaderBytes). So the Server's options about these have no
-// effect, and neither have those about listeners. A trailer whose key net/http
-// does not take as one, such as "authorization" or those that begin with
-// "content-", is lost, and a Trailers-Only response has a content-length.
-// weir.SendMsgContext and weir.TrySend have no bound. It is slower than
-// Server.Serve.
+// The connection and its HTTP/2 are net/http's: how it is secured, flow
+// control, keepalive, the number of streams (http.Server.HTTP2) and the size of
+// headers (http.Server.MaxHeaderBytes). So the Server's options about these
+// have no effect, and neither have those about listeners. Trailers with keys
+// that net/http does not allow there, such as "authorization" and those that
+// begin with "content-", are lost, and a Trailers-Only response has a
+// content-length. weir.SendMsgContext and weir.TrySend wait as SendMsg does.
+// All of it is slower than Server.Serve.
 //
 // # Ends
 //
 // A call ends when its handler returns. The context of the handler ends with
 // its deadline, with the request's context, and with Stop of the Server; what
-// it reads or writes then fails. Until it returns the client knows no more than
-// its own clock tells it. GracefulStop and Shutdown of the Server wait for its
-// calls; the connections are for http.Server.Shutdown to close, which comes
-// first or second as you like.
+// the handler reads or writes then fails. But the client hears of the end only
+// when the handler returns. GracefulStop and Shutdown of the Server wait for
+// its calls. http.Server.Shutdown closes the connections; call it before or
+// after them.
 //
-// Its values are those of the request's context, so that what wraps the
-// http.Handler can add some. A panic of a handler is net/http's to deal with,
+// The handler's context has the values of the request's context, so that what
+// wraps the http.Handler can add some. A panic of a handler goes to net/http,
 // which logs it and goes on, where Server.Serve ends the process.
 //
 // # Locks

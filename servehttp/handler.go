@@ -12,18 +12,18 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// Handler gives an http.Handler that has srv handle the requests, each as a
-// connection with one call for stats handlers and for Stop, GracefulStop and
-// Shutdown. A request that is not gRPC's is answered with the HTTP status that
-// says why: 405 unless it is a POST, 415 without a content-type of gRPC, 505
-// over HTTP/1, 400 with a grpc-timeout that is none. After the Server has
-// stopped, calls fail with UNAVAILABLE.
+// Handler gives an http.Handler that passes requests to srv. For stats
+// handlers, and for Stop, GracefulStop and Shutdown, each request is a
+// connection with one call. A request that is not gRPC's is answered with the
+// HTTP status that says why: 405 unless it is a POST, 415 without a
+// content-type of gRPC, 505 over HTTP/1, 400 with a malformed grpc-timeout.
+// After the Server has stopped, calls fail with UNAVAILABLE.
 func Handler(srv *weir.Server) http.Handler {
 	return &handler{srv: srv, cfg: srv.TransportConfig()}
 }
 
-// IsGRPC reports whether a request is one for Handler, to tell it from others on
-// the same port: by its content-type.
+// IsGRPC reports whether a request is one for Handler, to tell it from others
+// on the same port: whether it is a POST with a content-type of gRPC.
 func IsGRPC(r *http.Request) bool {
 	_, ok := grpcwire.ParseContentType(r.Header.Get("Content-Type"))
 	return ok && r.Method == http.MethodPost

@@ -39,9 +39,9 @@ func (t *http2Client) tooManyPings(code ErrCode, debug []byte) string {
 	return fmt.Sprintf(" (Time of the option WithKeepaliveParams is %v in effect: the next connection takes twice that)", used)
 }
 
-// Calmer is p for the next connections of a client after one whose
-// ClientConfig.TooManyPings was told used: twice that Time, or what p has if
-// that is longer.
+// Calmer gives the keepalive parameters for the next connections of a client,
+// after one whose ClientConfig.TooManyPings was told used: p with twice that
+// Time, or p as it is if its Time is longer, or if used is zero.
 func Calmer(p keepalive.ClientParameters, used time.Duration) keepalive.ClientParameters {
 	return liveness.Calmer(p, used)
 }

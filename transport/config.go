@@ -15,24 +15,27 @@ import (
 
 // Defaults that both sides share.
 const (
-	// DefaultStreamWindow is what a peer may send on a stream that nobody reads,
-	// at first.
+	// DefaultStreamWindow is the window that a stream begins with, in octets: what a
+	// peer may send on it before it is read.
 	DefaultStreamWindow = 128 << 10
-	// DefaultConnWindow is what a peer may have in flight on a connection, at first. The
-	// credit of a connection returns on receipt, so that it need only cover the
-	// way there and back.
+	// DefaultConnWindow is the window that a connection begins with, in octets: what
+	// a peer may have in flight on it. Its credit returns on receipt, so that it need
+	// only cover a round trip.
 	DefaultConnWindow = 256 << 10
-	// DefaultMaxHeaderListSize bounds the header list that is accepted.
+	// DefaultMaxHeaderListSize bounds the header lists that are accepted, in octets.
 	DefaultMaxHeaderListSize = 64 << 10
-	// DefaultMaxRecvMessageSize bounds a message that is accepted, as in grpc-go.
+	// DefaultMaxRecvMessageSize bounds the messages that are accepted, in octets, as
+	// in grpc-go.
 	DefaultMaxRecvMessageSize = 4 << 20
-	// DefaultMaxConcurrentStreams is how many streams a server accepts at a time.
+	// DefaultMaxConcurrentStreams is how many streams of a connection a server accepts
+	// at a time.
 	DefaultMaxConcurrentStreams = 1000
 	// DefaultSettingsTimeout is how long a peer may take to acknowledge SETTINGS.
 	DefaultSettingsTimeout = 10 * time.Second
-	// DefaultConnectionTimeout is how long a client may take to send its preface.
+	// DefaultConnectionTimeout is how long a client may take to send its preface and
+	// SETTINGS.
 	DefaultConnectionTimeout = 120 * time.Second
-	// DefaultWriteTimeout is how long a peer may take nothing of what waits for it.
+	// DefaultWriteTimeout is how long octets may wait for a peer that takes none.
 	DefaultWriteTimeout = 60 * time.Second
 	// DefaultDrainTimeout is how long a peer may take to answer the PING that
 	// follows the first GOAWAY of a drain.

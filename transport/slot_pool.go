@@ -56,8 +56,9 @@ type PoolLoad struct {
 	Connections int
 }
 
-// Add has a connection give its slots. It reports false if it cannot: it is none
-// of NewHTTP2Client. A connection is in one pool at most.
+// Add lets a connection give its slots to the pool. It reports false if the
+// connection cannot do that, because it is not one of NewHTTP2Client. A
+// connection is in one pool at most.
 func (p *SlotPool) Add(tr ClientTransport) bool {
 	t, ok := tr.(*http2Client)
 	if !ok {
@@ -71,7 +72,8 @@ func (p *SlotPool) Add(tr ClientTransport) bool {
 	return true
 }
 
-// Remove has a connection give no more slots. Those that are taken stay so.
+// Remove makes a connection give no more slots. Slots that are taken stay
+// taken.
 func (p *SlotPool) Remove(tr ClientTransport) {
 	t, ok := tr.(*http2Client)
 	if !ok {
@@ -100,7 +102,7 @@ func (p *SlotPool) all() []*http2Client {
 	return nil
 }
 
-// End turns away those who wait, and who comes.
+// End turns away all calls that wait, and all that come.
 func (p *SlotPool) End() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -113,8 +115,8 @@ func (p *SlotPool) End() {
 	p.waiting.Store(0)
 }
 
-// Take takes a slot without waiting, and gives its connection, or nil: none is
-// free, or others wait.
+// Take takes a slot without waiting, and gives its connection. It gives nil if
+// none is free, or if others wait.
 func (p *SlotPool) Take() ClientTransport {
 	if p.waiting.Load() > 0 {
 		return nil // first come, first served
@@ -237,7 +239,7 @@ func (p *SlotPool) give(t *http2Client) bool {
 // Waiting is how many calls are in line.
 func (p *SlotPool) Waiting() int { return int(p.waiting.Load()) }
 
-// Load looks how crowded the pool is.
+// Load tells how crowded the pool is.
 func (p *SlotPool) Load() PoolLoad {
 	var l PoolLoad
 	p.mu.Lock()

@@ -25,9 +25,9 @@ type ClientTransport interface { //nolint:interfacebloat // all that a connectio
 	Ping(ctx context.Context) error
 	// Peer tells who is at the other end.
 	Peer() *peer.Peer
-	// Ready is closed when the server's SETTINGS have come or the connection has
-	// ended, of which Err then tells. It is closed from the beginning unless
-	// ClientConfig.EarlyCalls is set.
+	// Ready is closed when the server's SETTINGS have come, or when the connection
+	// has ended, in which case Err tells why. Without ClientConfig.EarlyCalls it is
+	// closed from the beginning.
 	Ready() <-chan struct{}
 	// GracefulClose lets the open streams finish, refuses new ones and then
 	// closes the connection. It does not wait.
@@ -39,9 +39,9 @@ type ClientTransport interface { //nolint:interfacebloat // all that a connectio
 	// a GOAWAY frame of the server, or the end of the connection. See Replaceable
 	// for one that is heard before.
 	Draining() <-chan struct{}
-	// AfterDraining has f called when Draining is closed, or at once if it is
-	// already: on a goroutine of its own, which there is not until then. It may be
-	// called once.
+	// AfterDraining makes the transport call f when Draining is closed, or at once
+	// if it is closed already. f is called on a goroutine of its own, which does
+	// not exist until then. AfterDraining may be called once.
 	AfterDraining(f func())
 	// Done is closed when the connection has ended.
 	Done() <-chan struct{}

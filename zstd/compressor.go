@@ -12,21 +12,23 @@ import (
 // Name is the name in grpc-encoding, and that for grpc.UseCompressor.
 const Name = "zstd"
 
-// Config says how to compress, and how much memory to decompress in.
+// Config says how to compress, and how much memory decompressing may take. The
+// zero value means the defaults.
 type Config struct {
-	// Level is zstd's, 1 to 22, of which there are four steps: 1 and 2, 3 to 5, 6
-	// to 9, and from 10 on. Zero means 3. An encoder has tables of 0.3, 1.3, 4 and
-	// 34 MiB for them, and there are as many as messages are compressed at a time.
+	// Level is zstd's, 1 to 22. There are four steps: 1 and 2, 3 to 5, 6 to 9, and
+	// 10 and more. Zero means 3. An encoder has tables of 0.3, 1.3, 4 and 34 MiB
+	// for these, and there are as many encoders as messages are compressed at a
+	// time.
 	Level int
 	// Window is how far back the compressor looks in a message, in octets: a power
-	// of two from 1 KiB to 8 MiB. Zero means 1 MiB. An encoder may hold that and
-	// half a mebibyte besides its tables, once a message was as large.
+	// of two from 1 KiB to 8 MiB. Zero means 1 MiB. Once a message was as large, an
+	// encoder may hold that and half a mebibyte, besides its tables.
 	Window int
 	// MaxWindow is the largest window of messages that are received, in octets,
-	// from 1 KiB to 512 MiB; larger ones are refused before there is memory for
-	// them. Zero means 8 MiB, which every decoder should take (RFC 8878 §3.1.1.1.2).
-	// Some encoders make a message one window as a whole: for messages of more
-	// than 8 MiB it may have to be as large as they are.
+	// from 1 KiB to 512 MiB; a message with a larger one is refused before memory
+	// is taken for it. Zero means 8 MiB, which every decoder should take (RFC 8878
+	// §3.1.1.1.2). Some encoders make a whole message one window: for messages of
+	// more than 8 MiB it may have to be as large as they are.
 	MaxWindow int
 }
 
@@ -38,10 +40,10 @@ func init() {
 	encoding.RegisterCompressor(c)
 }
 
-// New makes a compressor that is configured in another way, to be registered in
-// the place of the default one by encoding.RegisterCompressor, in an init
-// function. It can be used by several goroutines. It fails with values that are
-// out of range.
+// New makes a compressor with another configuration. Register it in the place
+// of the default one by encoding.RegisterCompressor, in an init function.
+// Several goroutines may use it at a time. New fails with values that are out
+// of range.
 func New(cfg Config) (encoding.Compressor, error) {
 	switch {
 	case cfg.Level == 0:
