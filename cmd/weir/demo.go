@@ -45,11 +45,21 @@ func demoCommand(newGauge func() checks.Gauge, limit time.Duration) *cobra.Comma
 		Long: `Demo starts servers of weir and of grpc-go on loopback and calls them with
 clients of both: all four kinds of calls, metadata, status, deadline, cancel,
 large and compressed messages. Then it puts the same load on weir and on grpc-go
-in turns, in processes of their own, and compares. It takes at most 20 seconds,
-and is patient with a slow machine if --limit gives it more.
+in turns, in processes of their own, and compares them. It takes 20 seconds at
+most. On a slow machine give it more with --limit, or leave out the load, which
+is most of it, with --skip-load.
 
-The exit status is 0 if all was as expected, 1 if not, and 130 when interrupted.`,
-		Args: cobra.NoArgs,
+The exit status is 0 if all was as expected, 1 if not, 2 if the command line is
+wrong, and 130 when interrupted.`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("expected no argument; came %q", args[0])
+			}
+			if limit <= 0 {
+				return fmt.Errorf("--limit: expected a duration above zero; came %v", limit)
+			}
+			return nil
+		},
 		RunE: runs(func(cmd *cobra.Command) error {
 			d := &demo{
 				screen:   screen.New(cmd.OutOrStdout(), os.Environ()),
@@ -69,7 +79,7 @@ The exit status is 0 if all was as expected, 1 if not, and 130 when interrupted.
 			return err
 		}),
 	}
-	cmd.Flags().BoolVar(&skipLoad, "skip-load", false, "only check, do not measure")
+	cmd.Flags().BoolVar(&skipLoad, "skip-load", false, "check the calls, and leave out the load")
 	cmd.Flags().DurationVar(&limit, "limit", limit, "how long all of it may take")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "write one JSON object at the end, and nothing else")
 	return cmd
@@ -104,7 +114,11 @@ func (d *demo) run(ctx context.Context, skipLoad bool) error {
 			}
 			failed++
 			d.report.Error = err.Error()
-			d.screen.Problem("load", "", "", err.Error())
+			if short, ok := errors.AsType[*shortError](err); ok {
+				d.screen.Problem("load", "", short.expected(), short.came())
+			} else {
+				d.screen.Problem("load", "", "", err.Error())
+			}
 		}
 	}
 	return d.end(failed)
@@ -158,7 +172,7 @@ func (d *demo) check(ctx context.Context, pairings []peers.Pairing, all []checks
 func (d *demo) measure(ctx context.Context) error {
 	end := d.started.Add(d.limit)
 	if left := time.Until(end); left < loadLeast {
-		return fmt.Errorf("expected %v for the load; came %v, left of %v", loadLeast, left, d.limit)
+		return &shortError{left, d.limit}
 	}
 	program, err := os.Executable()
 	if err != nil {
@@ -193,6 +207,19 @@ func (d *demo) measure(ctx context.Context) error {
 	d.report.Load = &report
 	d.show(report)
 	return nil
+}
+
+// shortError says that there is no time for the load.
+type shortError struct{ left, limit time.Duration }
+
+func (e *shortError) Error() string {
+	return fmt.Sprintf("expected %s; came %s", e.expected(), e.came())
+}
+
+func (e *shortError) expected() string { return fmt.Sprintf("%v for the load", loadLeast) }
+
+func (e *shortError) came() string {
+	return fmt.Sprintf("%v, left of --limit %v: raise it, or leave out the load (--skip-load)", max(e.left, 0).Round(100*time.Millisecond), e.limit)
 }
 
 func (d *demo) show(r load.Report) {

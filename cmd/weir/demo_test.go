@@ -66,7 +66,7 @@ func TestDemoWithoutTimeForItsLoad(t *testing.T) {
 	hurried := rootCommand(demoCommand(func() checks.Gauge { return gauge.New() }, patiently))
 	var out, errOut bytes.Buffer
 	status := execute(t.Context(), hurried, []string{"demo", "--limit", "1s"}, strings.NewReader(""), &out, &errOut)
-	if status != statusFailed || !strings.Contains(out.String(), "✗ load\n  came     expected 4.4s for the load") {
+	if status != statusFailed || !strings.Contains(out.String(), "✗ load\n  expected 4.4s for the load\n  came     0s, left of --limit 1s: raise it, or leave out the load (--skip-load)") {
 		t.Errorf("exit status %d, stderr %q, stdout:\n%s", status, errOut.String(), out.String())
 	}
 }

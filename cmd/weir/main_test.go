@@ -53,7 +53,9 @@ func TestCommandLine(t *testing.T) {
 		{"help", []string{"demo", "--help"}, statusOK, "--skip-load", ""},
 		{"unknown command", []string{"dame"}, statusUsage, "", `unknown command "dame"`},
 		{"unknown flag", []string{"demo", "--fast"}, statusUsage, "", "weir demo: unknown flag: --fast"},
-		{"argument", []string{"demo", "weir"}, statusUsage, "", "weir demo: unknown command"},
+		{"argument", []string{"demo", "weir"}, statusUsage, "", `weir demo: expected no argument; came "weir"`},
+		{"no time", []string{"demo", "--limit", "0s"}, statusUsage, "", "weir demo: --limit: expected a duration above zero; came 0s"},
+		{"less than no time", []string{"demo", "--skip-load", "--limit", "-5s"}, statusUsage, "", "came -5s"},
 		{"load over an unknown peer", []string{"demo-load-server", "--peer", "h3"}, statusFailed, "", `expected weir or grpc-go; came "h3"`},
 		{"load that ends at once", []string{"demo-load-server", "--peer", "grpc-go"}, statusOK, `{"address":"127.0.0.1:`, ""},
 	} {

@@ -1,11 +1,11 @@
-// Command proxy hands every gRPC call on to another server, whatever its service
-// and its messages are, which it does not decode:
+// Command proxy passes every gRPC call on to another server, whatever its service is.
+// It does not decode the messages:
 //
 //	go run ./examples/proxy -listen :8080 -target localhost:50051
 //
 // Messages, metadata, trailers, status, deadlines and cancellation pass through.
-// So does back-pressure: who does not read at one end stops who sends at the
-// other, and what is on the way meanwhile is bounded by the windows of both
+// So does back-pressure: if one end does not read, the other end cannot go on
+// sending, and what is on its way meanwhile is bounded by the windows of both
 // connections.
 package main
 

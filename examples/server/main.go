@@ -1,15 +1,15 @@
-// Command server ends as a server should, when it is asked to by SIGTERM: no call
-// fails that it could have answered.
+// Command server shows how a server should end when it gets SIGTERM: no call fails
+// that it could have answered.
 //
 //	go run ./examples/server -listen localhost:50051 -notice 5s -grace 30s
 //
-// It says over gRPC's health service that it does not serve any more, but goes on
-// for the time of -notice, so that load balancers find out. Then it accepts no
-// more connections, tells its clients to make new calls elsewhere, and lets the
-// open ones finish, for -grace at most. Its exit code is 0 if they did; else it
-// is 1, and the log has whose calls were cut off. A second signal ends it at once.
+// First it says NOT_SERVING over gRPC's health service, but goes on for the time of
+// -notice, so that load balancers find out. Then it accepts no more connections,
+// tells its clients to make new calls elsewhere, and lets the open calls finish, for
+// -grace at most. The exit code is 0 if they did; else it is 1, and the log says
+// whose calls were cut off. A second signal ends the program at once.
 //
-// Under Kubernetes, terminationGracePeriodSeconds has to be more than both
+// Under Kubernetes, terminationGracePeriodSeconds has to be more than both times
 // together; a preStop hook that sleeps can take the place of -notice.
 package main
 
@@ -33,8 +33,8 @@ import (
 
 func main() {
 	address := flag.String("listen", "localhost:50051", "the `address` to serve")
-	notice := flag.Duration("notice", 5*time.Second, "how `long` to serve after saying that it will end")
-	grace := flag.Duration("grace", 30*time.Second, "how `long` open calls have then to finish")
+	notice := flag.Duration("notice", 5*time.Second, "how long to serve after saying that it will end")
+	grace := flag.Duration("grace", 30*time.Second, "how long open calls have then to finish")
 	flag.Parse()
 	lis, err := new(net.ListenConfig).Listen(context.Background(), "tcp", *address)
 	if err != nil {
