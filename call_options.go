@@ -124,7 +124,7 @@ func (ci *callInfo) encoder() (encoding.Compressor, error) {
 	case !ci.forced && ci.subtype != "":
 		c, ok := codecFor(ci.subtype)
 		if !ok {
-			return nil, status.Errorf(codes.Internal, "no codec is registered for content-subtype %q (encoding.RegisterCodecV2)", ci.subtype)
+			return nil, status.Errorf(codes.Internal, "the client has no codec for content-subtype %q (%s)", ci.subtype, codecHint)
 		}
 		ci.codec = c
 	}
@@ -133,7 +133,7 @@ func (ci *callInfo) encoder() (encoding.Compressor, error) {
 	}
 	comp := encoding.GetCompressor(ci.compressor)
 	if comp == nil {
-		return nil, status.Errorf(codes.Internal, "no compressor is registered for grpc-encoding %q (encoding.RegisterCompressor)", ci.compressor)
+		return nil, status.Errorf(codes.Internal, "the client has no compressor %q (%s)", ci.compressor, compressorHint(ci.compressor))
 	}
 	return comp, nil
 }

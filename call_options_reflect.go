@@ -100,7 +100,7 @@ func (ci *callInfo) acceptOnly(names []string) error {
 			continue
 		}
 		if grpcwire.Lookup(name) == nil {
-			return status.Errorf(codes.InvalidArgument, "experimental.AcceptCompressors: no compressor is registered for %q (encoding.RegisterCompressor)", name)
+			return status.Errorf(codes.InvalidArgument, "experimental.AcceptCompressors: the client has no compressor %q (%s)", name, compressorHint(name))
 		}
 		list.names = append(list.names, name)
 	}

@@ -245,9 +245,11 @@ func (r *received) inflate(m *transport.Message, v any) error {
 	comp := grpcwire.Lookup(r.encoding)
 	switch {
 	case r.encoding == "" || r.encoding == encoding.Identity:
-		return status.Errorf(codes.Internal, "the peer sent a compressed message without saying how it is compressed (grpc-encoding is %q)", r.encoding)
+		from, _ := r.sides()
+		return status.Errorf(codes.Internal, "the %s sent a compressed message without saying how it is compressed (grpc-encoding is %q)", from, r.encoding)
 	case comp == nil:
-		return status.Errorf(r.unknown, "the peer compressed a message with %q, for which no compressor is registered here (encoding.RegisterCompressor)", r.encoding)
+		from, to := r.sides()
+		return status.Errorf(r.unknown, "the %s compressed a message with %q, and the %s has no such compressor (%s)", from, r.encoding, to, compressorHint(r.encoding))
 	}
 	buf := transport.NewBuffer(max(0, min(4*len(m.Data), r.limit)))
 	defer func() { buf.Free() }()
@@ -277,10 +279,15 @@ func (r *received) decode(data []byte, v any) error {
 	return err
 }
 
-func (r *received) tooLarge(n int) error {
-	from, to := "server", "client"
+// sides gives who sent the message and who received it.
+func (r *received) sides() (from, to string) {
 	if r.server {
-		from, to = to, from
+		return "client", "server"
 	}
+	return "server", "client"
+}
+
+func (r *received) tooLarge(n int) error {
+	from, to := r.sides()
 	return status.Errorf(codes.ResourceExhausted, "the %s sent a message of at least %d octets, the %s accepts %d (its option %s)", from, n, to, r.limit, r.option)
 }

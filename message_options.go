@@ -83,7 +83,7 @@ func (c *messageConfig) check() error {
 		case name == encoding.Identity:
 			continue
 		case grpcwire.Lookup(name) == nil:
-			return fmt.Errorf("weir: WithAcceptCompressors: no compressor is registered for %q (encoding.RegisterCompressor)", name)
+			return fmt.Errorf("weir: WithAcceptCompressors: the client has no compressor %q (%s)", name, compressorHint(name))
 		}
 		list.names = append(list.names, name)
 	}

@@ -67,7 +67,7 @@ func SetSendCompressor(ctx context.Context, name string) error {
 	}
 	if name != encoding.Identity {
 		if encoding.GetCompressor(name) == nil {
-			return status.Errorf(codes.Internal, "weir: SetSendCompressor: no compressor %q is registered (encoding.RegisterCompressor)", name)
+			return status.Errorf(codes.Internal, "weir: SetSendCompressor: the server has no compressor %q (%s)", name, compressorHint(name))
 		}
 		if !st.AcceptsEncoding(name) {
 			return status.Errorf(codes.Internal, "weir: SetSendCompressor: the client does not accept %q (its grpc-accept-encoding is %q)", name, st.AcceptEncoding())

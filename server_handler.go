@@ -69,7 +69,7 @@ func (s *Server) handleWith(st transport.ServerStream, hands bool) {
 	c, ok := s.codec(st.ContentSubtype(), m)
 	c.log, c.hands, c.pool = o.logged(), hands, s.cfg.messages.pool
 	if !ok {
-		o.writeStatus(st, status.Newf(codes.Unimplemented, "no codec is registered here for content-subtype %q", st.ContentSubtype()))
+		o.writeStatus(st, status.Newf(codes.Unimplemented, "the server has no codec for content-subtype %q (%s)", st.ContentSubtype(), codecHint))
 		return
 	}
 	comp, err := answerCompressor(st)
@@ -118,7 +118,7 @@ func answerCompressor(st transport.ServerStream) (encoding.Compressor, error) {
 	}
 	comp := encoding.GetCompressor(name)
 	if comp == nil {
-		return nil, status.Errorf(codes.Unimplemented, "the client compresses with grpc-encoding %q, for which no compressor is registered here (encoding.RegisterCompressor)", name)
+		return nil, status.Errorf(codes.Unimplemented, "the client compresses with %q, and the server has no such compressor (%s)", name, compressorHint(name))
 	}
 	return comp, st.SetSendCompress(name)
 }
