@@ -194,8 +194,8 @@ func (n nosy) ClientHandshake(ctx context.Context, authority string, nc net.Conn
 
 // Feature: Attributes of addresses for credentials
 //
-// Credentials find the attributes of the address that they secure a connection
-// to, as in grpc-go, and none if it has none.
+// Row B2: credentials find the attributes of the address that they secure a
+// connection to, as in grpc-go, and none if it has none.
 func TestClientHandshakeInfo(t *testing.T) {
 	lis := listen(t)
 	srv := weir.NewServer()
