@@ -30,7 +30,7 @@ const (
 //
 // So with 1.5 s a server that is gone is left within 1.5 s, and its calls fail
 // within 2 s. d should be ten round trips at least. Less than 200 ms counts as
-// 200 ms; zero and less mean never.
+// 200 ms; zero and negative values mean never.
 //
 // Without the option d is 20 s, or never if WithKeepaliveParams is set, whose
 // PING frames find such a server too, after Time and Timeout. By default the

@@ -85,10 +85,10 @@ const defaultIdleTimeout = 30 * time.Minute
 
 // WithIdleTimeout sets how long the Client may be without calls before it
 // closes its connection, or stops trying to make one, and is IDLE. The next
-// call connects. The default is 30 minutes, as in grpc-go; zero and less mean
-// never. An open stream is a call. It takes up to an eighth of the time longer,
-// and with a balancer up to twice the time. The state observer is told
-// transport.ErrIdle. A connection of WithTransport ends as its function
+// call connects. The default is 30 minutes, as in grpc-go; zero and negative
+// values mean never. An open stream is a call. It takes up to an eighth of the
+// time longer, and with a balancer up to twice the time. The state observer is
+// told transport.ErrIdle. A connection of WithTransport ends as its function
 // decides.
 func WithIdleTimeout(d time.Duration) DialOption {
 	return dialOption(func(c *clientConfig) { c.network.idle = max(d, 0) })

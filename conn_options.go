@@ -9,7 +9,7 @@ import (
 )
 
 // WithMaxHeaderListSize bounds the headers and the trailers of an answer, in
-// octets as RFC 9113 §6.5.2 counts them. The default, and zero, is 64 KiB;
+// octets as RFC 9113 §6.5.2 counts them. Zero means the default, 64 KiB;
 // grpc-go's is 16 MiB. Servers are told. If one sends more, the call fails with
 // INTERNAL.
 func WithMaxHeaderListSize(n uint32) DialOption {
@@ -17,14 +17,14 @@ func WithMaxHeaderListSize(n uint32) DialOption {
 }
 
 // MaxHeaderListSize bounds the headers of a request, in octets as RFC 9113
-// §6.5.2 counts them. The default, and zero, is 64 KiB; grpc-go's is 16 MiB.
+// §6.5.2 counts them. Zero means the default, 64 KiB; grpc-go's is 16 MiB.
 // Clients are told. A larger request ends with RESOURCE_EXHAUSTED.
 func MaxHeaderListSize(n uint32) ServerOption {
 	return connOption(func(c *transport.ConnConfig) { c.MaxHeaderListSize = n }).server()
 }
 
 // WithMaxFrameSize lets servers send frames of up to n octets, 16,384 to
-// 16,777,215; NewClient fails with another value. The default, and zero, is
+// 16,777,215; NewClient fails with another value. Zero means the default,
 // 16,384. Larger frames save work where messages are large. But while one is on
 // its way nothing else of the connection can be sent. They take no larger
 // buffers.
@@ -37,7 +37,7 @@ func WithMaxFrameSize(n uint32) DialOption {
 }
 
 // MaxFrameSize lets clients send frames of up to n octets, 16,384 to
-// 16,777,215; Serve fails with another value. The default, and zero, is 16,384.
+// 16,777,215; Serve fails with another value. Zero means the default, 16,384.
 // See WithMaxFrameSize.
 func MaxFrameSize(n uint32) ServerOption {
 	return connOption(func(c *transport.ConnConfig) { c.MaxFrameSize = n }).server()
@@ -52,18 +52,18 @@ func checkFrameSize(option string, n uint32) error {
 }
 
 // WithStaticStreamWindowSize fixes the window of streams: how many octets a
-// server may send on one before the program reads them. Zero and less leave the
-// default, which begins with 128 KiB and follows the bandwidth and the delay of
-// the connection, up to 16 MiB. If this or WithStaticConnWindowSize is set,
-// both windows are fixed. Any other n counts, where grpc-go ignores less than
-// 64 KiB.
+// server may send on one before the program reads them. Zero and negative
+// values leave the default, which begins with 128 KiB and follows the bandwidth
+// and the delay of the connection, up to 16 MiB. If this or
+// WithStaticConnWindowSize is set, both windows are fixed. Any other n counts,
+// where grpc-go ignores less than 64 KiB.
 func WithStaticStreamWindowSize(n int32) DialOption {
 	return connOption(func(c *transport.ConnConfig) { c.InitialWindowSize = n }).client()
 }
 
 // StaticStreamWindowSize fixes the window of streams: how many octets a client
-// may send on one before the handler reads them. Zero and less leave the
-// default, which begins with 128 KiB and follows the connection. See
+// may send on one before the handler reads them. Zero and negative values leave
+// the default, which begins with 128 KiB and follows the connection. See
 // WithStaticStreamWindowSize.
 func StaticStreamWindowSize(n int32) ServerOption {
 	return connOption(func(c *transport.ConnConfig) { c.InitialWindowSize = n }).server()
@@ -72,37 +72,38 @@ func StaticStreamWindowSize(n int32) ServerOption {
 // WithStaticConnWindowSize fixes the window of the connection: how many octets
 // a server may have in flight on all its streams together. The credit returns
 // on receipt, whoever reads, so that the window need only cover a round trip.
-// Zero and less leave the default, which begins with 256 KiB, or with the
-// window of a stream if that is larger. See WithStaticStreamWindowSize.
+// Zero and negative values leave the default, which begins with 256 KiB, or
+// with the window of a stream if that is larger. See
+// WithStaticStreamWindowSize.
 func WithStaticConnWindowSize(n int32) DialOption {
 	return connOption(func(c *transport.ConnConfig) { c.InitialConnWindowSize = n }).client()
 }
 
 // StaticConnWindowSize fixes the window of the connection: how many octets a
-// client may have in flight on all its streams together. Zero and less leave
-// the default, which begins with 256 KiB and follows the connection. See
-// WithStaticConnWindowSize.
+// client may have in flight on all its streams together. Zero and negative
+// values leave the default, which begins with 256 KiB and follows the
+// connection. See WithStaticConnWindowSize.
 func StaticConnWindowSize(n int32) ServerOption {
 	return connOption(func(c *transport.ConnConfig) { c.InitialConnWindowSize = n }).server()
 }
 
 // HeaderTableSize sets the memory, in octets, that the HPACK encoder of a
-// client may use on each connection of the Server. The default, and zero, is
+// client may use on each connection of the Server. Zero means the default,
 // 4,096.
 func HeaderTableSize(n uint32) ServerOption {
 	return connOption(func(c *transport.ConnConfig) { c.HeaderTableSize = n }).server()
 }
 
 // WithWriteTimeout ends a connection when octets wait to be sent and the server
-// takes none of them for d. It is noticed after twice the time at most. The
-// default, and zero, is 60 seconds; a negative value is no bound. grpc-go has
-// no such bound.
+// takes none of them for d. It is noticed after twice the time at most. Zero
+// means the default, 60 seconds; a negative value is no bound. grpc-go has no
+// such bound.
 func WithWriteTimeout(d time.Duration) DialOption {
 	return connOption(func(c *transport.ConnConfig) { c.WriteTimeout = d }).client()
 }
 
 // WriteTimeout ends a connection when octets wait to be sent and the client
-// takes none of them for d. The default, and zero, is 60 seconds; a negative
+// takes none of them for d. Zero means the default, 60 seconds; a negative
 // value is no bound. See WithWriteTimeout.
 func WriteTimeout(d time.Duration) ServerOption {
 	return connOption(func(c *transport.ConnConfig) { c.WriteTimeout = d }).server()

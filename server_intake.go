@@ -62,12 +62,12 @@ func (s *Server) tapped(ctx context.Context, st transport.ServerStream) (context
 }
 
 // MaxQueueAge refuses unary calls that could not begin in time: those whose
-// request has been here, whole, for longer than d before its handler and
-// interceptors get it, and whose answer most likely is of no use any more. They
-// end with RESOURCE_EXHAUSTED, and no handler sees them. So a server that has
-// more to do than it can spends its time on the calls that it can still answer.
-// The time that an InTapHandle takes counts. Streams have no queue. The default
-// is zero, which like less means no bound. grpc-go has no such option.
+// complete request has waited for longer than d before its handler and
+// interceptors get it. Their answer most likely is of no use any more. They end
+// with RESOURCE_EXHAUSTED, and no handler sees them. So a server that has more
+// to do than it can spends its time on the calls that it can still answer. The
+// time that an InTapHandle takes counts. Streams have no queue. Zero, the
+// default, and negative values mean no bound. grpc-go has no such option.
 func MaxQueueAge(d time.Duration) ServerOption {
 	return serverOption(func(c *serverConfig) { c.intake.maxQueueAge = d })
 }

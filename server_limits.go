@@ -11,7 +11,7 @@ import (
 // accepted and that have not ended; those in their handshakes count. One more
 // is closed at once, before its handshakes: a client that is told so goes
 // elsewhere, where one that is left in the listener's backlog would wait for
-// its own timeout. The default is zero, which like less means no bound, as in
+// its own timeout. Zero, the default, and negative values mean no bound, as in
 // grpc-go.
 //
 // Connections of ServeTransport do not count, here and for MaxConnectionsPerIP:
@@ -28,8 +28,8 @@ func MaxConnections(n int) ServerOption {
 // proxy, load balancer or NAT share an address, and the hosts of one link or
 // the pods of one node often share a network. An IPv4 address that is written
 // as one of IPv6 (::ffff:192.0.2.1) is one of IPv4. Connections of other kinds,
-// such as unix sockets, do not count. The default is zero, which like less
-// means no bound.
+// such as unix sockets, do not count. Zero, the default, and negative values
+// mean no bound.
 func MaxConnectionsPerIP(n int) ServerOption {
 	return serverOption(func(c *serverConfig) { c.intake.maxConnsPerIP = n })
 }

@@ -85,8 +85,8 @@ func MaxConcurrentStreams(n uint32) ServerOption {
 
 // ConnectionTimeout bounds the time from the acceptance of a connection to the
 // end of its handshakes, which are TLS and HTTP/2's preface with SETTINGS,
-// together. The default is 120 seconds, as in grpc-go. Zero and less leave no
-// time at all: no connection comes about.
+// together. The default is 120 seconds, as in grpc-go. Zero and negative values
+// leave no time at all: no connection comes about.
 func ConnectionTimeout(d time.Duration) ServerOption {
 	return serverOption(func(c *serverConfig) { c.connectionTimeout = d })
 }
@@ -100,11 +100,11 @@ func UnknownServiceHandler(h grpc.StreamHandler) ServerOption {
 	return serverOption(func(c *serverConfig) { c.unknown = h })
 }
 
-// KeepaliveParams sets when the Server asks by a PING frame whether a client
-// lives from which nothing comes, and how long connections last. As in grpc-go,
-// zero, which is the default, means a Time of 2 h, a Timeout of 20 s, and no
-// end for MaxConnectionIdle, MaxConnectionAge and MaxConnectionAgeGrace; a Time
-// of less than 1 s counts as 1 s. A negative Time asks nobody.
+// KeepaliveParams sets how long connections last, and after what time the
+// Server asks a silent client by a PING frame whether it lives. As in grpc-go,
+// zero means the defaults: a Time of 2 h, a Timeout of 20 s, and no end for
+// MaxConnectionIdle, MaxConnectionAge and MaxConnectionAgeGrace; a Time of less
+// than 1 s counts as 1 s. With a negative Time nobody is asked.
 //
 // On Linux, Timeout is also TCP_USER_TIMEOUT: how long what was sent may stay
 // unacknowledged. It is 20 s if Time is negative. A *net.TCPConn of the

@@ -79,8 +79,8 @@ func InitialConnWindowSize(n int32) ServerOption {
 }
 
 // WithReadBufferSize sets how many octets one read from a connection takes at
-// most: 16 KiB to 8 MiB; less and more count as those. The default, also for
-// zero and less, is 32 KiB. The buffer comes from a pool when there is
+// most: 16 KiB to 8 MiB; less and more count as those. Zero and negative values
+// mean the default, 32 KiB. The buffer comes from a pool when there is
 // something to read, and goes back, so that only busy connections hold one.
 func WithReadBufferSize(n int) DialOption {
 	return sizeOption(func(s *sizes) { s.tuning.ReadBufferSize = n }).client()
@@ -124,7 +124,7 @@ func WithChannelzParentID(channelz.Identifier) DialOption {
 }
 
 // NumStreamWorkers sets how many goroutines the Server keeps for further unary
-// handlers when they have run one. The default, and zero, is 8 for each
+// handlers when they have run one. Zero means the default, 8 for each
 // processor; grpc-go keeps none. It is no bound: more calls at a time run on
 // goroutines that end with them.
 func NumStreamWorkers(n uint32) ServerOption {
@@ -133,14 +133,14 @@ func NumStreamWorkers(n uint32) ServerOption {
 
 // WithSettingsTimeout bounds how long a server may take to acknowledge the
 // Client's SETTINGS. A connection that takes longer ends, and its calls fail.
-// The default, and zero, is 10 seconds; a negative value is no bound. grpc-go
-// has no such bound.
+// Zero means the default, 10 seconds; a negative value is no bound. grpc-go has
+// no such bound.
 func WithSettingsTimeout(d time.Duration) DialOption {
 	return connOption(func(c *transport.ConnConfig) { c.SettingsTimeout = d }).client()
 }
 
 // SettingsTimeout bounds how long a client may take to acknowledge the Server's
-// SETTINGS. The default, and zero, is 10 seconds; a negative value is no bound.
+// SETTINGS. Zero means the default, 10 seconds; a negative value is no bound.
 // See WithSettingsTimeout.
 func SettingsTimeout(d time.Duration) ServerOption {
 	return connOption(func(c *transport.ConnConfig) { c.SettingsTimeout = d }).server()
@@ -148,15 +148,15 @@ func SettingsTimeout(d time.Duration) ServerOption {
 
 // WithIdleFrameLimit bounds the frames of a server that do no work for a call
 // by themselves: PING, SETTINGS, RST_STREAM, WINDOW_UPDATE, empty DATA and the
-// like. They are paid from a budget: burst of them at first and at most, 20,000
-// by default and if it is zero, to which each second adds perSecond, 5,000 by
-// default and if it is zero. Calls that are answered and messages that are sent
-// add some, too. A connection that exceeds it ends with ENHANCE_YOUR_CALM, and
-// the error of its calls names the most frequent kind. A negative burst is no
-// bound, a negative perSecond adds nothing.
+// like. Each connection has a budget for them: burst of them at first, to which
+// each second adds perSecond, up to burst. Calls that are answered and messages
+// that are sent add some, too. Zero means the defaults, 20,000 and 5,000 a
+// second. A negative burst is no bound, a negative perSecond adds nothing. A
+// connection that exceeds its budget ends with ENHANCE_YOUR_CALM, and the error
+// of its calls names the most frequent kind.
 //
-// The defaults are far above what calls need. The option is for who finds that
-// a peer is cut off which cannot be changed.
+// The defaults are far above what calls need. The option is for the case that a
+// peer is cut off which cannot be changed.
 func WithIdleFrameLimit(burst, perSecond int) DialOption {
 	return idleFrameLimit(burst, perSecond).client()
 }

@@ -8,13 +8,13 @@ import (
 )
 
 // WithStatsHandler adds a handler that is told of every connection and of every
-// attempt of every call. What the context carries that its TagRPC gives, also
-// as outgoing metadata, belongs to that attempt. The events of an attempt come
-// in the order Begin, DelayedPickComplete if it had to wait for a connection,
-// OutHeader, then OutPayload beside InHeader and InPayload, InTrailer, End;
-// those of one direction come one at a time. They come from the goroutines of
-// the caller, never from the one that reads the connection. The WireLength of
-// headers and trailers is zero.
+// attempt of every call. The context that its TagRPC gives, with its outgoing
+// metadata, is that of the attempt. The events of an attempt come in the order
+// Begin, DelayedPickComplete if it had to wait for a connection, OutHeader,
+// then OutPayload beside InHeader and InPayload, InTrailer, End; those of one
+// direction come one at a time. They come from the goroutines of the caller,
+// never from the one that reads the connection. The WireLength of headers and
+// trailers is zero.
 func WithStatsHandler(h stats.Handler) DialOption {
 	return dialOption(func(c *clientConfig) { c.stats = c.stats.with(h) })
 }
