@@ -15,9 +15,10 @@ import (
 // grpc-go.
 //
 // Connections of ServeTransport do not count, here and for MaxConnectionsPerIP:
-// how many there are is for who hands them over. Those of package inproc are the
-// program's own, which no client from outside is to keep out; behind net/http
-// (package servehttp) each call is one, and the real ones are net/http's.
+// whoever passes them to the Server decides how many there are. Those of package
+// inproc are the program's own, and clients from outside must not keep them out.
+// Behind net/http (package servehttp) each call is one, and the real connections
+// are net/http's.
 func MaxConnections(n int) ServerOption {
 	return serverOption(func(c *serverConfig) { c.intake.maxConns = n })
 }
