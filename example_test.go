@@ -54,6 +54,12 @@ func Example() {
 	// Output: hello, river <nil>
 }
 
+// untold is a context whose deadline the server is not told: else either side may
+// be the first to end the call.
+type untold struct{ context.Context }
+
+func (untold) Deadline() (time.Time, bool) { return time.Time{}, false }
+
 // The error of a call that ran out of time says what it waited for: here for a
 // handler that does not read.
 func Example_whoStalls() {
@@ -74,7 +80,7 @@ func Example_whoStalls() {
 
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	s, err := testpb.NewTestServiceClient(client).FullDuplexCall(ctx)
+	s, err := testpb.NewTestServiceClient(client).FullDuplexCall(untold{ctx})
 	if err != nil {
 		panic(err)
 	}
