@@ -140,6 +140,12 @@ func (ci *callInfo) encoder() (encoding.Compressor, error) {
 
 // finish tells the options how the call ended.
 func (ci *callInfo) finish(header, trailer func() metadata.MD, p *peer.Peer, err error) {
+	ci.fill(header, trailer, p)
+	ci.finished(err)
+}
+
+// fill gives the options what came of the call.
+func (ci *callInfo) fill(header, trailer func() metadata.MD, p *peer.Peer) {
 	ci.committed()
 	t := ci.tell
 	if t == nil {
@@ -156,7 +162,14 @@ func (ci *callInfo) finish(header, trailer func() metadata.MD, p *peer.Peer, err
 			*to = *p
 		}
 	}
-	for _, f := range t.onFinish {
+}
+
+// finished tells OnFinish, after fill.
+func (ci *callInfo) finished(err error) {
+	if ci.tell == nil {
+		return
+	}
+	for _, f := range ci.tell.onFinish {
 		f(err)
 	}
 }

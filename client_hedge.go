@@ -3,6 +3,7 @@ package weir
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/weir-rpc/weir/internal/channel"
@@ -37,7 +38,9 @@ type hedge struct {
 	tried   channel.Tried
 
 	settled chan struct{} // closed when winner and failure are set
-	once    sync.Once     // the end of the call
+	once    sync.Once     // fill
+	outcome error         // of the call, after fill
+	told    atomic.Bool   // OnFinish, or about to be
 
 	mu      sync.Mutex
 	changed sync.Cond // what follows has changed; its lock is mu
@@ -45,6 +48,7 @@ type hedge struct {
 	// Guarded by mu.
 	started  int  // attempts
 	running  int  // of them
+	waiters  int  // in wait
 	sent     bool // one of them has had a stream
 	frozen   bool // there will be no more
 	timer    *time.Timer
@@ -305,11 +309,23 @@ func (h *hedge) settleLocked(a *hedgedAttempt) {
 		}
 	}
 	h.attempts = nil
-	switch {
-	case h.winner == nil:
-		go h.finish(nil, h.failure)
-	case a.ended:
-		go h.finish(a, a.err)
+	if h.winner == nil || a.ended {
+		go h.left()
+	}
+}
+
+// left finishes a call that has failed if its user does not: when its context ends,
+// or the Client.
+func (h *hedge) left() {
+	select {
+	case <-h.ctx.Done(): // which it has, if the user did
+	case <-h.c.ch.Closed():
+	}
+	h.mu.Lock()
+	waiters := h.waiters
+	h.mu.Unlock()
+	if waiters == 0 {
+		_, _ = h.wait()
 	}
 }
 
@@ -323,31 +339,63 @@ func (a *hedgedAttempt) end(err error) {
 	h.changed.Broadcast()
 	h.mu.Unlock()
 	if mine {
-		h.finish(a, err)
+		h.fill(a, err)
+	}
+}
+
+// leave is what follows end.
+func (a *hedgedAttempt) leave(err error) {
+	a.h.mu.Lock()
+	mine := a.h.winner == a
+	a.h.mu.Unlock()
+	if mine {
+		a.h.finish(a, err)
 	}
 }
 
 // finish is the end of the call.
 func (h *hedge) finish(a *hedgedAttempt, err error) {
+	h.fill(a, err)
+	h.leave()
+}
+
+// fill tells those who want to know how the call has ended, but for OnFinish. Who
+// comes second waits.
+func (h *hedge) fill(a *hedgedAttempt, err error) {
 	h.once.Do(func() {
 		if a != nil {
 			a.cs.tell(a.cs.at.Load(), err)
 		} else {
 			h.logEnd(err)
-			h.info.finish(noMetadata, noMetadata, nil, err)
+			h.info.fill(noMetadata, noMetadata, nil)
 		}
 		h.mu.Lock()
 		h.outbox.free()
 		h.mu.Unlock()
-		h.unwatch()
-		h.cancel()
-		h.expire()
+		h.outcome = err
+		if !h.desc.ClientStreams && !h.desc.ServerStreams {
+			h.leave()
+		}
 	})
+}
+
+// leave tells OnFinish, after fill: see clientStream.end.
+func (h *hedge) leave() {
+	if h.told.Swap(true) {
+		return
+	}
+	h.info.finished(h.outcome)
+	h.unwatch()
+	h.cancel()
+	h.expire()
 }
 
 // wait waits until it is known how the call goes on. It gives the attempt that
 // it goes on with, or why it does not. What has ended is told by then.
 func (h *hedge) wait() (*clientStream, error) {
+	h.mu.Lock()
+	h.waiters++
+	h.mu.Unlock()
 	select {
 	case <-h.settled:
 	case <-h.c.ch.Closed():
@@ -362,6 +410,7 @@ func (h *hedge) wait() (*clientStream, error) {
 	w := h.winner
 	ended := w != nil && w.ended
 	h.mu.Unlock()
+	defer h.waited()
 	switch {
 	case w == nil:
 		h.finish(nil, h.failure)
@@ -370,6 +419,12 @@ func (h *hedge) wait() (*clientStream, error) {
 		h.finish(w, w.err)
 	}
 	return w.cs, nil
+}
+
+func (h *hedge) waited() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.waiters--
 }
 
 // Header gives the headers of the attempt that was answered.

@@ -299,28 +299,36 @@ func (cs *clientStream) orphaned() {
 	cs.end(err, true)
 }
 
-// tell tells those who want to know how the call has ended.
+// tell tells those who want to know how the call has ended, but for OnFinish.
 func (cs *clientStream) tell(a *attempt, err error) {
 	cs.info.logHeader(a.st.GotHeader(), a.st.Header, a.tr.Peer())
 	cs.info.logEnd(a.st.GotTrailer(), a.st.Trailer, a.tr.Peer(), err)
-	cs.info.finish(a.st.Header, a.st.Trailer, a.tr.Peer(), err)
+	cs.info.fill(a.st.Header, a.st.Trailer, a.tr.Peer())
 }
 
 // finish is the end of the call, for whatever reason.
 func (cs *clientStream) finish(err error) { cs.end(err, false) }
 
 // end is finish, and says whether the call ends with its context or the Client: its
-// caller may not receive any more, and what he would receive is not known here.
+// caller may not receive any more, and what he would receive is not known here. Who
+// comes second waits for all but OnFinish, which may use the stream, and wait for who
+// uses it.
 func (cs *clientStream) end(err error, abandoned bool) {
+	var (
+		cause   error
+		unwatch func() bool
+		life    *lifetime
+		leaves  bool // from here
+	)
 	cs.done.Do(func() {
 		if err == io.EOF {
 			err = nil
 		}
-		cause := err
-		if cause == nil {
+		if cause = err; cause == nil {
 			cause = errCallOver
 		}
-		a, unwatch, life := cs.ends(cause)
+		var a *attempt
+		a, unwatch, life = cs.ends(cause)
 		if abandoned && life != nil {
 			if cs.parent.Err() == nil {
 				life.cancel(cause)
@@ -341,11 +349,26 @@ func (cs *clientStream) end(err error, abandoned bool) {
 			cs.tell(a, err)
 		}
 		cs.c.streams.remove(cs)
-		if unwatch != nil {
-			unwatch()
-		}
-		if life != nil {
-			life.cancel(cause)
+		if leaves = cs.sends || cs.receives; !leaves {
+			cs.leave(err) // of a unary call, which gives its user no stream
 		}
 	})
+	if leaves {
+		cs.leave(err)
+	}
+	if unwatch != nil {
+		unwatch()
+	}
+	if life != nil {
+		life.cancel(cause)
+	}
+}
+
+// leave tells OnFinish.
+func (cs *clientStream) leave(err error) {
+	if cs.hedged != nil {
+		cs.hedged.leave(err)
+	} else {
+		cs.info.finished(err)
+	}
 }

@@ -3,10 +3,12 @@ package weir_test
 import (
 	"context"
 	"io"
+	"maps"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/weir-rpc/weir"
 	"github.com/weir-rpc/weir/internal/h2peer"
 	"golang.org/x/net/http2"
 	"google.golang.org/grpc"
@@ -185,6 +187,102 @@ func TestStreamContext_HasThePeer(t *testing.T) {
 			}
 			for err == nil {
 				_, err = st.Recv()
+			}
+		})
+	}
+}
+
+// hedgedToo are clients, and one of weir's whose calls are hedged.
+func hedgedToo() map[string]func(testing.TB, string) connector {
+	all := maps.Clone(clients)
+	all["weir, hedged"] = func(tb testing.TB, address string) connector {
+		return newWeirClient(tb, "passthrough:///"+address, weir.WithDefaultServiceConfig(methodConfig(hedgingPolicy)))
+	}
+	return all
+}
+
+// OnFinish may use the stream whose end it hears of, wherever that end came from.
+func TestOnFinish_UsesTheStream(t *testing.T) {
+	for name, dial := range hedgedToo() {
+		for end, do := range map[string]func(s grpc.ClientStream, p *h2peer.Peer, cancel func()){
+			"RecvMsg":     func(s grpc.ClientStream, _ *h2peer.Peer, _ func()) { _ = s.RecvMsg(&testpb.Empty{}) },
+			"Header":      func(s grpc.ClientStream, _ *h2peer.Peer, _ func()) { _, _ = s.Header() },
+			"SendMsg":     func(s grpc.ClientStream, _ *h2peer.Peer, _ func()) { _ = s.SendMsg("no message") },
+			"its context": func(_ grpc.ClientStream, _ *h2peer.Peer, cancel func()) { cancel() },
+		} {
+			t.Run(name+"/"+end, func(t *testing.T) {
+				c, p := connected(t, dial)
+				p.AnyOrder()
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				var s grpc.ClientStream
+				told := make(chan error, 1)
+				s, err := c.NewStream(ctx, bidi, "/a.Service/Method", grpc.OnFinish(func(err error) {
+					_, _ = s.Header()
+					_ = s.CloseSend()
+					_ = s.SendMsg(&testpb.Empty{})
+					if got := s.RecvMsg(&testpb.Empty{}); status.Code(got) != status.Code(err) {
+						t.Errorf("RecvMsg gives %v, and OnFinish was told %v", got, err)
+					}
+					_ = s.Trailer()
+					_ = s.Context()
+					told <- err
+				}))
+				if err != nil {
+					t.Fatal(err)
+				}
+				p.WantHeaders("a stream comes", 1)
+				if end == "RecvMsg" || end == "Header" {
+					p.WriteTrailersOnly(1, codes.NotFound, "")
+				}
+				go do(s, p, cancel)
+				select {
+				case err := <-told:
+					if err == nil {
+						t.Error("OnFinish was told of a success")
+					}
+				case <-time.After(20 * time.Second):
+					t.Fatal("OnFinish and the stream wait for each other")
+				}
+			})
+		}
+	}
+}
+
+// OnFinish may wait for the goroutine that receives: that hears of the end as well.
+func TestOnFinish_WaitsForTheReceiver(t *testing.T) {
+	for name, dial := range hedgedToo() {
+		t.Run(name, func(t *testing.T) {
+			c, p := connected(t, dial)
+			p.AnyOrder()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			begun, received, told := make(chan struct{}), make(chan struct{}), make(chan struct{})
+			s, err := c.NewStream(ctx, bidi, "/a.Service/Method", grpc.OnFinish(func(error) {
+				close(begun)
+				<-received
+				close(told)
+			}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.WantHeaders("a stream comes", 1)
+			p.WriteResponse(1, []byte{})
+			if err := s.RecvMsg(&testpb.Empty{}); err != nil {
+				t.Fatal(err)
+			}
+			cancel()
+			<-begun
+			go func() {
+				if err := s.RecvMsg(&testpb.Empty{}); status.Code(err) != codes.Canceled {
+					t.Errorf("RecvMsg gives %v", err)
+				}
+				close(received)
+			}()
+			select {
+			case <-told:
+			case <-time.After(20 * time.Second):
+				t.Fatal("OnFinish and who receives wait for each other")
 			}
 		})
 	}
