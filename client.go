@@ -481,7 +481,9 @@ func (c *Client) open(ctx context.Context, s *service, desc *grpc.StreamDesc, me
 		return nil, err
 	}
 	cs.retries.begin(&cs.info)
-	cs.comp, cs.info.codec = comp, cs.info.codec.forStream()
+	if cs.comp = comp; cs.sends || cs.receives { // else it is Invoke's
+		cs.info.codec = cs.info.codec.forStream()
+	}
 	var expire context.CancelFunc
 	if cs.info.method != nil {
 		if cs.info.hedging() != nil {

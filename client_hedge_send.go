@@ -2,6 +2,7 @@ package weir
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"github.com/weir-rpc/weir/internal/grpcwire"
@@ -95,7 +96,13 @@ func (h *hedge) SendMsg(v any) error {
 		h.abandon(err)
 		return err
 	}
-	m, size, err := h.info.encode(v, h.comp)
+	info := &h.info
+	if within != nil { // a Raw that is not sent may be sent again
+		keeping := h.info
+		keeping.codec.once = false
+		info = &keeping
+	}
+	m, size, err := info.encode(v, h.comp)
 	if err != nil {
 		h.abandon(err)
 		return err
@@ -106,6 +113,9 @@ func (h *hedge) SendMsg(v any) error {
 	}
 	if err = h.put(within, m, note); err == nil {
 		h.logSent()
+	}
+	if within != nil && !errors.Is(err, ErrNotSent) {
+		giveAway(v)
 	}
 	if !h.desc.ClientStreams && err == io.EOF {
 		return nil // RecvMsg tells

@@ -58,6 +58,16 @@ func (r *Raw) marshal(away bool) transport.Buffer {
 	return b
 }
 
+// giveAway empties a message that was sent if it is a Raw.
+func giveAway(v any) {
+	if w, ok := v.(uncompressed); ok {
+		v = w.message
+	}
+	if r, ok := v.(*Raw); ok {
+		r.Free()
+	}
+}
+
 // RawCodec is a codec for *Raw and nothing else, for calls of any
 // content-subtype. The client of a proxy needs it, by grpc.ForceCodecV2, for
 // content-subtypes whose codec the proxy does not have; grpc.CallContentSubtype

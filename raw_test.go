@@ -9,10 +9,14 @@ import (
 	"testing"
 
 	"github.com/weir-rpc/weir"
+	"github.com/weir-rpc/weir/internal/h2peer"
+	"golang.org/x/net/http2"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/resolver"
+	"google.golang.org/grpc/resolver/manual"
 	"google.golang.org/grpc/status"
 )
 
@@ -115,6 +119,58 @@ func TestRaw(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Invoke keeps the octets, however the call is made: it may be made again.
+func TestRaw_InvokeKeepsIt(t *testing.T) {
+	srv, lis := weir.NewServer(weir.UnknownServiceHandler(rawMirror)), listen(t)
+	background(t, srv, lis)
+	r := manual.NewBuilderWithScheme("chosen")
+	r.InitialState(weir.SetConfigSelector(resolver.State{Addresses: []resolver.Address{{Addr: lis.Addr().String()}}}, choosing(func(_ weir.RPCInfo, config *weir.RPCConfig) {
+		config.Interceptor = func(ctx context.Context, open func(context.Context, ...grpc.CallOption) (grpc.ClientStream, error), opts ...grpc.CallOption) (grpc.ClientStream, error) {
+			return open(ctx, opts...)
+		}
+	})))
+	address := "passthrough:///" + lis.Addr().String()
+	for name, c := range map[string]*weir.Client{
+		"plain":                             newWeirClient(t, address),
+		"with a retry policy":               newWeirClient(t, address, weir.WithDefaultServiceConfig(methodConfig(retryPolicy))),
+		"hedged":                            newWeirClient(t, address, weir.WithDefaultServiceConfig(methodConfig(hedgingPolicy))),
+		"by a ConfigSelector's Interceptor": newWeirClient(t, "chosen:///it", weir.WithResolvers(r)),
+	} {
+		in, out := weir.NewRaw([]byte("octets")), new(weir.Raw)
+		for range 2 {
+			if err := c.Invoke(t.Context(), "/a.Service/Method", in, out); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			if string(out.Bytes()) != "octets" || string(in.Bytes()) != "octets" {
+				t.Errorf("%s: %q came back, and Invoke left %q", name, out.Bytes(), in.Bytes())
+			}
+		}
+		in.Free()
+		out.Free()
+	}
+}
+
+// A Raw that was not sent keeps its octets, also where the call is hedged. Else
+// SendMsgContext gives them away.
+func TestRaw_NotSent(t *testing.T) {
+	hedgedStream(t, func(t *testing.T, s duplex, p *h2peer.Peer) {
+		p.WantHeaders("the first attempt", 1)
+		p.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+		p.WantSettingsAck("for the windows")
+		for _, want := range []bool{true, true, false} { // as much as the buffer takes
+			r := weir.NewRaw(make([]byte, 100<<10))
+			left := r.Len()
+			if want {
+				left = 0
+			}
+			if sent, err := weir.TrySend(s, weir.Uncompressed(r)); sent != want || err != nil || r.Len() != left {
+				t.Errorf("TrySend gives %v, %v and leaves %d octets, want %v and %d", sent, err, r.Len(), want, left)
+			}
+			r.Free()
+		}
+	})
 }
 
 // A limit counts for a Raw as for any message, whether it comes compressed or
