@@ -96,10 +96,18 @@ func (ci *callInfo) applyOne(o grpc.CallOption) error {
 	case grpc.ContentSubtypeCallOption:
 		ci.subtype = o.ContentSubtype
 	case grpc.ForceCodecCallOption:
+		if o.Codec == nil {
+			return errNoCodec
+		}
 		ci.codec, ci.forced = codecV1(o.Codec), true
 	case grpc.ForceCodecV2CallOption:
-		ci.codec, ci.forced = codecV2(o.CodecV2), true
+		if ci.forced = o.CodecV2 != nil; ci.forced { // nil is the default, as in grpc-go
+			ci.codec = codecV2(o.CodecV2)
+		}
 	case grpc.CustomCodecCallOption:
+		if o.Codec == nil {
+			return errNoCodec
+		}
 		ci.codec, ci.forced = codecV1(customCodec{o.Codec}), true
 	case grpc.MaxRetryRPCBufferSizeCallOption:
 		ci.maxReplay = o.MaxRetryRPCBufferSize
@@ -108,6 +116,8 @@ func (ci *callInfo) applyOne(o grpc.CallOption) error {
 	}
 	return nil
 }
+
+var errNoCodec = status.Error(codes.Internal, "the codec of grpc.ForceCodec or grpc.CallCustomCodec is nil: leave the option out")
 
 // customCodec is the codec of grpc.CallCustomCodec. Its name is not sent.
 type customCodec struct {

@@ -295,6 +295,29 @@ func TestForeignOptions(t *testing.T) {
 	}
 }
 
+// A codec of the second kind that is nil is that of the Client, as in grpc-go.
+func TestForceCodecV2_Nil(t *testing.T) {
+	testPairings(t, register{}, func(ctx context.Context, t *testing.T, c testpb.TestServiceClient) {
+		for _, opts := range [][]grpc.CallOption{nil, {grpc.ForceCodec(octetCodec{})}, {grpc.ForceCodecV2(octetCodecV2{})}} {
+			seen, errs := both(ctx, c, codes.OK, append(opts, grpc.ForceCodecV2(nil))...)
+			if errs != [2]error{} || strings.Contains(seen[0]+seen[1], "octets") {
+				t.Errorf("%q, %v", seen, errs)
+			}
+		}
+	})
+}
+
+// One of the first kind, with which grpc-go panics, fails its call.
+func TestForceCodec_Nil(t *testing.T) {
+	c, _ := pairings[0].start(t, register{})
+	for name, o := range map[string]grpc.CallOption{"ForceCodec": grpc.ForceCodec(nil), "CallCustomCodec": grpc.CustomCodecCallOption{}} {
+		_, errs := both(t.Context(), c, codes.OK, o)
+		for _, err := range errs {
+			wantText(t, err, codes.Internal, name)
+		}
+	}
+}
+
 // Options of the Client come before those of the call, of which the last
 // counts; what receives results receives all of them.
 func TestOrderOfOptions(t *testing.T) {

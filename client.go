@@ -179,7 +179,7 @@ func (c *Client) Close() error {
 
 // info reads a call's options. If they are wrong the call ends here.
 func (c *Client) info(ci *callInfo, method string, opts []grpc.CallOption) (comp encoding.Compressor, err error) {
-	ci.codec, ci.maxRecv, ci.maxSend = c.codec, defaultMaxRecv, defaultMaxSend
+	ci.maxRecv, ci.maxSend = defaultMaxRecv, defaultMaxSend
 	ci.maxReplay, ci.least, ci.accept = defaultMaxReplay, c.messages.least, c.messages.accept
 	service := ci.service // by choice
 	if service == nil {
@@ -196,6 +196,9 @@ func (c *Client) info(ci *callInfo, method string, opts []grpc.CallOption) (comp
 	}
 	if service != nil {
 		ci.confined()
+	}
+	if !ci.forced {
+		ci.codec = c.codec
 	}
 	if err == nil {
 		comp, err = ci.encoder()
