@@ -80,10 +80,16 @@ func (h *headerBlocks) checkSize(c *conn, call *Call) *StreamError {
 		"the call's header list is about %d octets, the server accepts %d (its SETTINGS_MAX_HEADER_LIST_SIZE)", size, limit)
 }
 
+// metadataSize gives what md counts in a header list.
 func metadataSize(md metadata.MD) (n uint64) {
 	for k, vs := range md {
+		bin := grpcwire.IsBin(k)
 		for _, v := range vs {
-			n += uint64(len(k) + len(v) + 32)
+			size := len(v)
+			if bin {
+				size = grpcwire.EncodedBinLen(size)
+			}
+			n += uint64(len(k) + size + 32)
 		}
 	}
 	return n

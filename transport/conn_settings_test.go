@@ -254,3 +254,26 @@ func TestMaxHeaderListSize_OfThePeer_IsKept(t *testing.T) {
 		}
 	}, limit)
 }
+
+// What counts of a -bin value is its base64.
+func TestMaxHeaderListSize_OfThePeer_CountsBase64(t *testing.T) {
+	limit := http2.Setting{ID: http2.SettingMaxHeaderListSize, Val: 10_000}
+	long := metadata.Pairs("long-bin", strings.Repeat("v", 8000))
+	inClient(t, ClientConfig{}, func(t *testing.T, ct ClientTransport, p *h2peer.Peer) {
+		_, err := ct.NewStream(t.Context(), &Call{Method: "/s/Stream", Metadata: long})
+		if status.Code(err) != codes.Internal || !strings.Contains(err.Error(), "MAX_HEADER_LIST_SIZE") {
+			t.Errorf("NewStream gave %v", err)
+		}
+		p.WantIdle("nothing was sent")
+	}, limit)
+	inServer(t, ServerConfig{}, func(t *testing.T, ts *testServer) {
+		st, _ := ts.open(1, "/s/Stream")
+		if err := st.SetTrailer(long); err != nil {
+			t.Fatal(err)
+		}
+		st.WriteStatus(status.New(codes.NotFound, "no"))
+		if h := ts.peer.WantTrailers("the status arrives", 1, codes.NotFound); h.Get("long-bin") != "" {
+			t.Error("more trailers come than the client takes")
+		}
+	}, limit)
+}

@@ -15,6 +15,9 @@ func IsBin(key string) bool { return strings.HasSuffix(key, "-bin") }
 // EncodeBin gives octets as the value of a -bin key: base64 without padding.
 func EncodeBin(v string) string { return base64.RawStdEncoding.EncodeToString([]byte(v)) }
 
+// EncodedBinLen gives the length of what EncodeBin makes of n octets.
+func EncodedBinLen(n int) int { return base64.RawStdEncoding.EncodedLen(n) }
+
 // DecodeBin reads one value of a -bin key, padded or not.
 //
 // "Implementations MUST accept padded and un-padded values and should emit

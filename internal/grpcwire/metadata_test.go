@@ -114,6 +114,9 @@ func FuzzBin(f *testing.F) {
 	f.Add("QQ,QUI=, AP8")
 	f.Fuzz(func(t *testing.T, s string) {
 		for _, pad := range []string{"", "=", "=="} {
+			if got := EncodedBinLen(len(s)); got != len(EncodeBin(s)) {
+				t.Errorf("EncodedBinLen(%d) = %d, and EncodeBin gives %d octets", len(s), got, len(EncodeBin(s)))
+			}
 			if got, err := DecodeBin(EncodeBin(s) + pad); err != nil || got != s {
 				t.Fatalf("%q comes back as %q, %v", s, got, err)
 			}
