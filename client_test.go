@@ -340,6 +340,40 @@ func TestStreamsThatBreakTheirKind(t *testing.T) {
 	}
 }
 
+// What docs/migrating.md says of codes that are not grpc-go's.
+func TestCodesThatDiffer(t *testing.T) {
+	for name, tt := range map[string]struct {
+		answer       []string
+		weir, grpcGo codes.Code
+	}{
+		"no message":         {[]string{":status", "200", "grpc-status", "0"}, codes.Unimplemented, codes.Internal},
+		"no base64":          {[]string{":status", "200", "grpc-status", "5", "x-bin", "!"}, codes.NotFound, codes.Internal},
+		"HTTP's status":      {[]string{":status", "503"}, codes.Unavailable, codes.Unknown},
+		"with one of gRPC's": {[]string{":status", "503", "grpc-status", "5"}, codes.NotFound, codes.NotFound},
+	} {
+		for who, want := range map[string]codes.Code{"weir": tt.weir, "grpc-go": tt.grpcGo} {
+			t.Run(name+"/"+who, func(t *testing.T) {
+				c, p := connected(t, clients[who])
+				result := invoke(t.Context(), c)
+				p.WantHeaders("the call comes", 1)
+				p.WriteHeaders(1, true, append(tt.answer, "content-type", "application/grpc")...)
+				if got := <-result; status.Code(got.err) != want {
+					t.Errorf("%v, want %v", got.err, want)
+				}
+			})
+		}
+	}
+	refused := constant{err: errors.New("no token")}
+	for who, want := range map[string]codes.Code{"weir": codes.Unauthenticated, "grpc-go": codes.Internal} {
+		t.Run("credentials/"+who, func(t *testing.T) {
+			c, _ := connected(t, clients[who])
+			if got := <-invoke(t.Context(), c, grpc.PerRPCCredentials(refused)); status.Code(got.err) != want {
+				t.Errorf("%v, want %v", got.err, want)
+			}
+		})
+	}
+}
+
 // A stream that the server has ended takes no messages: io.EOF sends the caller
 // to RecvMsg. The client takes back what it has not said, so that the server is
 // rid of the stream, too.
