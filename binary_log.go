@@ -2,7 +2,6 @@ package weir
 
 import (
 	"context"
-	"io"
 
 	"github.com/weir-rpc/weir/internal/binlog"
 	"github.com/weir-rpc/weir/transport"
@@ -77,22 +76,17 @@ func (o *callStats) logBegin() {
 	o.log.ClientHeader(o.ctx, authority, md, o.st.Peer().Addr)
 }
 
-// noMore is told of the end of the client's messages: that they are all there,
-// or that the stream has ended.
-func (o *callStats) noMore(err error) {
-	switch {
-	case o == nil:
-	case err == io.EOF:
+// noMore is told that the client's messages are all there.
+func (o *callStats) noMore() {
+	if o != nil {
 		o.log.HalfClose()
-	default:
-		o.gone.Store(true)
 	}
 }
 
 // logEnd logs the status, and the headers that go with it if they did not go
 // before.
 func (o *callStats) logEnd(end *status.Status) {
-	if o == nil || o.log == nil {
+	if o.log == nil {
 		return
 	}
 	if md := o.st.Header(); len(md) > 0 {

@@ -181,11 +181,16 @@ func (s *Server) handleUnary(ctx context.Context, st transport.ServerStream, m *
 		call.stats.writeStatus(st, status.Convert(err))
 		return
 	}
+	o := call.stats
+	if o == nil {
+		st.Reply(b)
+		return
+	}
 	wire := b.Len()
 	st.Reply(b)
-	call.stats.outPayload(reply, size, wire)
-	call.stats.logEnd(nil)
-	call.stats.outTrailer()
+	o.outPayload(reply, size, wire)
+	o.ended(nil)
+	o.outTrailer()
 }
 
 // decodeRequest decodes the one message of a unary request.
@@ -263,6 +268,13 @@ func (ss *serverStream) SetHeader(md metadata.MD) error { return ss.st.SetHeader
 func (ss *serverStream) SetTrailer(md metadata.MD)      { _ = ss.st.SetTrailer(md) }
 func (ss *serverStream) Context() context.Context       { return ss.ctx }
 
+// abort ends the stream for an error of SendMsg or RecvMsg, whatever the handler
+// makes of it: what the client gets would have a gap else.
+func (ss *serverStream) abort(err error) error {
+	ss.stats.abort(ss.st, handlerStatus(err))
+	return err
+}
+
 // SendHeader sends the headers. See grpc.ServerStream.
 func (ss *serverStream) SendHeader(md metadata.MD) error {
 	err := ss.st.SendHeader(md)
@@ -280,11 +292,11 @@ func (ss *serverStream) SendMsg(v any) error {
 	}
 	m, size, err := ss.s.sending().encode(v, &ss.codec, answerCompression(ss.st, ss.comp))
 	if err != nil {
-		return err
+		return ss.abort(err)
 	}
 	wire := m.Len()
 	if err := ss.st.Send(m); err != nil {
-		return err
+		return ss.abort(err)
 	}
 	ss.stats.outPayload(v, size, wire)
 	return nil
@@ -293,28 +305,33 @@ func (ss *serverStream) SendMsg(v any) error {
 // RecvMsg receives a message. See grpc.ServerStream.
 func (ss *serverStream) RecvMsg(v any) error {
 	m, err := ss.st.Recv()
-	if err != nil {
-		ss.stats.noMore(err)
-		if err == io.EOF && !ss.desc.ClientStreams && !ss.got {
-			return status.Error(codes.Unimplemented, "cardinality violation: the client sent no message where one was expected")
-		}
-		return err
+	switch {
+	case err == nil:
+	case err != io.EOF:
+		return ss.abort(err)
+	case !ss.desc.ClientStreams && !ss.got:
+		ss.stats.noMore()
+		return ss.abort(status.Error(codes.Unimplemented, "cardinality violation: the client sent no message where one was expected"))
+	default:
+		ss.stats.noMore()
+		return io.EOF
 	}
 	ss.got = true
 	in := ss.s.received(ss.st, &ss.codec)
 	err = in.into(&m, v)
 	m.Free()
-	if err == nil {
-		ss.stats.inPayload(v, in.size, in.wire)
+	if err != nil {
+		return ss.abort(err)
 	}
-	if err != nil || ss.desc.ClientStreams {
-		return err
+	ss.stats.inPayload(v, in.size, in.wire)
+	if ss.desc.ClientStreams {
+		return nil
 	}
 	if m, err := ss.st.Recv(); err == nil {
 		m.Free()
-		return status.Error(codes.Unimplemented, "cardinality violation: the client sent more than one message where one was expected")
+		return ss.abort(status.Error(codes.Unimplemented, "cardinality violation: the client sent more than one message where one was expected"))
 	} else if err != io.EOF {
-		return err
+		return ss.abort(err)
 	}
 	return nil
 }

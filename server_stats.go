@@ -22,7 +22,9 @@ type callStats struct {
 	begun   time.Time   // zero if there is no handler for the method
 	header  atomic.Bool // our headers are told
 	gone    atomic.Bool // the stream has ended before the handler
-	err     error       // what the call ends with
+
+	aborted atomic.Pointer[status.Status] // what abort has sent
+	err     error                         // what the call ends with
 
 	// What the handler is told, and may keep, lies here: one object for a unary
 	// call. The second message and those after it have their own.
@@ -139,17 +141,49 @@ func (o *callStats) end() {
 	}
 }
 
+// ended says how the call ended; nil is OK.
+func (o *callStats) ended(end *status.Status) {
+	o.err = end.Err()
+	o.logEnd(end)
+}
+
 // writeStatus ends the stream with a status; nil is OK.
 func (o *callStats) writeStatus(st transport.ServerStream, end *status.Status) {
 	if o == nil {
 		st.WriteStatus(end)
 		return
 	}
-	over := o.gone.Load() || st.Context().Err() != nil // the client does not get it any more
-	o.err = end.Err()
-	o.logEnd(end)
+	aborted := o.aborted.Load()
+	over := aborted != nil || o.gone.Load() || st.Context().Err() != nil
+	if aborted != nil {
+		end = aborted // that is what the client got
+	}
+	o.ended(end)
 	st.WriteStatus(end)
 	if !over {
 		o.outTrailer()
 	}
+}
+
+// abort ends the stream with a status while its handler runs, unless it has
+// ended.
+func (o *callStats) abort(st transport.ServerStream, end *status.Status) {
+	first := abort(st, end)
+	switch {
+	case o == nil:
+	case first && o.aborted.CompareAndSwap(nil, end):
+		o.outTrailer()
+	default:
+		o.gone.Store(true)
+	}
+}
+
+// abort reports whether it was the end of the stream.
+func abort(st transport.ServerStream, end *status.Status) bool {
+	if a, ok := st.(transport.Aborter); ok {
+		return a.Abort(end)
+	}
+	open := st.Context().Err() == nil
+	st.WriteStatus(end)
+	return open
 }

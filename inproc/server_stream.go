@@ -147,3 +147,23 @@ func (ss *serverStream) finish(m *transport.Buffer, end *status.Status) {
 	ss.Mu.Unlock()
 	ss.p.leave(ss.stream, leaving{ended: true, place: place})
 }
+
+var _ transport.Aborter = (*serverStream)(nil)
+
+// Abort is transport.Aborter's.
+func (ss *serverStream) Abort(end *status.Status) bool {
+	err := &transport.StreamError{By: transport.ByLocal, Status: end}
+	ss.Mu.Lock()
+	if ss.over {
+		ss.Mu.Unlock()
+		return false
+	}
+	ss.finishLocked(end)
+	ss.serverErr = err
+	ss.up.drop()
+	ss.up.end()
+	ss.Mu.Unlock()
+	ss.p.leave(ss.stream, leaving{ended: true})
+	ss.endContext(err)
+	return true
+}

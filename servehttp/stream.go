@@ -167,6 +167,12 @@ func (st *stream) Recv() (transport.Message, error) {
 
 // wrongWith makes an error of receive that of Recv, now and later.
 func (st *stream) wrongWith(err error) error {
+	st.Mu.Lock()
+	wrong := st.wrong
+	st.Mu.Unlock()
+	if wrong != nil { // Abort has ended this Recv
+		return wrong
+	}
 	var e *transport.StreamError
 	if err != io.EOF && !errors.As(err, &e) {
 		// net/http ends the body before the context when a connection breaks.
@@ -202,6 +208,25 @@ func (st *stream) endLocked(end *status.Status) {
 	if !st.StatusSent && !st.done {
 		st.StatusSent, st.end = true, end
 	}
+}
+
+var _ transport.Aborter = (*stream)(nil)
+
+// Abort is transport.Aborter's. A Send that waits is left to the client: to end
+// it would reset the stream, and lose the status.
+func (st *stream) Abort(end *status.Status) bool {
+	err := &transport.StreamError{By: transport.ByLocal, Status: end}
+	st.Mu.Lock()
+	if st.StatusSent || st.done || st.fault != nil {
+		st.Mu.Unlock()
+		return false
+	}
+	st.endLocked(end)
+	st.wrong = err
+	_ = st.control.SetReadDeadline(time.Unix(1, 0))
+	st.Mu.Unlock()
+	st.ctx.End(err)
+	return true
 }
 
 // grpcStatus adds the status to what net/http sends.

@@ -43,7 +43,7 @@ func (st *http2ServerStream) WaitSend(ctx context.Context) error {
 // with mu, which it lets go of meanwhile.
 func (st *stream) waitQuotaLocked(ctx context.Context) error {
 	c, o := st.c, &st.out
-	for o.queued >= writeQuota && !o.left {
+	for o.queued >= writeQuota && !o.left && !o.end {
 		o.waiting = true
 		o.quota.Init() // most streams never need it
 		reason := o.reason
@@ -53,7 +53,7 @@ func (st *stream) waitQuotaLocked(ctx context.Context) error {
 		}
 		err := wait.For(ctx, reason, wait.Holder{Stream: st.id}, o.quota.C())
 		c.mu.Lock()
-		if err != nil && o.queued >= writeQuota && !o.left {
+		if err != nil && o.queued >= writeQuota && !o.left && !o.end {
 			o.waiting = false
 			return err
 		}

@@ -21,7 +21,7 @@ func (s *http2Server) hasPlaceLocked() bool {
 // keeps its place until it returns: else a client that resets its streams, or
 // gives them no time, would have as many handlers as it likes.
 func (s *http2Server) removedLocked(st *stream) {
-	if ss := st.server; ss.done || st.out.sentEnd && !ss.expired {
+	if ss := st.server; ss.done || st.out.sentEnd && !ss.expired && !ss.aborted {
 		s.freePlaceLocked(st)
 	}
 }

@@ -41,6 +41,7 @@ type http2ServerStream struct {
 
 	// Guarded by conn.mu.
 	expired    bool
+	aborted    bool
 	headerSent bool
 	statusSent bool
 	done       bool          // the handler has returned
@@ -237,7 +238,7 @@ func (st *http2ServerStream) Send(m Buffer) error {
 // moment later, and ends the context with that.
 func (st *http2ServerStream) err() error {
 	st.s.mu.Lock()
-	over := st.statusSent && !st.expired
+	over := st.statusSent && !st.expired && !st.aborted
 	st.s.mu.Unlock()
 	if over {
 		return localErrorf(CodeNoError, codes.Internal, "the stream has ended")
@@ -356,7 +357,7 @@ func (st *http2ServerStream) returned() {
 	// here: nobody else has a reason to look at it any more. A request with a
 	// fault is another matter: the reader may have more of it.
 	// Who fails a stream whose deadline is over does it without mu: expired first.
-	over := left && st.unary && !st.expired && core.out.over && core.in.fault == nil && !core.out.inRound
+	over := left && st.unary && !st.expired && !st.aborted && core.out.over && core.in.fault == nil && !core.out.inRound
 	if over {
 		st.statusSent, st.stream = true, nil
 	}
