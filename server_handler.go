@@ -186,8 +186,12 @@ func (s *Server) handleUnary(ctx context.Context, st transport.ServerStream, m *
 		st.Reply(b)
 		return
 	}
-	wire := b.Len()
+	wire, lost := b.Len(), o.lost(st)
 	st.Reply(b)
+	if lost != nil {
+		o.ended(lost)
+		return
+	}
 	o.outPayload(reply, size, wire)
 	o.ended(nil)
 	o.outTrailer()

@@ -141,6 +141,18 @@ func (o *callStats) end() {
 	}
 }
 
+// lost gives the status of a stream that has ended before its handler: the client
+// does not get what is sent now. It gives nil if the stream goes on.
+func (o *callStats) lost(st transport.ServerStream) *status.Status {
+	if end := o.aborted.Load(); end != nil {
+		return end
+	}
+	if ctx := st.Context(); ctx.Err() != nil {
+		return handlerStatus(context.Cause(ctx))
+	}
+	return nil
+}
+
 // ended says how the call ended; nil is OK.
 func (o *callStats) ended(end *status.Status) {
 	o.err = end.Err()

@@ -58,6 +58,29 @@ func serverEvents(t *testing.T, srv anyServer, heard *recorder, s methods, call 
 	return events
 }
 
+// A unary call whose client has left did not succeed, though its handler has an
+// answer: nothing of that was sent.
+func TestStatsHandler_AnswerThatNobodyGets(t *testing.T) {
+	begun := make(chan struct{})
+	s := methods{unary: func(ctx context.Context) (*testpb.SimpleResponse, error) {
+		close(begun)
+		<-ctx.Done()
+		return new(testpb.SimpleResponse), nil
+	}}
+	call := func(ctx context.Context, c testpb.TestServiceClient) {
+		ctx, cancel := context.WithCancel(ctx)
+		go func() { <-begun; cancel() }()
+		_, _ = c.UnaryCall(ctx, new(testpb.SimpleRequest))
+	}
+	ours, theirs := newRecorder("server"), newRecorder("server")
+	got := serverEvents(t, weir.NewServer(weir.StatsHandler(ours)), ours, s, call)
+	begun = make(chan struct{})
+	want := serverEvents(t, grpc.NewServer(grpc.StatsHandler(theirs)), theirs, s, call)
+	if !slices.Equal(got, want) || !strings.HasPrefix(got[len(got)-1], "End "+codes.Canceled.String()) {
+		t.Errorf("the handler heard\n%q, grpc-go's\n%q", got, want)
+	}
+}
+
 // The end of a call that a SendMsg or RecvMsg has aborted is the status that the
 // client got, and is told once.
 func TestStatsHandler_AbortedStream(t *testing.T) {
