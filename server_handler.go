@@ -268,9 +268,17 @@ type serverStream struct {
 	got   bool // a message was received; owned by the receiver
 }
 
-func (ss *serverStream) SetHeader(md metadata.MD) error { return ss.st.SetHeader(md) }
-func (ss *serverStream) SetTrailer(md metadata.MD)      { _ = ss.st.SetTrailer(md) }
-func (ss *serverStream) Context() context.Context       { return ss.ctx }
+func (ss *serverStream) SetTrailer(md metadata.MD) { _ = ss.st.SetTrailer(md) }
+func (ss *serverStream) Context() context.Context  { return ss.ctx }
+
+// SetHeader adds to the headers. Nothing can be added at any time. See
+// grpc.ServerStream.
+func (ss *serverStream) SetHeader(md metadata.MD) error {
+	if len(md) == 0 {
+		return nil
+	}
+	return ss.st.SetHeader(md)
+}
 
 // abort ends the stream for an error of SendMsg or RecvMsg, whatever the handler
 // makes of it: what the client gets would have a gap else.
