@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -248,5 +249,32 @@ func TestInspect_UnderLoad_NothingFalls(t *testing.T) {
 			return
 		default:
 		}
+	}
+}
+
+// asking is a listener that asks its server before it tells its address.
+type asking struct {
+	net.Listener
+	s *weir.Server
+}
+
+func (a *asking) Addr() net.Addr {
+	a.s.GetServiceInfo()
+	return a.Listener.Addr()
+}
+
+// A listener may do with the Server what it likes: who looks calls it with no lock
+// of the Server, or this would not end.
+func TestInspect_ListenerUsesItsServer(t *testing.T) {
+	s := weir.NewServer(weir.InspectRegistry(nil))
+	lis := &asking{listen(t), s}
+	background(t, s, lis)
+	var all []inspect.Listener
+	for len(all) == 0 { // until Serve has it
+		all = s.InspectServer(inspect.Totals).Listeners
+		runtime.Gosched()
+	}
+	if len(all) != 1 || all[0].Address.Text != lis.Listener.Addr().String() {
+		t.Errorf("the listeners are %v", all)
 	}
 }

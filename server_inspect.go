@@ -2,6 +2,7 @@ package weir
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -61,12 +62,14 @@ func (s *Server) InspectServer(d inspect.Detail) inspect.Server {
 	case s.serving:
 		out.State = "serving"
 	}
-	for lis := range s.listeners {
-		out.Listeners = append(out.Listeners, inspect.Listener{ID: lis.id, Address: inspect.Address{Network: lis.Addr().Network(), Text: lis.Addr().String()}})
-	}
+	listeners := slices.Collect(maps.Keys(s.listeners))
 	live, handshakes := s.inspectionsLocked()
 	s.mu.Unlock()
 	out.Handshakes = handshakes
+	for _, lis := range listeners {
+		at := lis.Addr()
+		out.Listeners = append(out.Listeners, inspect.Listener{ID: lis.id, Address: inspect.Address{Network: at.Network(), Text: at.String()}})
+	}
 	slices.SortFunc(out.Listeners, func(a, b inspect.Listener) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(live, func(a, b inspect.Connection) int { return cmp.Compare(a.InspectID(), b.InspectID()) })
 	for _, c := range live {
