@@ -2,6 +2,7 @@ package opentelemetry
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"google.golang.org/grpc"
+	estats "google.golang.org/grpc/experimental/stats"
 	"google.golang.org/grpc/stats"
 )
 
@@ -26,7 +28,10 @@ import (
 // outside, and their time is not part of a call's.
 func ClientOptions(o Options) []weir.DialOption {
 	m := o.meter()
-	c := &client{attempts: newInstruments(m, "grpc.client.attempt", "attempt"), duration: newDuration(m, "grpc.client.call")}
+	c := &client{
+		attempts: newInstruments(m, "grpc.client.attempt", "attempt"), duration: newDuration(m, "grpc.client.call"),
+		custom: slices.Contains(o.OptionalLabels, customLabel),
+	}
 	var h stats.Handler = attempts{c}
 	if r := newRegistry(o); r != nil {
 		h = recording{attempts{c}, r}
@@ -41,41 +46,50 @@ func ClientOptions(o Options) []weir.DialOption {
 type client struct {
 	attempts instruments
 	duration metric.Float64Histogram
+	custom   bool // calls have their customLabel
 }
 
-// call is what the attributes of a call and its attempts are made of.
-type call struct{ method, target attribute.KeyValue }
+// customLabel is what a caller says of a call (gRFC A108), by
+// estats.NewContextWithCustomLabel.
+const customLabel = "grpc.client.call.custom"
+
+// call has the attributes that a call shares with its attempts. Immutable.
+type call struct{ attributes []attribute.KeyValue }
 
 type (
 	callKey    struct{}
 	attemptKey struct{}
 )
 
-func newCall(cc *grpc.ClientConn, path string, opts []grpc.CallOption) *call {
+func (c *client) newCall(ctx context.Context, cc *grpc.ClientConn, path string, opts []grpc.CallOption) *call {
 	name := other
 	for _, o := range opts {
 		if _, ok := o.(grpc.StaticMethodCallOption); ok {
 			name = strings.TrimPrefix(path, "/")
 		}
 	}
-	return &call{methodOf(name), attribute.String("grpc.target", cc.CanonicalTarget())}
+	info := &call{[]attribute.KeyValue{methodOf(name), attribute.String("grpc.target", cc.CanonicalTarget())}}
+	if c.custom {
+		info.attributes = append(info.attributes, attribute.String(customLabel, estats.CustomLabelFromContext(ctx)))
+	}
+	return info
 }
 
 func (c *client) unary(ctx context.Context, path string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	begun, info := time.Now(), newCall(cc, path, opts)
+	begun, info := time.Now(), c.newCall(ctx, cc, path, opts)
 	err := invoke(context.WithValue(ctx, callKey{}, info), path, req, reply, cc, opts...)
 	c.end(ctx, info, begun, err)
 	return err
 }
 
 func (c *client) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, path string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	begun, info := time.Now(), newCall(cc, path, opts)
+	begun, info := time.Now(), c.newCall(ctx, cc, path, opts)
 	finish := grpc.OnFinish(func(err error) { c.end(ctx, info, begun, err) })
 	return open(context.WithValue(ctx, callKey{}, info), desc, cc, path, append([]grpc.CallOption{finish}, opts...)...)
 }
 
 func (c *client) end(ctx context.Context, info *call, begun time.Time, err error) {
-	c.duration.Record(ctx, time.Since(begun).Seconds(), metric.WithAttributeSet(attribute.NewSet(info.method, info.target, statusOf(err))))
+	c.duration.Record(ctx, time.Since(begun).Seconds(), with(info.attributes, statusOf(err)))
 }
 
 // attempts is the stats handler of a client.
@@ -95,13 +109,13 @@ func (a attempts) HandleRPC(ctx context.Context, event stats.RPCStats) {
 	}
 	switch event := event.(type) {
 	case *stats.Begin:
-		a.attempts.started.Add(ctx, 1, metric.WithAttributeSet(attribute.NewSet(info.method, info.target)))
+		a.attempts.started.Add(ctx, 1, with(info.attributes))
 	case *stats.OutPayload:
 		s.sent.Add(int64(event.CompressedLength))
 	case *stats.InPayload:
 		s.received.Add(int64(event.CompressedLength))
 	case *stats.End:
-		a.attempts.end(ctx, s, event.Error, info.method, info.target)
+		a.attempts.end(ctx, s, event.Error, info.attributes...)
 	}
 }
 

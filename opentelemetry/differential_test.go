@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	_ "google.golang.org/grpc/encoding/gzip"
+	estats "google.golang.org/grpc/experimental/stats"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/metadata"
 	theirs "google.golang.org/grpc/stats/opentelemetry"
@@ -82,6 +83,8 @@ func calls(ctx context.Context, t *testing.T, cc grpc.ClientConnInterface) {
 	if err := cc.Invoke(ctx, "/made.up/Method", &testpb.Empty{}, new(testpb.Empty)); status.Code(err) != codes.FailedPrecondition {
 		t.Errorf("a method that is made up gave %v", err)
 	}
+	ctx = estats.NewContextWithCustomLabel(ctx, "batch")
+	unary(new(testpb.SimpleRequest), codes.OK)
 	st, err := c.FullDuplexCall(ctx)
 	for range 3 {
 		if err == nil {
@@ -119,7 +122,7 @@ type serving interface {
 }
 
 // measured makes the calls, and gives what was measured of them.
-func measured(t *testing.T, ours bool, filter func(string) bool) []string {
+func measured(t *testing.T, ours bool, filter func(string) bool, labels []string) []string {
 	t.Helper()
 	reader := metric.NewManualReader()
 	provider := metric.NewMeterProvider(metric.WithReader(reader))
@@ -135,7 +138,7 @@ func measured(t *testing.T, ours bool, filter func(string) bool) []string {
 	var closer io.Closer
 	const target = "passthrough:///server"
 	if ours {
-		o := opentelemetry.Options{MeterProvider: provider, MethodFilter: filter}
+		o := opentelemetry.Options{MeterProvider: provider, MethodFilter: filter, OptionalLabels: labels}
 		srv = weir.NewServer(append(opentelemetry.ServerOptions(o), weir.UnknownServiceHandler(unknown))...)
 		c, err := weir.NewClient(target, append(opentelemetry.ClientOptions(o), weir.WithTransportCredentials(insecure.NewCredentials()),
 			weir.WithContextDialer(dial), weir.WithDefaultServiceConfig(retried))...)
@@ -144,7 +147,7 @@ func measured(t *testing.T, ours bool, filter func(string) bool) []string {
 		}
 		cc, closer = c, c
 	} else {
-		o := theirs.Options{MetricsOptions: theirs.MetricsOptions{MeterProvider: provider, MethodAttributeFilter: filter}}
+		o := theirs.Options{MetricsOptions: theirs.MetricsOptions{MeterProvider: provider, MethodAttributeFilter: filter, OptionalLabels: labels}}
 		srv = grpc.NewServer(theirs.ServerOption(o), grpc.UnknownServiceHandler(unknown))
 		c, err := grpc.NewClient(target, theirs.DialOption(o), grpc.WithTransportCredentials(insecure.NewCredentials()),
 			grpc.WithContextDialer(dial), grpc.WithDefaultServiceConfig(retried))
@@ -211,12 +214,16 @@ func collect(t *testing.T, reader *metric.ManualReader) (lines []string) {
 // boundaries, counts and sizes, of calls that go well, fail, are compressed,
 // retried, not registered, and not generated.
 func TestMeasuresWhatGRPCGoMeasures(t *testing.T) {
-	for name, filter := range map[string]func(string) bool{
-		"all":      nil,
-		"filtered": func(method string) bool { return !strings.HasSuffix(method, "UnaryCall") },
+	for name, tt := range map[string]struct {
+		filter func(string) bool
+		labels []string
+	}{
+		"all":      {},
+		"filtered": {filter: func(method string) bool { return !strings.HasSuffix(method, "UnaryCall") }},
+		"labelled": {labels: []string{"grpc.client.call.custom"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, want := measured(t, true, filter), measured(t, false, filter)
+			got, want := measured(t, true, tt.filter, tt.labels), measured(t, false, tt.filter, tt.labels)
 			if len(want) < 20 || !slices.Equal(got, want) {
 				t.Errorf("measured\n%s\nwant\n%s", strings.Join(others(got, want), "\n"), strings.Join(others(want, got), "\n"))
 			}

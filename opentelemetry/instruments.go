@@ -6,6 +6,7 @@ package opentelemetry
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -36,7 +37,9 @@ type Options struct {
 	Metrics []string
 	// OptionalLabels are the names of optional attributes that these further
 	// metrics shall have, "grpc.disconnect_error" for example. By default they have
-	// none of them.
+	// none of them. With "grpc.client.call.custom" a client's calls and attempts have
+	// what their context says, by NewContextWithCustomLabel of package
+	// google.golang.org/grpc/experimental/stats.
 	OptionalLabels []string
 }
 
@@ -95,10 +98,16 @@ type span struct {
 
 // end records a span, under attributes to which the status is added.
 func (i *instruments) end(ctx context.Context, s *span, err error, attributes ...attribute.KeyValue) {
-	with := metric.WithAttributeSet(attribute.NewSet(append(attributes, statusOf(err))...))
-	i.duration.Record(ctx, time.Since(s.begun).Seconds(), with)
-	i.sent.Record(ctx, s.sent.Load(), with)
-	i.received.Record(ctx, s.received.Load(), with)
+	all := with(attributes, statusOf(err))
+	i.duration.Record(ctx, time.Since(s.begun).Seconds(), all)
+	i.sent.Record(ctx, s.sent.Load(), all)
+	i.received.Record(ctx, s.received.Load(), all)
+}
+
+// with gives attributes, and more. They are copied: NewSet puts what it is given in
+// order.
+func with(attributes []attribute.KeyValue, more ...attribute.KeyValue) metric.MeasurementOption {
+	return metric.WithAttributeSet(attribute.NewSet(slices.Concat(attributes, more)...))
 }
 
 func statusOf(err error) attribute.KeyValue {
