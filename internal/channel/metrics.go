@@ -77,10 +77,13 @@ func (m *measured) begins(tr transport.ClientTransport) (ends func()) {
 	}
 }
 
-// disconnectError is the value of grpc.disconnect_error.
+// disconnectError is the value of grpc.disconnect_error: one of those that gRFC A94
+// lists, whatever a server sends.
 func disconnectError(err error) string {
 	e, ok := errors.AsType[*transport.ConnError](err)
 	switch errno, isSocket := errors.AsType[syscall.Errno](err); {
+	case ok && strings.HasPrefix(e.GoAway, "GOAWAY ErrCode("): // none of RFC 9113
+		return "unknown"
 	case ok && e.GoAway != "": // and the text of it behind the code
 		return strings.Join(strings.Fields(e.GoAway)[:2], " ")
 	case ok && e.By == transport.ByLocal && e.Code == transport.CodeNoError && (e.Cause == nil || errors.Is(err, transport.ErrIdle)):

@@ -22,6 +22,7 @@ func TestDisconnectError(t *testing.T) {
 		want string
 	}{
 		{"GOAWAY", &transport.ConnError{By: transport.ByPeer, GoAway: `GOAWAY ENHANCE_YOUR_CALM "too_many_pings"`}, "GOAWAY ENHANCE_YOUR_CALM"},
+		{"GOAWAY with a code of its own", &transport.ConnError{By: transport.ByPeer, GoAway: "GOAWAY " + transport.ErrCode(1<<20).String() + ` "NO_ERROR"`}, "unknown"},
 		{"closed here", &transport.ConnError{By: transport.ByLocal}, "subchannel shutdown"},
 		{"idle", &transport.ConnError{By: transport.ByLocal, Cause: transport.ErrIdle}, "subchannel shutdown"},
 		{"a fault of the peer", &transport.ConnError{By: transport.ByLocal, Code: transport.CodeProtocol}, "unknown"},
