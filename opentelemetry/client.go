@@ -56,9 +56,10 @@ const customLabel = "grpc.client.call.custom"
 // call has the attributes that a call shares with its attempts. Immutable.
 type call struct{ attributes []attribute.KeyValue }
 
+// The keys are of one client each: there may be several in the options of a Client.
 type (
-	callKey    struct{}
-	attemptKey struct{}
+	callKey    struct{ of *client }
+	attemptKey struct{ of *client }
 )
 
 func (c *client) newCall(ctx context.Context, cc *grpc.ClientConn, path string, opts []grpc.CallOption) *call {
@@ -77,7 +78,7 @@ func (c *client) newCall(ctx context.Context, cc *grpc.ClientConn, path string, 
 
 func (c *client) unary(ctx context.Context, path string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	begun, info := time.Now(), c.newCall(ctx, cc, path, opts)
-	err := invoke(context.WithValue(ctx, callKey{}, info), path, req, reply, cc, opts...)
+	err := invoke(context.WithValue(ctx, callKey{c}, info), path, req, reply, cc, opts...)
 	c.end(ctx, info, begun, err)
 	return err
 }
@@ -85,7 +86,7 @@ func (c *client) unary(ctx context.Context, path string, req, reply any, cc *grp
 func (c *client) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, path string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	begun, info := time.Now(), c.newCall(ctx, cc, path, opts)
 	finish := grpc.OnFinish(func(err error) { c.end(ctx, info, begun, err) })
-	return open(context.WithValue(ctx, callKey{}, info), desc, cc, path, append([]grpc.CallOption{finish}, opts...)...)
+	return open(context.WithValue(ctx, callKey{c}, info), desc, cc, path, append([]grpc.CallOption{finish}, opts...)...)
 }
 
 func (c *client) end(ctx context.Context, info *call, begun time.Time, err error) {
@@ -96,14 +97,14 @@ func (c *client) end(ctx context.Context, info *call, begun time.Time, err error
 type attempts struct{ *client }
 
 // TagRPC implements stats.Handler.
-func (attempts) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context {
-	return context.WithValue(ctx, attemptKey{}, &span{begun: time.Now()})
+func (a attempts) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context {
+	return context.WithValue(ctx, attemptKey{a.client}, &span{begun: time.Now()})
 }
 
 // HandleRPC implements stats.Handler.
 func (a attempts) HandleRPC(ctx context.Context, event stats.RPCStats) {
-	info, ok := ctx.Value(callKey{}).(*call)
-	s, is := ctx.Value(attemptKey{}).(*span)
+	info, ok := ctx.Value(callKey{a.client}).(*call)
+	s, is := ctx.Value(attemptKey{a.client}).(*span)
 	if !ok || !is {
 		return // a Client has the one half of the options
 	}

@@ -236,6 +236,37 @@ func others(lines, those []string) []string {
 	return slices.DeleteFunc(slices.Clone(lines), func(l string) bool { return slices.Contains(those, l) })
 }
 
+// Two sets of options measure each call once.
+func TestMeasuresTwice(t *testing.T) {
+	var readers [2]*metric.ManualReader
+	var dial []weir.DialOption
+	var serve []weir.ServerOption
+	for i := range readers {
+		readers[i] = metric.NewManualReader()
+		o := opentelemetry.Options{MeterProvider: metric.NewMeterProvider(metric.WithReader(readers[i]))}
+		dial, serve = append(dial, opentelemetry.ClientOptions(o)...), append(serve, opentelemetry.ServerOptions(o)...)
+	}
+	srv := weir.NewServer(append(serve, weir.UnknownServiceHandler(unknown))...)
+	testpb.RegisterTestServiceServer(srv, service{})
+	c, err := inproc.NewClient(srv, append(dial, weir.WithDefaultServiceConfig(retried))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls(t.Context(), t, c)
+	_ = c.Close()
+	srv.GracefulStop()
+	one, two := collect(t, readers[0]), collect(t, readers[1])
+	alone := measured(t, true, nil, nil)
+	for i, line := range alone {
+		alone[i] = strings.Replace(line, "grpc.target=passthrough:///server", "grpc.target="+c.CanonicalTarget(), 1)
+	}
+	for _, got := range [][]string{one, two} {
+		if !slices.Equal(got, alone) {
+			t.Errorf("measured\n%s\nwant\n%s", strings.Join(others(got, alone), "\n"), strings.Join(others(alone, got), "\n"))
+		}
+	}
+}
+
 // Without a MeterProvider nothing is measured, and nothing fails.
 func TestNoMeterProvider(t *testing.T) {
 	srv := weir.NewServer(opentelemetry.ServerOptions(opentelemetry.Options{})...)

@@ -43,16 +43,17 @@ type served struct {
 	started bool
 }
 
-type servedKey struct{}
+// servedKey is of one server: there may be several in the options of a Server.
+type servedKey struct{ of *server }
 
 // TagRPC implements stats.Handler.
-func (*server) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
-	return context.WithValue(ctx, servedKey{}, &served{span: span{begun: time.Now()}, path: info.FullMethodName, name: other})
+func (s *server) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
+	return context.WithValue(ctx, servedKey{s}, &served{span: span{begun: time.Now()}, path: info.FullMethodName, name: other})
 }
 
 // HandleRPC implements stats.Handler.
 func (s *server) HandleRPC(ctx context.Context, event stats.RPCStats) {
-	c, ok := ctx.Value(servedKey{}).(*served)
+	c, ok := ctx.Value(servedKey{s}).(*served)
 	if !ok {
 		return
 	}
@@ -90,7 +91,7 @@ func (s *server) start(ctx context.Context, c *served, registered bool) {
 // stream is told of streams whose handler runs. An UnknownServiceHandler has no
 // implementation.
 func (s *server) stream(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
-	if c, ok := ss.Context().Value(servedKey{}).(*served); ok {
+	if c, ok := ss.Context().Value(servedKey{s}).(*served); ok {
 		s.start(ss.Context(), c, srv != nil)
 	}
 	return handle(srv, ss)
