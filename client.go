@@ -484,9 +484,7 @@ func (c *Client) open(ctx context.Context, s *service, desc *grpc.StreamDesc, me
 		return nil, err
 	}
 	cs.retries.begin(&cs.info)
-	if cs.comp = comp; cs.sends || cs.receives { // else it is Invoke's
-		cs.info.codec = cs.info.codec.forStream()
-	}
+	cs.comp, cs.info.codec.once = comp, cs.sends || cs.receives // else it is Invoke's
 	var expire context.CancelFunc
 	if cs.info.method != nil {
 		if cs.info.hedging() != nil {

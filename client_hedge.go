@@ -83,9 +83,7 @@ var errHedged = status.Error(codes.Canceled, "another attempt of the call was an
 func (c *Client) hedge(ctx context.Context, desc *grpc.StreamDesc, method string, info callInfo, comp encoding.Compressor) *hedge {
 	h := &hedge{c: c, desc: desc, method: method, info: info, comp: comp, policy: info.hedging(), settled: make(chan struct{})}
 	h.changed.L = &h.mu
-	if desc.ClientStreams || desc.ServerStreams { // else it is Invoke's
-		h.info.codec = info.codec.forStream()
-	}
+	h.info.codec.once = desc.ClientStreams || desc.ServerStreams // else it is Invoke's
 	ctx, h.expire = info.bounded(ctx)
 	h.ctx, h.cancel = context.WithCancel(ctx)
 	h.mu.Lock()
