@@ -39,6 +39,10 @@
 // wraps the http.Handler can add some. A panic of a handler goes to net/http,
 // which logs it and goes on, where Server.Serve ends the process.
 //
+// What wraps the http.ResponseWriter should have a method Unwrap, as
+// http.ResponseController wants it. Without it, a handler that sends to a client
+// which does not receive waits until the request ends, whatever its deadline is.
+//
 // # Locks
 //
 // stream.Mu guards what is known of a stream, and is never held while something

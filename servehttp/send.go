@@ -1,6 +1,7 @@
 package servehttp
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/weir-rpc/weir/internal/grpcwire"
@@ -54,7 +55,11 @@ func (st *stream) headersLocked() {
 
 // sent is the end of what may wait for the client.
 func (st *stream) sent(err error) error {
-	if err != nil {
+	switch {
+	case err == nil:
+	case errors.Is(err, http.ErrNotSupported):
+		st.fail(faultf(codes.Internal, "the server cannot send messages one by one: what wraps its http.ResponseWriter has neither Flush nor Unwrap"))
+	default:
 		st.fail(&transport.StreamError{
 			Code: transport.CodeCancel, By: transport.ByPeer,
 			Status: status.Newf(codes.Canceled, "the client left, or its connection broke: %v", err), Cause: err,

@@ -110,13 +110,22 @@ func (st *stream) fail(err *transport.StreamError) {
 		return
 	}
 	st.fault = err
-	past := time.Unix(1, 0) // with Mu: net/http's objects must not be used when the handler has returned
-	_ = st.control.SetReadDeadline(past)
+	st.endReadsLocked()
 	if st.sending {
 		_ = st.control.SetWriteDeadline(past) // resets the stream: there is no other way to end a Write
 	}
 	st.Mu.Unlock()
 	st.ctx.End(err)
+}
+
+var past = time.Unix(1, 0)
+
+// endReadsLocked fails what reads the request. With Mu: net/http's objects must
+// not be used when the handler has returned.
+func (st *stream) endReadsLocked() {
+	if st.control.SetReadDeadline(past) != nil { // whoever wraps the ResponseWriter hides it
+		_ = st.r.Body.Close()
+	}
 }
 
 func (st *stream) Context() context.Context { return &st.ctx }
@@ -223,7 +232,7 @@ func (st *stream) Abort(end *status.Status) bool {
 	}
 	st.endLocked(end)
 	st.wrong = err
-	_ = st.control.SetReadDeadline(time.Unix(1, 0))
+	st.endReadsLocked()
 	st.Mu.Unlock()
 	st.ctx.End(err)
 	return true
