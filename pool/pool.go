@@ -122,6 +122,9 @@ func (p *ConnectionPool) Get(ctx context.Context, target string, profile *Profil
 		c, err := weir.NewClient(target, profile.options...)
 		if s.err = err; err == nil {
 			s.client.Store(c)
+			p.mu.Lock()
+			p.counts.created++
+			p.mu.Unlock()
 		}
 	})
 	if s.err != nil {
@@ -149,7 +152,6 @@ func (p *ConnectionPool) take(ctx context.Context, k key) (*shared, error) {
 		case (turn || p.waiters.none()) && p.roomLocked():
 			s = &shared{key: k}
 			p.clients[k] = s
-			p.counts.created++
 			p.waiters.callFor(k)
 		}
 		if s != nil {

@@ -249,8 +249,8 @@ func TestGet_WrongOptions(t *testing.T) {
 			to.t.Errorf("without a Profile: %v", err)
 		}
 		to.want(0, 0, 0)
-		if st := to.pool.Stats(); st.Failed != 3 {
-			to.t.Errorf("%+v: want 3 failed", st)
+		if st := to.pool.Stats(); st.Failed != 3 || st.Created != 0 {
+			to.t.Errorf("%+v: want 3 failed, and none created", st)
 		}
 		to.use("a:1")
 	})
