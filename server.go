@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -135,11 +136,17 @@ func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
 	s.services[desc.ServiceName] = info
 }
 
-// GetServiceInfo tells the services that are registered, by name.
+// GetServiceInfo tells the services that are registered, by name. The map and
+// its slices are the caller's own.
 func (s *Server) GetServiceInfo() map[string]grpc.ServiceInfo {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return maps.Clone(s.services)
+	all := maps.Clone(s.services)
+	for name, info := range all {
+		info.Methods = slices.Clone(info.Methods)
+		all[name] = info
+	}
+	return all
 }
 
 // ErrServerStopped is the error of a Serve or ServeTransport that is called

@@ -86,9 +86,11 @@ func TestGetServiceInfo(t *testing.T) {
 	if !reflect.DeepEqual(infos[0], infos[1]) {
 		t.Errorf("got\n%v, grpc-go's is\n%v", infos[0], infos[1])
 	}
+	infos[0]["grpc.testing.TestService"].Methods[0].Name = "changed"
 	delete(infos[0], "grpc.testing.TestService")
-	if _, ok := ours.GetServiceInfo()["grpc.testing.TestService"]; !ok {
-		t.Error("what GetServiceInfo gives is the server's own map")
+	service, ok := ours.GetServiceInfo()["grpc.testing.TestService"]
+	if !ok || slices.ContainsFunc(service.Methods, func(m grpc.MethodInfo) bool { return m.Name == "changed" }) {
+		t.Error("what GetServiceInfo gives is the server's own")
 	}
 }
 
