@@ -174,8 +174,8 @@ func TestRead_Broken(t *testing.T) {
 	}
 }
 
-// Read makes entries of any octets, or an error, and no more memory than there
-// are octets.
+// Read makes entries of any octets, or an error, and hardly more memory than there
+// are octets: five octets of a negative enum are ten when protobuf writes them.
 func FuzzRead(f *testing.F) {
 	b, err := proto.Marshal(&pb.GrpcLogEntry{CallId: 7, Payload: &pb.GrpcLogEntry_Message{Message: &pb.Message{Length: 3, Data: []byte("abc")}}})
 	if err != nil {
@@ -183,6 +183,7 @@ func FuzzRead(f *testing.F) {
 	}
 	f.Add(append([]byte{0, 0, 0, byte(len(b))}, b...))
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 1})
+	f.Add([]byte("\x00\x00\x00\v \xbf\xbf\x8a\x8a80\xbf000"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r := bytes.NewReader(b)
 		for {
@@ -190,7 +191,7 @@ func FuzzRead(f *testing.F) {
 			if err != nil {
 				return
 			}
-			if proto.Size(e) > len(b) && len(b) > 0 {
+			if proto.Size(e) > 2*len(b) {
 				t.Fatalf("%d octets are an entry of %d", len(b), proto.Size(e))
 			}
 		}
