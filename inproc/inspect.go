@@ -73,7 +73,7 @@ func (p *pipe) inspect(end int, other *peer.Peer, info credentials.AuthInfo, str
 	if err := p.errs[end]; err != nil {
 		c.Err = err.Error()
 	}
-	c.MaxStreams, c.SlotWaiters = p.places.limit, len(p.places.line)
+	c.MaxStreams, c.SlotWaiters = p.places.limit, p.places.line.Len()
 	p.mu.Unlock()
 	slices.SortFunc(open, func(a, b *stream) int { return a.received.Compare(b.received) })
 	for i, st := range open {

@@ -205,9 +205,9 @@ func (p *pipe) begin(ctx context.Context, st *stream) *transport.StreamError {
 		}
 		w := p.places.wait()
 		p.mu.Unlock()
-		err := w.wait(ctx)
+		err := w.Who.wait(ctx)
 		p.mu.Lock()
-		if w.granted && err == nil && p.life == open {
+		if w.Who.granted && err == nil && p.life == open {
 			break
 		}
 		p.places.leave(w)

@@ -3,8 +3,8 @@ package inproc
 import (
 	"context"
 	"math"
-	"slices"
 
+	"github.com/weir-rpc/weir/internal/sched"
 	"github.com/weir-rpc/weir/internal/wait"
 )
 
@@ -13,7 +13,7 @@ import (
 type places struct {
 	limit uint32
 	taken uint32
-	line  []*waiter // in the order in which they get one
+	line  sched.Line[waiter]
 }
 
 // waiter waits for a place.
@@ -24,7 +24,7 @@ type waiter struct {
 
 // take takes a place if there is one and nobody waits for it.
 func (l *places) take() bool {
-	if l.limit != math.MaxUint32 && l.taken >= l.limit || len(l.line) > 0 {
+	if l.limit != math.MaxUint32 && l.taken >= l.limit || l.line.Len() > 0 {
 		return false
 	}
 	l.taken++
@@ -32,10 +32,8 @@ func (l *places) take() bool {
 }
 
 // wait stands in line.
-func (l *places) wait() *waiter {
-	w := &waiter{called: make(chan struct{})}
-	l.line = append(l.line, w)
-	return w
+func (l *places) wait() *sched.Place[waiter] {
+	return l.line.Join(waiter{called: make(chan struct{})})
 }
 
 // wait waits until it is the waiter's turn, or there will be none.
@@ -44,32 +42,28 @@ func (w *waiter) wait(ctx context.Context) error {
 }
 
 // leave is the end of a wait that makes no use of its place.
-func (l *places) leave(w *waiter) {
-	if i := slices.Index(l.line, w); i >= 0 {
-		l.line = slices.Delete(l.line, i, i+1)
-	}
-	if w.granted {
-		w.granted = false
+func (l *places) leave(w *sched.Place[waiter]) {
+	l.line.Leave(w)
+	if w.Who.granted {
+		w.Who.granted = false
 		l.free()
 	}
 }
 
 // free gives a place to who is first in line.
 func (l *places) free() {
-	if len(l.line) == 0 {
+	if l.line.Len() == 0 {
 		l.taken--
 		return
 	}
-	w := l.line[0]
-	l.line = slices.Delete(l.line, 0, 1)
+	w := l.line.Next()
 	w.granted = true
 	close(w.called)
 }
 
 // refuse calls everybody: there are no places any more.
 func (l *places) refuse() {
-	for _, w := range l.line {
-		close(w.called)
+	for l.line.Len() > 0 {
+		close(l.line.Next().called)
 	}
-	l.line = nil
 }

@@ -51,7 +51,7 @@ func TestManyEnds(t *testing.T) {
 		eventually(func() bool {
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			return len(p.streams) == 0 && len(p.places.line) == 0
+			return len(p.streams) == 0 && p.places.line.Len() == 0
 		})
 		c.Close("the end")
 		<-c.Done()

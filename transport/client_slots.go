@@ -57,16 +57,16 @@ func (s *slots) releaseLocked(t *http2Client) {
 // handed. A limit below what is taken gives nothing until enough is released.
 func (s *slots) grantLocked(t *http2Client) {
 	for s.waiting.Len() > 0 {
-		w := s.waiting.Front()
-		if t.life == lifeOpen {
+		granted := t.life == lifeOpen
+		if granted {
 			if !s.roomLocked(t) {
 				return
 			}
 			s.taken++
-			w.Who.ok = true
 		}
-		s.waiting.Leave(w)
-		close(w.Who.given)
+		w := s.waiting.Next()
+		w.ok = granted
+		close(w.given)
 	}
 	for s.pool != nil && t.life == lifeOpen && s.roomLocked(t) && s.pool.give(t) {
 		s.taken++

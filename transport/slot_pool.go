@@ -108,9 +108,7 @@ func (p *SlotPool) End() {
 	defer p.mu.Unlock()
 	p.ended = true
 	for p.line.Len() > 0 {
-		w := p.line.Front()
-		p.line.Leave(w)
-		close(w.Who.given)
+		close(p.line.Next().given)
 	}
 	p.waiting.Store(0)
 }
@@ -228,11 +226,10 @@ func (p *SlotPool) give(t *http2Client) bool {
 	if p.line.Len() == 0 {
 		return false
 	}
-	w := p.line.Front()
-	p.line.Leave(w)
+	w := p.line.Next()
 	p.waiting.Store(int32(p.line.Len()))
-	w.Who.t = t
-	close(w.Who.given)
+	w.t = t
+	close(w.given)
 	return true
 }
 

@@ -34,6 +34,13 @@ func (l *Line[T]) Join(who T) *Place[T] {
 // Front is the place of the one who came first. There is one.
 func (l *Line[T]) Front() *Place[T] { return l.first }
 
+// Next takes the one who came first out of the line. There is one.
+func (l *Line[T]) Next() *T {
+	p := l.first
+	l.Leave(p)
+	return &p.Who
+}
+
 // Leave takes a place out of the line. It reports whether it was in.
 func (l *Line[T]) Leave(p *Place[T]) bool {
 	if !p.in {

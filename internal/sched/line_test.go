@@ -30,8 +30,8 @@ func TestLineIsFirstComeFirstServed(t *testing.T) {
 		}
 	}
 	for ; l.Len() > 0; want = want[1:] {
-		if p := l.Front(); p != want[0] || !l.Leave(p) {
-			t.Fatalf("%d has the front, want %d", p.Who, want[0].Who)
+		if who := l.Next(); who != &want[0].Who {
+			t.Fatalf("%d is next, want %d", *who, want[0].Who)
 		}
 	}
 	if l.first != nil || l.last != nil {
