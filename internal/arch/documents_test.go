@@ -2,7 +2,6 @@ package arch
 
 import (
 	"fmt"
-	"go/ast"
 	"io/fs"
 	"os"
 	"path"
@@ -43,7 +42,7 @@ func misled(fsys fs.FS, t *tree) (faults []string, documents int) {
 				}
 			}
 			for _, test := range documentTest.FindAllString(line, -1) {
-				if !tests[test] {
+				if tests[test] == nil {
 					faults = append(faults, fmt.Sprintf("%s:%d names %s, which no package has", name, n, test))
 				}
 			}
@@ -104,19 +103,6 @@ func eachLine(text string, f func(n int, line string)) {
 			f(i+1, line)
 		}
 	}
-}
-
-// tests gives the names of all tests and fuzz targets.
-func (t *tree) tests() map[string]bool {
-	all := make(map[string]bool)
-	for _, s := range t.files {
-		for _, decl := range s.ast.Decls {
-			if fn, ok := decl.(*ast.FuncDecl); ok && s.test && fn.Recv == nil {
-				all[fn.Name.Name] = true
-			}
-		}
-	}
-	return all
 }
 
 // Links and names of tests in documents lead somewhere.

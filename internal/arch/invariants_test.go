@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -31,7 +32,7 @@ func unproven(fsys fs.FS, t *tree) (faults []string, rows int) {
 	if err != nil {
 		return []string{err.Error()}, 0
 	}
-	inTable := false
+	has, inTable := t.tests(), false
 	for n, line := range strings.Split(string(text), "\n") {
 		inTable = strings.HasPrefix(line, invariantsHead) || inTable && strings.HasPrefix(line, "|")
 		cells := strings.Split(line, "|")
@@ -44,7 +45,7 @@ func unproven(fsys fs.FS, t *tree) (faults []string, rows int) {
 			faults = append(faults, fmt.Sprintf("%s:%d names no test", invariants, n+1))
 		}
 		for _, m := range tests {
-			if file := path.Join(path.Dir(invariants), m[2]); !t.hasFunc(file, m[1]) {
+			if file := path.Join(path.Dir(invariants), m[2]); !slices.Contains(has[m[1]], file) {
 				faults = append(faults, fmt.Sprintf("%s:%d names %s, which %s has not: name the test that proves the invariant now", invariants, n+1, m[1], file))
 			}
 		}
@@ -52,19 +53,17 @@ func unproven(fsys fs.FS, t *tree) (faults []string, rows int) {
 	return faults, rows
 }
 
-// hasFunc reports whether a file declares a function of that name.
-func (t *tree) hasFunc(file, name string) bool {
+// tests gives, for the name of each test and fuzz target, the files that have one.
+func (t *tree) tests() map[string][]string {
+	files := make(map[string][]string)
 	for _, s := range t.files {
-		if s.name != file {
-			continue
-		}
 		for _, decl := range s.ast.Decls {
-			if fn, ok := decl.(*ast.FuncDecl); ok && fn.Recv == nil && fn.Name.Name == name {
-				return true
+			if fn, ok := decl.(*ast.FuncDecl); ok && s.test && fn.Recv == nil {
+				files[fn.Name.Name] = append(files[fn.Name.Name], s.name)
 			}
 		}
 	}
-	return false
+	return files
 }
 
 // Each invariant of the hot path names tests, and they are where it says.
